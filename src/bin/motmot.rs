@@ -1,0 +1,2 @@
+//! The admin's and the job's program.
+fn main() {}

@@ -1,0 +1,5 @@
+//! motmot.
+pub mod admin;
+pub mod evidence;
+pub mod issuer;
+pub mod token;
