@@ -3,6 +3,9 @@
 //! Everything that a pipeline author can set (each `variables` entry of the payload, each `CUSTOM_ENV_*`) stays outside
 //! this module: see the runner's variable precedence, where the last of several entries with one name wins.
 
+pub mod job_api;
+pub mod payload;
+
 use serde::{Deserialize, Serialize};
 
 /// Facts about a job for which GitLab itself vouches: structured fields of the payload, and the answer of its API.

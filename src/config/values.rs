@@ -1,0 +1,136 @@
+//! Values of the configuration that are more than their text: checked once, here.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ureq::http::Uri;
+
+use super::RunAs;
+
+/// Lives that a token may have.
+pub const TTL_BOUNDS: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(6);
+
+/// Address of a GitLab: https, or http on the loopback interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    text: String,
+    loopback: bool,
+}
+
+impl BaseUrl {
+    /// Checks an address. A GitLab below a path (`https://example.com/gitlab`) is fine.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let bad = |why: &str| Err(format!("{why}: {text:?}; write it like \"https://gitlab.example.com\""));
+        let Ok(uri) = text.parse::<Uri>() else { return bad("is not a URL") };
+        let Some(host) = uri.host().filter(|host| !host.is_empty()) else { return bad("has no host") };
+        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return bad("must not contain a user or password");
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return bad("must not have a query or fragment");
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let loopback = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        match uri.scheme_str() {
+            Some("https") => {}
+            // Job tokens would cross the network in clear.
+            Some("http") if loopback => {}
+            Some("http") => return bad("must be https (plain http is for 127.0.0.1, ::1 and localhost only)"),
+            _ => return bad("must begin with https://"),
+        }
+        Ok(Self { text: text.trim_end_matches('/').to_owned(), loopback })
+    }
+
+    /// Without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is this machine: such requests never go through a proxy.
+    pub fn is_loopback(&self) -> bool {
+        self.loopback
+    }
+}
+
+/// The `iss` of tokens: an https URL that verifiers compare byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// Checks it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let url = BaseUrl::parse(text)?;
+        if url.as_str() != text {
+            return Err(format!("must not end in a slash: {text:?}; verifiers compare it byte for byte"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A path with `{home}`, `{user}` and `{uid}` in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template(String);
+
+impl Template {
+    /// Checks that it leads to an absolute path and climbs nowhere.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') && !text.starts_with("{home}") {
+            return Err(format!("must begin with / or {{home}}: {text:?}"));
+        }
+        if text.split('/').any(|part| part == "..") || text.contains('\0') {
+            return Err(format!("must not contain \"..\": {text:?}"));
+        }
+        let rest = text.replace("{home}", "").replace("{user}", "").replace("{uid}", "");
+        if rest.contains(['{', '}']) {
+            return Err(format!("knows {{home}}, {{user}} and {{uid}} only: {text:?}"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub(super) fn known(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The path for one account.
+    pub fn expand(&self, home: &Path, user: &str, uid: u32) -> PathBuf {
+        // {home} last: a home directory with braces in its name is not expanded again.
+        let text = self.0.replace("{user}", user).replace("{uid}", &uid.to_string());
+        match text.strip_prefix("{home}") {
+            Some(rest) => home.join(rest.trim_start_matches('/')),
+            None => PathBuf::from(text.replace("{home}", &home.to_string_lossy())),
+        }
+    }
+}
+
+pub(super) fn absolute_path(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('/') && !text.contains('\0') { Ok(PathBuf::from(text)) } else { Err(format!("must be an absolute path: {text:?}")) }
+}
+
+pub(super) fn visible_text(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(format!("must not be empty or contain spaces or control characters: {text:?}"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn variable_name(text: &str) -> Result<(), String> {
+    let mut bytes = text.bytes();
+    let good = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if good { Ok(()) } else { Err(format!("is not the name of a variable: {text:?}; letters, digits and _ only")) }
+}
+
+pub(super) fn run_as(text: &str) -> Result<RunAs, String> {
+    match text {
+        "{gitlab_user}" => Ok(RunAs::GitLabUser),
+        "root" => Err("must not be root; no job runs as root".to_owned()),
+        _ if text.contains(['{', '}']) => Err(format!("knows {{gitlab_user}} only: {text:?}")),
+        _ => visible_text(text).map(RunAs::Account),
+    }
+}

@@ -1,0 +1,278 @@
+//! What GitLab itself says of a job: `GET /api/v4/job`, asked with the job's own token (GitLab API, "Get job token's job").
+//!
+//! The address comes from our configuration, never from the job. The answer must be about the job of the payload.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::payload::{JobToken, Payload};
+use super::{JobFacts, RefType};
+use crate::config::GitLab;
+use crate::report::{FailureKind, Fault};
+use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
+
+/// Longest answer that is read. A real one has a few kilobytes.
+const MAX_ANSWER: u64 = 1 << 20;
+/// Largest file of certificates.
+const MAX_CA_FILE: u64 = 4 << 20;
+/// How often a question is asked when GitLab does not answer it.
+const TRIES: u32 = 3;
+/// Wait before the second try; doubled before the third.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// GitLab's answer could not be had, or does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum JobApiError {
+    /// No answer: network, TLS, time-out, or a server error, after all tries.
+    #[error("GitLab ({url}) did not say whose job this is: {why} (asked {TRIES} times)")]
+    Unreachable {
+        /// `gitlab.url`
+        url: String,
+        /// The last failure.
+        why: String,
+    },
+    /// An answer that is none.
+    #[error("GitLab ({url}) gave no usable answer about this job: {why}; check `gitlab.url` in the configuration")]
+    Unusable {
+        /// `gitlab.url`
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The certificates of the configuration are not usable.
+    #[error("the certificates in {path} (`gitlab.ca_file`) are not usable: {why}")]
+    CaFile {
+        /// `gitlab.ca_file`
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// GitLab does not know the token: the job has ended, or it never was its own.
+    #[error("GitLab does not accept this job's token (HTTP {0}): the job has ended or was cancelled, or the token is not a token of this job")]
+    TokenRefused(u16),
+    /// The answer is about something else than the payload.
+    #[error("GitLab's answer does not fit this job: {what} is {answer}, but the payload says {payload}")]
+    Mismatch {
+        /// Which fact.
+        what: &'static str,
+        /// GitLab's word.
+        answer: String,
+        /// The payload's.
+        payload: String,
+    },
+    /// The job isn't running.
+    #[error("GitLab says that this job is {0:?}, not running")]
+    NotRunning(String),
+    /// The answer lacks what identity needs.
+    #[error("GitLab's answer does not say {0}; a job without it is refused")]
+    Unknown(&'static str),
+}
+
+impl Fault for JobApiError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unreachable { .. } | Self::Unusable { .. } | Self::CaFile { .. } => FailureKind::System,
+            Self::TokenRefused(_) | Self::Mismatch { .. } | Self::NotRunning(_) | Self::Unknown(_) => FailureKind::Build,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    id: Option<u64>,
+    status: Option<String>,
+    user: Option<AnswerUser>,
+    pipeline: Option<AnswerPipeline>,
+    tag: Option<bool>,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AnswerUser {
+    id: Option<u64>,
+    username: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AnswerPipeline {
+    id: Option<u64>,
+    project_id: Option<u64>,
+    source: Option<String>,
+}
+
+/// Asks GitLab about the job of the payload and puts both together. Blocks; takes at most a few times `gitlab.timeout`.
+pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> {
+    let agent = agent(gitlab)?;
+    let body = fetch(&agent, gitlab, &payload.job_token)?;
+    let answer: Answer = serde_json::from_slice(&body)
+        .map_err(|error| JobApiError::Unusable { url: gitlab.url.as_str().to_owned(), why: format!("not the JSON of a job (line {}, column {})", error.line(), error.column()) })?;
+    bind(answer, payload)
+}
+
+fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
+    use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+    let roots = match &gitlab.ca_file {
+        None => RootCerts::PlatformVerifier,
+        Some(path) => {
+            let bad = |why: String| JobApiError::CaFile { path: path.display().to_string(), why };
+            let trust = Trust { owner: Owner::RootOrSelf, secrecy: Secrecy::Public };
+            let pem = read_trusted(path, &trust, MAX_CA_FILE).map_err(|error| bad(error.to_string()))?;
+            let mut certificates = Vec::new();
+            for item in ureq::tls::parse_pem(&pem) {
+                if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|error| bad(error.to_string()))? {
+                    certificates.push(certificate);
+                }
+            }
+            if certificates.is_empty() {
+                return Err(bad("it has no PEM certificate".into()));
+            }
+            RootCerts::from(certificates)
+        }
+    };
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .root_certs(roots)
+        .build();
+    // The runner's own proxy settings (HTTPS_PROXY, NO_PROXY) hold for us too, but never for this machine.
+    let proxy = if gitlab.url.is_loopback() { None } else { ureq::Proxy::try_from_env() };
+    Ok(ureq::Agent::config_builder()
+        .tls_config(tls)
+        .proxy(proxy)
+        // A redirect would carry the token to wherever it points.
+        .max_redirects(0)
+        .http_status_as_error(false)
+        .timeout_global(Some(gitlab.timeout))
+        .user_agent(concat!("motmot/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into())
+}
+
+/// What one try led to.
+enum Attempt {
+    Answer(Vec<u8>),
+    Retry(String),
+    Final(JobApiError),
+}
+
+fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u8>, JobApiError> {
+    let mut pause = FIRST_PAUSE;
+    let mut last = String::new();
+    for attempt in 0..TRIES {
+        if attempt > 0 {
+            std::thread::sleep(pause);
+            pause *= 2;
+        }
+        match fetch_once(agent, gitlab, token) {
+            Attempt::Answer(body) => return Ok(body),
+            Attempt::Retry(why) => last = why,
+            Attempt::Final(error) => return Err(error),
+        }
+    }
+    Err(JobApiError::Unreachable { url: gitlab.url.as_str().to_owned(), why: last })
+}
+
+fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt {
+    let url = gitlab.url.as_str().to_owned();
+    let unusable = |why: String| Attempt::Final(JobApiError::Unusable { url: url.clone(), why });
+    let mut response = match agent.get(format!("{url}/api/v4/job")).header("JOB-TOKEN", token.expose()).header("Accept", "application/json").call() {
+        Ok(response) => response,
+        Err(error) => return Attempt::Retry(error.to_string()),
+    };
+    match response.status().as_u16() {
+        200 => {}
+        code @ (401 | 403) => return Attempt::Final(JobApiError::TokenRefused(code)),
+        code @ 300..=399 => return unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address")),
+        code @ (408 | 429 | 500..=599) => return Attempt::Retry(format!("HTTP {code}")),
+        code => return unusable(format!("HTTP {code}")),
+    }
+    match response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec() {
+        Ok(body) => Attempt::Answer(body),
+        Err(ureq::Error::BodyExceedsLimit(_)) => unusable("the answer is longer than 1 MiB".into()),
+        Err(error) => Attempt::Retry(error.to_string()),
+    }
+}
+
+/// Checks that the answer is about the job of the payload, and joins what both say.
+fn bind(answer: Answer, payload: &Payload) -> Result<JobFacts, JobApiError> {
+    let same = |what, answer: u64, payload: u64| {
+        if answer == payload { Ok(()) } else { Err(JobApiError::Mismatch { what, answer: answer.to_string(), payload: payload.to_string() }) }
+    };
+    // The token may be that of another job: whoever sends a payload could have put it there.
+    same("the job", answer.id.ok_or(JobApiError::Unknown("which job it is about"))?, payload.job_id)?;
+    match answer.status.as_deref() {
+        Some("running") => {}
+        other => return Err(JobApiError::NotRunning(other.unwrap_or("in an unknown state").to_owned())),
+    }
+    let user = answer.user.ok_or(JobApiError::Unknown("who started the job"))?;
+    let user_id = user.id.filter(|id| *id != 0).ok_or(JobApiError::Unknown("who started the job"))?;
+    if let Some(id) = payload.user_id {
+        same("the user", user_id, id)?;
+    }
+    let pipeline = answer.pipeline;
+    if let Some(id) = pipeline.as_ref().and_then(|pipeline| pipeline.project_id) {
+        same("the project", id, payload.project_id)?;
+    }
+    let pipeline_id = pipeline.as_ref().and_then(|pipeline| pipeline.id);
+    if let (Some(answered), Some(id)) = (pipeline_id, payload.pipeline_id) {
+        same("the pipeline", answered, id)?;
+    }
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let ref_type = payload.ref_type.or(answer.tag.map(|tag| if tag { RefType::Tag } else { RefType::Branch }));
+    Ok(JobFacts {
+        job_id: payload.job_id,
+        job_name: payload.job_name.clone(),
+        ci_stage: payload.ci_stage.clone(),
+        project_id: payload.project_id,
+        project_path: payload.project_path.clone(),
+        namespace_id: payload.namespace_id,
+        user_id,
+        user_login: text(user.username).ok_or(JobApiError::Unknown("the login name of who started the job"))?,
+        pipeline_id: payload.pipeline_id.or(pipeline_id),
+        pipeline_source: text(pipeline.and_then(|pipeline| pipeline.source)),
+        git_ref: payload.git_ref.clone().or(text(answer.git_ref)),
+        ref_type,
+        ref_protected: payload.ref_protected,
+        sha: payload.sha.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload() -> Payload {
+        Payload::parse(br#"{"id":101,"token":"t","job_info":{"project_id":7,"user_id":42,"pipeline_id":55}}"#).expect("valid")
+    }
+
+    fn answer(change: impl FnOnce(&mut serde_json::Value)) -> Result<JobFacts, JobApiError> {
+        let mut json = serde_json::json!({"id":101,"status":"running","user":{"id":42,"username":"adent"},"pipeline":{"id":55,"project_id":7,"source":"push"}});
+        change(&mut json);
+        bind(serde_json::from_value(json).expect("an answer"), &payload())
+    }
+
+    #[test]
+    fn an_answer_about_the_same_job_gives_the_login() {
+        let facts = answer(|_| ()).expect("bound");
+        assert_eq!((facts.user_login.as_str(), facts.user_id, facts.pipeline_source.as_deref()), ("adent", 42, Some("push")));
+    }
+
+    #[test]
+    fn an_answer_about_another_job_user_project_or_pipeline_is_refused() {
+        for (path, value) in [("/id", 102), ("/user/id", 43), ("/pipeline/project_id", 8), ("/pipeline/id", 56)] {
+            let error = answer(|json| *json.pointer_mut(path).expect("path") = value.into()).unwrap_err();
+            assert!(matches!(error, JobApiError::Mismatch { .. }), "{path}: {error}");
+            assert_eq!(error.kind(), FailureKind::Build, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_has_ended_or_has_no_user_is_refused() {
+        for (path, value) in [("/status", serde_json::json!("success")), ("/status", serde_json::json!(null)), ("/user", serde_json::json!(null)), ("/user/id", serde_json::json!(0)), ("/user/username", serde_json::json!("")), ("/id", serde_json::json!(null))] {
+            let error = answer(|json| *json.pointer_mut(path).expect("path") = value).unwrap_err();
+            assert_eq!(error.kind(), FailureKind::Build, "{path}");
+        }
+    }
+}

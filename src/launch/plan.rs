@@ -1,0 +1,185 @@
+//! What a worker shall do, as plain data. Made from a decision; checked by nobody but tests, since nothing in it grants
+//! anything: the worker has the rights of the job's account, and no others.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Jobs, ShellKind};
+use crate::policy::Account;
+use crate::runner::SESSION_VARIABLE;
+use crate::sys::spawn::{NewPrivileges, ProfileOutput};
+
+/// One order to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Run a script, which follows in a frame of its own.
+    Run(RunOrder),
+    /// Leave nothing behind.
+    CleanUp(CleanUpOrder),
+}
+
+/// Run a script.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunOrder {
+    /// Directories to make if they are missing, and to judge in any case, in this order.
+    pub directories: Vec<PathBuf>,
+    /// The shell's environment before a login profile adds to it.
+    pub environment: BTreeMap<String, String>,
+    /// Where the shell starts, if it can.
+    pub start_dir: PathBuf,
+    /// bash.
+    pub shell_path: PathBuf,
+    /// Login shell or not.
+    pub shell: ShellKind,
+    /// What becomes of the words of a login profile.
+    pub profile_output: ProfileOutput,
+    /// Whether set-user-id programs keep their effect.
+    pub new_privileges: NewPrivileges,
+    /// Where a token goes; the token itself follows in a frame of its own.
+    pub token: Option<TokenPlace>,
+}
+
+/// Where a token goes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TokenPlace {
+    /// A directory of 0700, for the token alone.
+    pub dir: PathBuf,
+    /// The file in it.
+    pub file: PathBuf,
+    /// The variable.
+    pub variable: String,
+}
+
+/// Leave nothing behind.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CleanUpOrder {
+    /// Processes with this value of [`SESSION_VARIABLE`] end.
+    pub session: String,
+    /// Directories that go, whatever is in them.
+    pub remove: Vec<PathBuf>,
+}
+
+/// The directories of one job, all below the account's `data_dir`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directories {
+    /// `jobs.data_dir`, expanded.
+    pub data: PathBuf,
+    /// What the runner gets as `builds_dir`: no other job has it at the same time.
+    pub builds: PathBuf,
+    /// What the runner gets as `cache_dir`.
+    pub cache: PathBuf,
+    /// This job's own: gone after cleanup.
+    pub job: PathBuf,
+}
+
+impl Directories {
+    /// Lays them out. `host` keeps two login nodes apart that share a home directory, `slot` two jobs on one of them.
+    pub fn lay_out(data: PathBuf, host: &str, project_id: u64, slot: u32, session: &str) -> Self {
+        let builds = data.join("builds").join(host).join(project_id.to_string()).join(slot.to_string());
+        Self { builds, cache: data.join("cache"), job: data.join("jobs").join(session), data }
+    }
+
+    /// All that have to exist, parents first.
+    pub fn all(&self) -> Vec<PathBuf> {
+        let mut all = vec![self.data.clone()];
+        for leaf in [&self.builds, &self.cache, &self.temp(), &self.token()] {
+            let below: Vec<&Path> = leaf.ancestors().take_while(|dir| *dir != self.data).collect();
+            for dir in below.into_iter().rev() {
+                if !all.iter().any(|known| known == dir) {
+                    all.push(dir.to_owned());
+                }
+            }
+        }
+        all
+    }
+
+    /// `TMPDIR` of the job.
+    pub fn temp(&self) -> PathBuf {
+        self.job.join("tmp")
+    }
+
+    /// Directory of the token file.
+    pub fn token(&self) -> PathBuf {
+        self.job.join("token")
+    }
+}
+
+impl RunOrder {
+    /// A run of a script as `account`.
+    pub fn new(account: &Account, jobs: &Jobs, directories: &Directories, session: &str, profile_output: ProfileOutput) -> Self {
+        Self {
+            directories: directories.all(),
+            environment: environment(account, jobs, directories, session),
+            start_dir: account.home().to_owned(),
+            shell_path: jobs.shell_path.clone(),
+            shell: jobs.shell,
+            profile_output,
+            new_privileges: jobs.new_privileges,
+            token: None,
+        }
+    }
+
+    /// With a token in it.
+    #[must_use]
+    pub fn with_token(mut self, directories: &Directories, variable: &str) -> Self {
+        let dir = directories.token();
+        let file = dir.join("token");
+        self.environment.insert(format!("{variable}_FILE"), file.to_string_lossy().into_owned());
+        self.token = Some(TokenPlace { dir, file, variable: variable.to_owned() });
+        self
+    }
+}
+
+/// From nothing: neither the runner's environment nor the pipeline's variables. The script sets the latter itself, as the
+/// job's account, when it can do no harm any more.
+fn environment(account: &Account, jobs: &Jobs, directories: &Directories, session: &str) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut environment = BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]);
+    environment.extend(jobs.environment.clone());
+    for (name, value) in [
+        ("HOME", text(account.home())),
+        ("USER", account.name().to_owned()),
+        ("LOGNAME", account.name().to_owned()),
+        ("SHELL", text(account.shell())),
+        ("TMPDIR", text(&directories.temp())),
+        (SESSION_VARIABLE, session.to_owned()),
+    ] {
+        environment.insert(name.to_owned(), value);
+    }
+    environment
+}
+
+/// The name of this machine in paths.
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_else(|_| OsString::from("localhost"));
+    let name: String = name.to_string_lossy().chars().take_while(|c| *c != '.').map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect();
+    if name.is_empty() { "localhost".into() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_is_listed_after_its_parent_and_once() {
+        let directories = Directories::lay_out("/home/ada/.motmot".into(), "login1", 7, 0, "101-abc");
+        let all = directories.all();
+        assert_eq!(all[0], Path::new("/home/ada/.motmot"));
+        for (index, dir) in all.iter().enumerate().skip(1) {
+            assert!(all[..index].contains(&dir.parent().expect("parent").to_owned()), "{dir:?}");
+            assert!(!all[..index].contains(dir), "{dir:?}");
+        }
+        assert!(all.contains(&PathBuf::from("/home/ada/.motmot/builds/login1/7/0")));
+    }
+
+    #[test]
+    fn two_jobs_of_a_project_get_two_working_directories() {
+        let lay_out = |host, slot| Directories::lay_out("/d".into(), host, 7, slot, "s").builds;
+        assert_ne!(lay_out("a", 0), lay_out("a", 1));
+        assert_ne!(lay_out("a", 0), lay_out("b", 0), "login nodes share home directories");
+    }
+}

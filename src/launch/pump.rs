@@ -1,0 +1,82 @@
+//! Passes a job's output on to the runner, through the driver's own pipes.
+//!
+//! The runner waits for end-of-file on the pipes that it gave us, from everybody who has them. So no process of the job
+//! gets them: it writes into a pipe of ours, and a thread here carries the bytes over.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::masking::{Masker, Secrets};
+
+/// Bytes carried in one go.
+const PIECE: usize = 256 << 10;
+
+/// One stream on its way.
+pub struct Pump {
+    /// Disconnected when the thread has ended.
+    done: Receiver<()>,
+    /// Closing it tells the thread to take what is there and stop.
+    stop: Option<OwnedFd>,
+}
+
+impl Pump {
+    /// Makes a pipe, whose writing end is for the job, and a thread that carries what comes out of it to `to`.
+    pub fn start(name: &str, to: File, secrets: Secrets) -> std::io::Result<(Self, OwnedFd)> {
+        let (from, job_end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        // A larger pipe means fewer switches between job and driver; without it (a limit of the system) all works too.
+        let _ = nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETPIPE_SZ(libc::c_int::try_from(PIECE).unwrap_or(65536)));
+        let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        let (alive, done) = channel();
+        std::thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(move || {
+            let _alive = alive;
+            carry(from, &stopped, to, Masker::new(secrets));
+        })?;
+        Ok((Self { done, stop: Some(stop) }, job_end))
+    }
+
+    /// Takes what is in the pipe now, and ends, whether or not somebody still holds the other end. Waits for that at most
+    /// until `deadline`: a runner that does not read must not keep a stage from ending.
+    pub fn finish(mut self, deadline: Instant) {
+        self.stop = None;
+        let _ = self.done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+    }
+}
+
+fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
+    let mut from = File::from(from);
+    let mut piece = vec![0; PIECE];
+    // A runner that is gone reads no more. The job goes on: it is the runner's (and then our) business to end it, and a
+    // job that waits for a full pipe would hang.
+    let mut broken = false;
+    let mut write = |bytes: &[u8]| {
+        broken = broken || to.write_all(bytes).is_err();
+        Ok::<(), std::convert::Infallible>(())
+    };
+    loop {
+        let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => break,
+        }
+        let readable = fds[0].revents().is_some_and(|events| !events.is_empty());
+        let stopping = fds[1].revents().is_some_and(|events| !events.is_empty());
+        if readable {
+            match from.read(&mut piece) {
+                Ok(0) => break,
+                Ok(length) => {
+                    let Ok(()) = masker.feed(&piece[..length], &mut write);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        } else if stopping {
+            break;
+        }
+    }
+    let Ok(()) = masker.finish(&mut write);
+}

@@ -1,0 +1,147 @@
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+
+use super::*;
+use crate::config::Settings;
+use crate::sys::accounts::PasswdEntry;
+
+/// A name service of a few lines.
+struct People;
+
+impl AccountDb for People {
+    fn by_name(&self, name: &str) -> Result<Option<PasswdEntry>, LookupError> {
+        let entry = |name: &str, uid, shell: &str| {
+            Some(PasswdEntry { name: name.into(), uid: Uid::from_raw(uid), gid: Gid::from_raw(100), home: PathBuf::from(format!("/home/{name}")), shell: shell.into() })
+        };
+        Ok(match name {
+            "adent" | "arthur" => entry(name, 1001, "/bin/bash"),
+            "ford" => entry(name, 1002, "/bin/zsh"),
+            "Trillian" => entry("trillian", 1003, "/bin/bash"),
+            "root" | "toor" => entry(name, 0, "/bin/bash"),
+            "munge" => entry(name, 105, "/bin/bash"),
+            "locked" => entry(name, 1004, "/usr/sbin/nologin"),
+            "wheeler" => entry(name, 1005, "/bin/bash"),
+            _ => None,
+        })
+    }
+
+    fn by_uid(&self, uid: Uid) -> Result<Option<PasswdEntry>, LookupError> {
+        self.by_name(match uid.as_raw() {
+            0 => "root",
+            1001 => "arthur",
+            1002 => "ford",
+            _ => "",
+        })
+    }
+
+    fn groups(&self, entry: &PasswdEntry) -> Result<Vec<Gid>, LookupError> {
+        Ok(if entry.name == "wheeler" { vec![Gid::from_raw(10), entry.gid] } else { vec![entry.gid] })
+    }
+
+    fn group_name(&self, gid: Gid) -> Result<Option<String>, LookupError> {
+        Ok(match gid.as_raw() {
+            10 => Some("wheel".into()),
+            100 => Some("users".into()),
+            _ => None,
+        })
+    }
+}
+
+fn decide_for(login: &str, config: &str) -> Result<Verdict, PolicyError> {
+    decide_in(Mode::ChangeUser, login, config)
+}
+
+fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Verdict, PolicyError> {
+    let settings = Settings::parse(Path::new("c.toml"), &format!("[gitlab]\nurl = \"https://gl.example\"\n{config}")).expect("valid config");
+    let facts = JobFacts {
+        job_id: 9,
+        job_name: None,
+        ci_stage: None,
+        project_id: 7,
+        project_path: None,
+        namespace_id: None,
+        user_id: 42,
+        user_login: login.into(),
+        pipeline_id: None,
+        pipeline_source: None,
+        git_ref: None,
+        ref_type: None,
+        ref_protected: None,
+        sha: None,
+    };
+    decide(&settings.map, &settings.accounts, mode, &Identity::for_test(facts), &People)
+}
+
+const SAME_NAME: &str = "[[map]]\nrun_as = \"{gitlab_user}\"\n";
+
+#[test]
+fn the_first_rule_that_matches_decides() {
+    let config = "[[map]]\nname = \"arthur\"\nwhen = { user = \"adent\" }\nrun_as = \"arthur\"\n[[map]]\nrun_as = \"{gitlab_user}\"\n";
+    let verdict = decide_for("adent", config).expect("admitted");
+    assert_eq!((verdict.account.name(), verdict.rule.as_str()), ("arthur", "\"arthur\" (line 3)"));
+    assert_eq!(decide_for("ford", config).expect("admitted").account.name(), "ford");
+}
+
+#[test]
+fn conditions_are_exact_and_all_must_hold() {
+    let config = "[[map]]\nwhen = { user = \"adent\", user_id = 42 }\nrun_as = \"arthur\"\n";
+    assert!(decide_for("adent", config).is_ok());
+    for other in ["Adent", "adent2", "xadent", ""] {
+        assert!(decide_for(other, config).is_err(), "{other:?}");
+    }
+    assert!(decide_for("adent", "[[map]]\nwhen = { user = \"adent\", user_id = 43 }\nrun_as = \"arthur\"\n").is_err());
+}
+
+#[test]
+fn who_is_not_mapped_is_refused() {
+    assert!(decide_for("adent", "").is_err());
+}
+
+#[test]
+fn nobody_becomes_root_a_system_account_a_denied_one_or_a_locked_one() {
+    let limits = "[accounts]\ndeny_users = [\"ford\"]\ndeny_groups = [\"wheel\"]\n";
+    for name in ["root", "toor", "munge", "ford", "wheeler", "locked", "nobody-there", "Trillian", "1001", "-x", "a/b", "a:b", ""] {
+        let refused = decide_for(name, &format!("{limits}{SAME_NAME}"));
+        assert!(matches!(refused, Err(PolicyError::Refused { .. })), "{name:?}");
+    }
+    assert!(decide_for("adent", &format!("{limits}{SAME_NAME}")).is_ok());
+}
+
+#[test]
+fn a_denied_account_is_denied_under_its_other_name_too() {
+    assert!(decide_for("adent", &format!("[accounts]\ndeny_users = [\"arthur\"]\n{SAME_NAME}")).is_err());
+}
+
+#[test]
+fn allowed_shells_are_exact() {
+    let config = format!("[accounts]\nshells = [\"/bin/bash\"]\n{SAME_NAME}");
+    assert!(decide_for("adent", &config).is_ok());
+    assert!(decide_for("ford", &config).is_err());
+    assert!(decide_for("locked", &format!("[accounts]\nshells = [\"/usr/sbin/nologin\"]\n{SAME_NAME}")).is_ok(), "a site may list it");
+}
+
+#[test]
+fn all_refusals_read_the_same_to_the_author() {
+    let words: std::collections::BTreeSet<String> = ["", SAME_NAME, "[[map]]\nrun_as = \"munge\"\n", "[[map]]\nrun_as = \"nobody-there\"\n"]
+        .iter()
+        .map(|config| decide_for("root", config).expect_err("refused").for_author())
+        .collect();
+    assert_eq!(words.len(), 1, "{words:?}");
+    let admin = decide_for("root", SAME_NAME).expect_err("refused").for_admin();
+    assert!(admin.contains("uid 0"), "{admin}");
+}
+
+#[test]
+fn one_users_own_runner_runs_as_that_user_only() {
+    let own = Mode::OnlySelf(Uid::from_raw(1002));
+    assert_eq!(decide_in(own, "ford", SAME_NAME).expect("admitted").account.to_become_is_same(), true);
+    assert!(decide_in(own, "adent", SAME_NAME).is_err());
+    assert!(decide_in(Mode::OnlySelf(Uid::from_raw(0)), "root", SAME_NAME).is_ok(), "root's own runner, by root's own choice");
+}
+
+impl Account {
+    fn to_become_is_same(&self) -> bool {
+        matches!(self.to_become(), crate::sys::privilege::Become::Same)
+    }
+}

@@ -1,0 +1,58 @@
+//! The audit log: who ran as whom, by which rule, and every token that was signed.
+//!
+//! One JSON object a line, in a file that only the driver's account can read, and in the system's journal where one
+//! runs. Never a token, never a script, never a secret variable.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Mutex;
+
+use tracing::dispatcher::DefaultGuard;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Keeps the log open; events of this thread go there while it lives.
+pub struct AuditLog {
+    _guard: DefaultGuard,
+}
+
+/// The audit log could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit log {path} cannot be written: {source}")]
+pub struct AuditError {
+    path: String,
+    source: io::Error,
+}
+
+impl AuditLog {
+    /// Opens the log at `file` (created with mode 0600, always appended to), and the journal if there is one.
+    ///
+    /// # Errors
+    /// If the file can't be opened, together with a log that has the journal only: an audit log that is full must not
+    /// stop a site's whole CI, but somebody has to be told.
+    pub fn open(file: Option<&Path>) -> (Self, Option<AuditError>) {
+        let (file, problem) = match file.map(|path| (path, open_for_appending(path))) {
+            Some((_, Ok(file))) => (Some(file), None),
+            Some((path, Err(source))) => (None, Some(AuditError { path: path.display().to_string(), source })),
+            None => (None, None),
+        };
+        let lines = file.map(|file| {
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(Mutex::new(file))
+        });
+        let journal = tracing_journald::layer().ok().map(|layer| layer.with_syslog_identifier("motmot".into()).with_field_prefix(Some("MOTMOT".into())));
+        let subscriber = tracing_subscriber::registry().with(lines).with(journal).with(tracing_subscriber::filter::LevelFilter::INFO);
+        (Self { _guard: tracing::subscriber::set_default(subscriber) }, problem)
+    }
+}
+
+fn open_for_appending(path: &Path) -> io::Result<File> {
+    if let Some(dir) = path.parent()
+        && !dir.exists()
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        std::fs::DirBuilder::new().mode(0o700).create(dir)?;
+    }
+    // One write a line with O_APPEND: lines of concurrent stages do not mix (POSIX write(2)).
+    File::options().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)
+}

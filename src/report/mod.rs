@@ -1,0 +1,146 @@
+//! Who is told what when something ends: the job's author (job log), the admin, the audit log; and as which failure it
+//! counts for the runner.
+//!
+//! Each module has typed errors of its own that implement [`Fault`]. They meet here, become a [`Failure`], and only the
+//! edge of a stage turns that into words and an exit code.
+
+pub mod audit;
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// How a failure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The script failed, or policy refused the job. Final: the runner does not try again.
+    Build,
+    /// The site failed: something that the job's author can't change, and that may be gone at the next attempt.
+    System,
+}
+
+/// An error that knows how it counts and who may read what of it.
+pub trait Fault: std::error::Error {
+    /// Whose failure it is.
+    fn kind(&self) -> FailureKind;
+
+    /// What the job's author reads. The default is the whole error; a refusal tells less, so that nobody can map out the
+    /// site's accounts and rules by trying.
+    fn for_author(&self) -> String {
+        with_causes(self)
+    }
+
+    /// What the admin reads, in the audit log.
+    fn for_admin(&self) -> String {
+        with_causes(self)
+    }
+}
+
+fn with_causes<E: std::error::Error + ?Sized>(error: &E) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_words = inner.to_string();
+        if !words.contains(&inner_words) {
+            words.push_str(": ");
+            words.push_str(&inner_words);
+        }
+        cause = inner.source();
+    }
+    words
+}
+
+/// The end of a stage that did not go well, ready to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    kind: FailureKind,
+    author: String,
+    admin: String,
+    exit_code: Option<u8>,
+}
+
+impl Failure {
+    /// A failing script, with the exit code that GitLab shall see (1 to 255).
+    pub fn script(words: String, exit_code: u8) -> Self {
+        Self { kind: FailureKind::Build, admin: words.clone(), author: words, exit_code: Some(exit_code) }
+    }
+
+    /// A failure of the site that has no error type of its own.
+    pub fn site(words: impl Into<String>) -> Self {
+        let words = words.into();
+        Self { kind: FailureKind::System, admin: words.clone(), author: words, exit_code: None }
+    }
+
+    /// How it counts.
+    pub fn kind(&self) -> FailureKind {
+        self.kind
+    }
+
+    /// The script's own exit code, if a script failed.
+    pub fn exit_code(&self) -> Option<u8> {
+        self.exit_code
+    }
+
+    /// What the job's author reads.
+    pub fn for_author(&self) -> &str {
+        &self.author
+    }
+
+    /// What the audit log gets.
+    pub fn for_admin(&self) -> &str {
+        &self.admin
+    }
+}
+
+impl<E: Fault> From<E> for Failure {
+    fn from(fault: E) -> Self {
+        Self { kind: fault.kind(), author: fault.for_author(), admin: fault.for_admin(), exit_code: None }
+    }
+}
+
+/// A line of ours in the job log, on the stream that is not protocol in any stage: standard error. Each line carries our
+/// name, so that nobody takes it for output of the script.
+pub fn tell(words: impl Display) {
+    // The runner may be gone; then nobody reads it, and there is nothing to do about that.
+    let mut lines = String::new();
+    for line in printable(&words.to_string()).lines() {
+        lines.push_str("motmot: ");
+        lines.push_str(line);
+        lines.push('\n');
+    }
+    let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+}
+
+/// Words without control characters: names and answers from outside must not move a cursor or recolour a terminal.
+pub fn printable(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the account is closed")]
+    struct Closed;
+    impl Fault for Closed {
+        fn kind(&self) -> FailureKind {
+            FailureKind::Build
+        }
+        fn for_author(&self) -> String {
+            "refused".into()
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_its_author_less_than_the_admin() {
+        let failure = Failure::from(Closed);
+        assert_eq!(failure.for_author(), "refused");
+        assert_eq!(failure.for_admin(), "the account is closed");
+        assert_eq!(failure.exit_code(), None);
+    }
+
+    #[test]
+    fn escape_sequences_in_foreign_words_do_not_reach_the_log() {
+        assert_eq!(printable("a\u{1b}[31mb\nc\r"), "a\u{fffd}[31mb\nc\u{fffd}");
+    }
+}

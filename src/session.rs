@@ -1,0 +1,392 @@
+//! What the earlier stages of a job left for the later ones.
+//!
+//! A session is a directory that only the driver's account can read. `motmot-config` decides once and records it there;
+//! the runner carries nothing but the session's name from stage to stage. All that is needed to end and remove a job is on
+//! disk before it is needed, so that cleanup works after a crash, twice, and beside a stage that is still dying.
+//!
+//! ```text
+//! <state_dir>/lock                         held while a slot is taken or given back
+//! <state_dir>/sessions/<name>/session.json the record
+//! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
+//! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them
+//! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
+//! ```
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::JobFacts;
+use crate::identity::{Assurance, Identity};
+use crate::launch::plan::Directories;
+use crate::policy::Verdict;
+use crate::report::{FailureKind, Fault};
+
+/// What is known of a job after its config stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The facts about the job.
+    pub facts: JobFacts,
+    /// Who vouches for them.
+    pub assurance: Assurance,
+    /// The account's name. Later stages ask policy again before they become it.
+    pub account: String,
+    /// Its number at that time.
+    pub uid: u32,
+    /// The rule that decided.
+    pub rule: String,
+    /// Where the job works.
+    pub directories: Directories,
+    /// The runner's directory of this attempt (where `JOB_RESPONSE_FILE` is): it tells attempts of one job apart.
+    pub attempt: PathBuf,
+}
+
+/// The store of all sessions of this machine's runner.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    dir: PathBuf,
+}
+
+/// One session, open.
+#[derive(Debug)]
+pub struct Session {
+    sessions: Sessions,
+    name: String,
+    record: Record,
+    /// Held by a stage while it runs.
+    #[expect(dead_code, reason = "a lock is held, not read")]
+    running: Option<Flock<File>>,
+}
+
+/// Something is wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The file system.
+    #[error("{what} {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Others could read or change it.
+    #[error("the state directory {path} (jobs.state_dir) is not private: {why}")]
+    NotPrivate {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The name leads nowhere.
+    #[error("there is no session {0:?}: its config stage did not succeed, or its cleanup has run")]
+    Unknown(String),
+    /// Cleanup has begun.
+    #[error("the session {0:?} is being cleaned up; no further stage of this job starts")]
+    Closed(String),
+    /// The payload is about another job.
+    #[error("the session {name:?} belongs to job {recorded}, but the payload is that of job {payload}")]
+    OtherJob {
+        /// The session.
+        name: String,
+        /// Its job.
+        recorded: u64,
+        /// The payload's.
+        payload: u64,
+    },
+}
+
+impl Fault for SessionError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::System
+    }
+}
+
+impl Sessions {
+    /// Opens the store, and makes it if it is missing.
+    pub fn open(dir: &Path) -> Result<Self, SessionError> {
+        for dir in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {
+            make_private(&dir)?;
+        }
+        Ok(Self { dir: dir.to_owned() })
+    }
+
+    /// Records a decision under a new name. `lay_out` says where a job works that has this slot and this name.
+    pub fn create(&self, identity: &Identity, verdict: &Verdict, attempt: &Path, lay_out: impl FnOnce(u32, &str) -> Directories) -> Result<Session, SessionError> {
+        let facts = identity.facts().clone();
+        // Short, since it is part of TMPDIR, and sockets there have at most 108 bytes for their whole path.
+        let name = format!("{}-{:012x}", facts.job_id, uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
+        let path = self.path(&name);
+        DirBuilder::new().mode(0o700).create(&path).map_err(io_error("cannot make the session", &path))?;
+        let uid = verdict.account.uid().as_raw();
+        let slot = self.take_slot(uid, facts.project_id, &name)?;
+        let record =
+            Record { assurance: identity.assurance(), account: verdict.account.name().to_owned(), uid, rule: verdict.rule.clone(), directories: lay_out(slot, &name), attempt: attempt.to_owned(), facts };
+        write_private(&path.join("session.json"), &serde_json::to_vec(&record).map_err(|error| io_error("cannot write the session", &path)(error.into()))?)?;
+        Ok(Session { sessions: self.clone(), name, record, running: None })
+    }
+
+    /// The session of that name, for a stage of the job `job_id`.
+    pub fn resume(&self, name: &str, job_id: u64) -> Result<Session, SessionError> {
+        let mut session = self.find(name)?;
+        // First the lock, then the look: a cleanup that begins now either is seen here or waits for us.
+        session.running = Some(self.stages_lock(name, FlockArg::LockShared)?.ok_or_else(|| SessionError::Closed(name.to_owned()))?);
+        if self.path(name).join("closed").exists() {
+            return Err(SessionError::Closed(name.to_owned()));
+        }
+        if session.record.facts.job_id != job_id {
+            return Err(SessionError::OtherJob { name: name.to_owned(), recorded: session.record.facts.job_id, payload: job_id });
+        }
+        Ok(session)
+    }
+
+    /// The session of that name, for cleanup.
+    pub fn find(&self, name: &str) -> Result<Session, SessionError> {
+        let unknown = || SessionError::Unknown(name.chars().take(80).collect());
+        // It becomes part of a path.
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(unknown());
+        }
+        let path = self.path(name).join("session.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown()),
+            Err(error) => return Err(io_error("cannot read the session", &path)(error)),
+        };
+        let record = serde_json::from_slice(&text).map_err(|error| io_error("cannot read the session", &path)(error.into()))?;
+        Ok(Session { sessions: self.clone(), name: name.to_owned(), record, running: None })
+    }
+
+    /// The sessions of one attempt of a job, for a cleanup that was not told a name: `job_env` is lost when config fails
+    /// or is killed after it has recorded its decision.
+    pub fn of_attempt(&self, job_id: u64, attempt: &Path) -> Vec<Session> {
+        let prefix = format!("{job_id}-");
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if !name.starts_with(&prefix) {
+                continue;
+            }
+            match self.find(&name) {
+                Ok(session) if session.record.attempt == attempt => found.push(session),
+                // Killed between the directory and the record: nothing was done yet.
+                Err(SessionError::Unknown(_)) => self.forget(&name),
+                _ => {}
+            }
+        }
+        found
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join("sessions").join(name)
+    }
+
+    /// The lock of a session's stages; `None` if the session is gone, or if somebody else has it and `how` does not wait.
+    fn stages_lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, SessionError> {
+        let path = self.path(name).join("stages");
+        let file = match File::options().write(true).create(true).truncate(false).mode(0o600).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("cannot open", &path)(error)),
+        };
+        match Flock::lock(file, how) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(io_error("cannot lock", &path)(error.into())),
+        }
+    }
+
+    fn lock(&self) -> Result<Flock<File>, SessionError> {
+        let path = self.dir.join("lock");
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io_error("cannot open", &path))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| io_error("cannot lock", &path)(error.into()))
+    }
+
+    /// The lowest number that no living session of this account and project has: two jobs never share a directory, and
+    /// a directory is used again, with its clone in it, as soon as it is free.
+    fn take_slot(&self, uid: u32, project_id: u64, name: &str) -> Result<u32, SessionError> {
+        let _lock = self.lock()?;
+        for slot in 0.. {
+            let path = self.dir.join("slots").join(format!("{uid}-{project_id}-{slot}"));
+            let free = match fs::read_to_string(&path) {
+                Ok(holder) => !self.path(&holder).exists(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+                Err(error) => return Err(io_error("cannot read", &path)(error)),
+            };
+            if free {
+                write_private(&path, name.as_bytes())?;
+                return Ok(slot);
+            }
+        }
+        unreachable!("there are more numbers than sessions")
+    }
+
+    /// Removes all trace of a session. Nothing happens the second time.
+    fn forget(&self, name: &str) {
+        if let Ok(_lock) = self.lock() {
+            for entry in fs::read_dir(self.dir.join("slots")).into_iter().flatten().flatten() {
+                if fs::read_to_string(entry.path()).is_ok_and(|holder| holder == name) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+        let _ = fs::remove_dir_all(self.path(name));
+    }
+}
+
+impl Session {
+    /// Its name, for `job_env`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was decided.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// From now on no stage of it starts.
+    pub fn close(&self) -> Result<(), SessionError> {
+        let path = self.sessions.path(&self.name).join("closed");
+        match write_private(&path, b"") {
+            // A second cleanup has been quicker.
+            Err(SessionError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Whether a stage of it still runs. After [`Session::close`] no other begins, so "no" is final.
+    pub fn has_running_stage(&self) -> Result<bool, SessionError> {
+        let exists = self.sessions.path(&self.name).exists();
+        Ok(exists && self.sessions.stages_lock(&self.name, FlockArg::LockExclusiveNonblock)?.is_none())
+    }
+
+    /// Removes it.
+    pub fn remove(self) {
+        self.sessions.forget(&self.name);
+    }
+}
+
+fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> SessionError {
+    let path = path.to_owned();
+    move |source| SessionError::Io { what, path: path.clone(), source }
+}
+
+/// Makes a directory of mode 0700 if it is missing, and judges it: it must be ours, and nobody else's to look into.
+fn make_private(dir: &Path) -> Result<(), SessionError> {
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(io_error("cannot make the state directory (jobs.state_dir)", dir)(error));
+    }
+    let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
+    let not_private = |why: String| SessionError::NotPrivate { path: dir.to_owned(), why };
+    let own = nix::unistd::geteuid().as_raw();
+    if !meta.is_dir() {
+        return Err(not_private("it is not a directory".into()));
+    }
+    if meta.uid() != own {
+        return Err(not_private(format!("it belongs to uid {}, but this driver runs as uid {own}; chown it", meta.uid())));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return Err(not_private(format!("its mode is {:04o}; chmod 0700 it", meta.mode() & 0o7777)));
+    }
+    Ok(())
+}
+
+fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {
+    let failed = io_error("cannot write", path);
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(&failed)?;
+    temp.write_all(content).map_err(&failed)?;
+    temp.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct World {
+        _temp: tempfile::TempDir,
+        sessions: Sessions,
+    }
+
+    fn world() -> World {
+        let temp = tempfile::tempdir().expect("dir");
+        let sessions = Sessions::open(&temp.path().join("state")).expect("opened");
+        World { _temp: temp, sessions }
+    }
+
+    impl World {
+        fn create(&self, job_id: u64, attempt: &str) -> Session {
+            // A session as a config stage leaves it, without the way there.
+            let name = format!("{job_id}-{:012x}", uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
+            DirBuilder::new().mode(0o700).create(self.sessions.path(&name)).expect("made");
+            let slot = self.sessions.take_slot(1001, 7, &name).expect("a slot");
+            let facts = serde_json::from_value(serde_json::json!({"job_id": job_id, "project_id": 7, "user_id": 42, "user_login": "adent"})).expect("facts");
+            let directories = Directories::lay_out("/d".into(), "h", 7, slot, &name);
+            let record = Record { facts, assurance: Assurance::JobApi, account: "arthur".into(), uid: 1001, rule: "r".into(), directories, attempt: attempt.into() };
+            write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json")).expect("written");
+            self.sessions.find(&name).expect("found")
+        }
+    }
+
+    #[test]
+    fn two_living_sessions_of_a_project_never_share_a_directory_and_a_free_one_is_used_again() {
+        let world = world();
+        let (one, two) = (world.create(1, "/t/1"), world.create(2, "/t/2"));
+        let builds = |session: &Session| session.record.directories.builds.clone();
+        assert_ne!(builds(&one), builds(&two));
+        let free = builds(&one);
+        one.remove();
+        assert_eq!(builds(&world.create(3, "/t/3")), free);
+    }
+
+    #[test]
+    fn a_session_is_for_its_own_job_and_not_after_cleanup_has_begun() {
+        let world = world();
+        let session = world.create(1, "/t/1");
+        let name = session.name().to_owned();
+        assert!(world.sessions.resume(&name, 1).is_ok());
+        assert!(matches!(world.sessions.resume(&name, 2), Err(SessionError::OtherJob { .. })));
+        let running = world.sessions.resume(&name, 1).expect("a stage");
+        session.close().expect("closed");
+        assert!(session.has_running_stage().expect("asked"));
+        drop(running);
+        assert!(!session.has_running_stage().expect("asked"));
+        assert!(matches!(world.sessions.resume(&name, 1), Err(SessionError::Closed(_))));
+        session.remove();
+        assert!(matches!(world.sessions.find(&name), Err(SessionError::Unknown(_))));
+    }
+
+    #[test]
+    fn a_name_cannot_lead_out_of_the_store() {
+        let world = world();
+        for name in ["", "..", "../x", "a/b", "/etc", "a\0b"] {
+            assert!(matches!(world.sessions.find(name), Err(SessionError::Unknown(_))), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn cleanup_without_a_name_finds_the_sessions_of_its_attempt_only() {
+        let world = world();
+        let (one, _two) = (world.create(1, "/t/1"), world.create(1, "/t/2"));
+        let found = world.sessions.of_attempt(1, Path::new("/t/1"));
+        assert_eq!(found.iter().map(Session::name).collect::<Vec<_>>(), [one.name()]);
+        assert!(world.sessions.of_attempt(11, Path::new("/t/1")).is_empty());
+    }
+
+    #[test]
+    fn a_store_that_others_can_look_into_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().expect("dir");
+        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        assert!(matches!(Sessions::open(temp.path()), Err(SessionError::NotPrivate { .. })));
+    }
+}

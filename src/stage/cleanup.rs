@@ -1,0 +1,113 @@
+//! `cleanup_exec`: nothing of the job is left, whatever happened before: no session, a failed config, a crash, a stage
+//! that is still dying, or a cleanup that has run already.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::edge::Arguments;
+use super::{readmit, sessions};
+use crate::config::Settings;
+use crate::evidence::payload::Payload;
+use crate::launch::masking::Secrets;
+use crate::launch::plan::{CleanUpOrder, Directories, Order};
+use crate::launch::supervise::{self, Outcome, Run};
+use crate::policy::Account;
+use crate::report::Failure;
+use crate::runner::Contract;
+use crate::session::{Session, SessionError};
+use crate::sys::spawn::WorkerProgram;
+
+/// How long the end of a stage that is still dying is awaited.
+const DYING_STAGE: Duration = Duration::from_mins(1);
+
+/// The stage. What it says goes to the runner's own log, not to the job's.
+pub fn main(arguments: &Arguments) -> Result<(), Failure> {
+    let (settings, _log) = arguments.settings()?;
+    for session in find(&settings, &arguments.contract)? {
+        clean_up(arguments, &settings, session)?;
+    }
+    Ok(())
+}
+
+/// The session that `job_env` names, or those that a config stage left whose answer never arrived.
+fn find(settings: &Settings, contract: &Contract) -> Result<Vec<Session>, Failure> {
+    let sessions = sessions(settings)?;
+    if let Ok(name) = contract.session() {
+        return match sessions.find(name) {
+            Ok(session) => Ok(vec![session]),
+            // Cleaned up before.
+            Err(SessionError::Unknown(_)) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        };
+    }
+    // Config did not succeed, or did not even start; then there may be no payload either.
+    let Ok(file) = contract.job_response_file() else { return Ok(Vec::new()) };
+    let Ok(payload) = Payload::read(file) else { return Ok(Vec::new()) };
+    Ok(sessions.of_attempt(payload.job_id, file.parent().unwrap_or(file)))
+}
+
+fn clean_up(arguments: &Arguments, settings: &Settings, session: Session) -> Result<(), Failure> {
+    session.close()?;
+    let account = readmit(settings, &session)?;
+    let program = WorkerProgram::beside_this_program()?;
+    // Processes first. While a stage is still dying it could make files anew, so its end is awaited; it comes with the end
+    // of its processes.
+    let patience = Instant::now() + DYING_STAGE;
+    while session.has_running_stage()? && Instant::now() < patience {
+        work(arguments, settings, &program, &account, &session, Vec::new())?;
+        std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
+    }
+    work(arguments, settings, &program, &account, &session, leavings(&session.record().directories, arguments.contract.temp_project_dir()))?;
+    tracing::info!(event = "cleaned up", job_id = session.record().facts.job_id, account = account.name(), session = session.name());
+    session.remove();
+    Ok(())
+}
+
+/// Has a worker end the job's processes and remove these directories.
+fn work(arguments: &Arguments, settings: &Settings, program: &WorkerProgram, account: &Account, session: &Session, remove: Vec<PathBuf>) -> Result<(), Failure> {
+    let outcome = supervise::run(
+        Run {
+            program,
+            target: account.to_become(),
+            order: Order::CleanUp(CleanUpOrder { session: session.name().to_owned(), remove }),
+            script: None,
+            token: None,
+            feed: None,
+            secrets: Secrets::default(),
+            kill_timeout: settings.jobs.kill_timeout,
+            on_start: &mut || (),
+        },
+        &arguments.termination,
+    )?;
+    // The session stays, so that a later cleanup finds it.
+    if outcome == Outcome::Terminated { Err(Failure::site("asked to end while cleaning up")) } else { Ok(()) }
+}
+
+/// What a job leaves: its own directory, and the runner's temporary project directory with the file-type variables, which
+/// the runner does not remove after a time-out or a hard cancel.
+fn leavings(directories: &Directories, temp_project_dir: Option<&Path>) -> Vec<PathBuf> {
+    let mut leavings = vec![directories.job.clone()];
+    if let Some(temp) = temp_project_dir
+        && temp.starts_with(&directories.builds)
+        && temp != directories.builds
+        && !temp.components().any(|part| part == std::path::Component::ParentDir)
+    {
+        leavings.push(temp.to_owned());
+    }
+    leavings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_below_the_jobs_own_builds_directory_is_removed() {
+        let directories = Directories::lay_out("/d".into(), "h", 7, 0, "s");
+        let removed = |temp: &str| leavings(&directories, Some(Path::new(temp)));
+        assert!(removed("/d/builds/h/7/0/g/p.tmp").contains(&PathBuf::from("/d/builds/h/7/0/g/p.tmp")));
+        for other in ["/etc", "/d/builds/h/7/0", "/d/builds/h/7/1/g/p.tmp", "/d/builds/h/7/0/../../x", "/d/builds/h/7/01/p"] {
+            assert_eq!(removed(other), [PathBuf::from("/d/jobs/s")], "{other}");
+        }
+    }
+}

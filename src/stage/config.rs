@@ -1,0 +1,98 @@
+//! `config_exec`: who is this job, as whom does it run, and where? Decided here, once, for all later stages.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::edge::Arguments;
+use super::{mode, sessions};
+use crate::evidence::payload::Payload;
+use crate::identity::Identity;
+use crate::launch::plan::{Directories, host_name};
+use crate::policy;
+use crate::report::Failure;
+use crate::runner::SESSION_VARIABLE;
+use crate::session::Session;
+use crate::sys::accounts::Nss;
+
+/// What the runner reads from standard output (runner 15.10 and later know all of these keys).
+#[derive(Serialize)]
+struct Answer<'a> {
+    driver: Driver,
+    builds_dir: &'a str,
+    cache_dir: &'a str,
+    /// False: `builds_dir` is this job's alone already, so the runner need not add to it.
+    builds_dir_is_shared: bool,
+    job_env: BTreeMap<&'a str, &'a str>,
+    shell: &'static str,
+}
+
+#[derive(Serialize)]
+struct Driver {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// The stage. Standard output is protocol: one JSON object, also when there is nothing to say.
+pub fn main(arguments: &Arguments) -> Result<(), Failure> {
+    let answer = decide(arguments).and_then(|session| {
+        let answer = render(&session);
+        if answer.is_err() {
+            session.remove();
+        }
+        answer
+    });
+    let words = answer.as_deref().unwrap_or("{}");
+    writeln!(std::io::stdout(), "{words}").map_err(|error| Failure::site(format!("cannot answer the runner: {error}")))?;
+    answer.map(drop)
+}
+
+fn decide(arguments: &Arguments) -> Result<Session, Failure> {
+    let (settings, _log) = arguments.settings()?;
+    let mode = mode(&settings)?;
+    let payload_file = arguments.contract.job_response_file()?;
+    let payload = Payload::read(payload_file)?;
+    let decided = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from).and_then(|identity| {
+        let verdict = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
+        Ok((identity, verdict))
+    });
+    let (identity, verdict) = decided.inspect_err(|failure| {
+        tracing::warn!(event = "refused", job_id = payload.job_id, project_id = payload.project_id, project = payload.project_path, reason = failure.for_admin());
+    })?;
+    let account = &verdict.account;
+    let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
+    let attempt = payload_file.parent().unwrap_or(payload_file);
+    let project_id = identity.facts().project_id;
+    let session = sessions(&settings)?.create(&identity, &verdict, attempt, |slot, name| Directories::lay_out(data, &host_name(), project_id, slot, name))?;
+    let facts = identity.facts();
+    tracing::info!(
+        event = "accepted",
+        job_id = facts.job_id,
+        project_id = facts.project_id,
+        project = facts.project_path,
+        user_id = facts.user_id,
+        user = facts.user_login,
+        assurance = identity.assurance().as_str(),
+        account = account.name(),
+        uid = account.uid().as_raw(),
+        rule = verdict.rule,
+        session = session.name(),
+    );
+    Ok(session)
+}
+
+fn render(session: &Session) -> Result<String, Failure> {
+    let directories = &session.record().directories;
+    let path = |path: &'_ std::path::Path| path.to_str().map(str::to_owned).ok_or_else(|| Failure::site(format!("{} is not UTF-8, so it cannot be told to the runner", path.display())));
+    let (builds_dir, cache_dir) = (path(&directories.builds)?, path(&directories.cache)?);
+    let answer = Answer {
+        driver: Driver { name: "motmot", version: env!("CARGO_PKG_VERSION") },
+        builds_dir: &builds_dir,
+        cache_dir: &cache_dir,
+        builds_dir_is_shared: false,
+        job_env: BTreeMap::from([(SESSION_VARIABLE, session.name())]),
+        shell: "bash",
+    };
+    serde_json::to_string(&answer).map_err(|error| Failure::site(error.to_string()))
+}

@@ -1,0 +1,98 @@
+//! Where a stage meets the runner: arguments in, words and one of three exit codes out.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{DEFAULT_PATH, Settings};
+use crate::report::audit::AuditLog;
+use crate::report::{Failure, FailureKind, tell};
+use crate::runner::{Contract, ExitCodes};
+use crate::sys::privilege::hide_this_process;
+use crate::sys::signals::Termination;
+
+/// What a stage was given.
+pub struct Arguments {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// What the runner adds: for the run stage the script and the sub-stage.
+    pub rest: Vec<OsString>,
+    /// The runner's variables.
+    pub contract: Contract,
+    /// Asks this process to end.
+    pub termination: Termination,
+}
+
+impl Arguments {
+    /// Reads the configuration, and opens the audit log that it names.
+    pub fn settings(&self) -> Result<(Settings, AuditLog), Failure> {
+        let settings = Settings::load(&self.config)?;
+        let (log, problem) = AuditLog::open(settings.log.file.as_deref());
+        if let Some(problem) = problem {
+            tell(format_args!("warning: {problem}"));
+        }
+        Ok((settings, log))
+    }
+}
+
+#[derive(Parser)]
+#[command(version, about = "A stage of motmot, the GitLab Runner custom executor for HPC sites. Started by gitlab-runner; see `[runners.custom]` in its config.toml.")]
+struct CommandLine {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
+    config: PathBuf,
+    /// What GitLab Runner adds: for motmot-run the script and the name of the sub-stage
+    #[arg(value_name = "ARG")]
+    rest: Vec<OsString>,
+}
+
+/// The whole of a stage binary but for its story. Whatever happens, the runner sees 0, its code for a failure of the
+/// build, or its code for a failure of the site.
+pub fn main(story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
+    let codes = ExitCodes::from_lookup(|name| std::env::var_os(name));
+    // A panic anywhere, in any thread, is a failure of the site, and not an exit code of its own.
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line())).unwrap_or_default();
+        tell(format_args!("this is a bug in motmot{place}; please report it"));
+        std::process::exit(i32::from(codes.system_failure));
+    }));
+    let termination = match Termination::watch(codes.system_failure) {
+        Ok(termination) => termination,
+        Err(error) => return fail(&Failure::site(format!("cannot watch signals: {error}")), codes, None),
+    };
+    if let Err(error) = hide_this_process() {
+        return fail(&Failure::site(format!("cannot hide this process from its account's others: {error}")), codes, None);
+    }
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(answer) => {
+            let help = !answer.use_stderr();
+            let _ = answer.print();
+            return if help { ExitCode::SUCCESS } else { ExitCode::from(codes.system_failure) };
+        }
+    };
+    let contract = Contract::from_env();
+    contract.clear_exit_code();
+    let arguments = Arguments { config: command_line.config, rest: command_line.rest, contract, termination };
+    match story(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure, codes, Some(&arguments.contract)),
+    }
+}
+
+fn fail(failure: &Failure, codes: ExitCodes, contract: Option<&Contract>) -> ExitCode {
+    if !failure.for_author().is_empty() {
+        tell(failure.for_author());
+    }
+    let mut kind = failure.kind();
+    if let (Some(code), Some(contract)) = (failure.exit_code(), contract)
+        && let Err(error) = contract.write_exit_code(code)
+    {
+        // Without the file the runner reports 1 for whatever the script said: wrong, and not the script's fault.
+        tell(format_args!("cannot tell GitLab Runner the exit code {code}: {error}"));
+        kind = FailureKind::System;
+    }
+    ExitCode::from(codes.of(kind))
+}

@@ -1,0 +1,60 @@
+//! The four stages of a job, one page each. Read [`run`] first.
+
+pub mod cleanup;
+pub mod config;
+mod edge;
+pub mod prepare;
+pub mod run;
+mod tokens;
+
+pub use edge::{Arguments, main};
+
+use nix::unistd::geteuid;
+
+use crate::config::{Downscope, Settings};
+use crate::evidence::payload::Payload;
+use crate::policy::{Account, Mode};
+use crate::report::Failure;
+use crate::runner::Contract;
+use crate::session::{Session, Sessions};
+use crate::sys::accounts::{AccountDb, Nss};
+use crate::sys::privilege::can_change_user;
+
+/// How this process may choose accounts, by the configuration and by its own rights.
+fn mode(settings: &Settings) -> Result<Mode, Failure> {
+    match settings.jobs.downscope {
+        Downscope::None => Ok(Mode::OnlySelf(geteuid())),
+        Downscope::Setuid if can_change_user() => Ok(Mode::ChangeUser),
+        Downscope::Setuid => Err(Failure::site(
+            "this driver is to change user (jobs.downscope = \"setuid\"), but it runs without the right to; start gitlab-runner as root, give the four stage binaries \
+             cap_setuid,cap_setgid,cap_kill, or, for one user's own runner, set jobs.downscope = \"none\"",
+        )),
+    }
+}
+
+/// The store of sessions.
+fn sessions(settings: &Settings) -> Result<Sessions, Failure> {
+    let own = Nss.by_uid(geteuid()).map_err(|error| Failure::site(error.to_string()))?;
+    let (home, name) = own.map_or_else(|| ("/nonexistent".into(), "unknown".to_owned()), |own| (own.home, own.name));
+    Ok(Sessions::open(&settings.jobs.state_dir.expand(&home, &name, geteuid().as_raw()))?)
+}
+
+/// The session of a stage after config, and the account that policy still admits for it.
+fn resume(settings: &Settings, contract: &Contract) -> Result<(Session, Account), Failure> {
+    let payload = Payload::read(contract.job_response_file()?)?;
+    let session = sessions(settings)?.resume(contract.session()?, payload.job_id)?;
+    let account = readmit(settings, &session)?;
+    Ok((session, account))
+}
+
+/// The recorded account, looked up and judged once more: the account may have been closed meanwhile, and a record is no
+/// permission.
+fn readmit(settings: &Settings, session: &Session) -> Result<Account, Failure> {
+    let record = session.record();
+    let account = Account::admit(&record.account, &settings.accounts, mode(settings)?, &Nss).map_err(crate::policy::PolicyError::from)?;
+    match account {
+        Ok(account) if account.uid().as_raw() == record.uid => Ok(account),
+        Ok(account) => Err(Failure::site(format!("the account {} had uid {} when this job began, and has {} now", record.account, record.uid, account.uid()))),
+        Err(why) => Err(Failure::site(format!("the account {} is no longer admitted: {why}", record.account))),
+    }
+}

@@ -1,0 +1,78 @@
+//! `prepare_exec`: makes the job's directories, says where and as whom it runs, and looks whether its tools are there.
+
+use std::io::Write;
+
+use zeroize::Zeroizing;
+
+use super::edge::Arguments;
+use super::resume;
+use crate::launch::masking::Secrets;
+use crate::launch::plan::{Order, RunOrder, host_name};
+use crate::launch::supervise::{self, Outcome, Run};
+use crate::policy::Account;
+use crate::report::{Failure, printable, tell};
+use crate::runner::job_defines_variable;
+use crate::session::Session;
+use crate::sys::process::Ending;
+use crate::sys::spawn::{ProfileOutput, WorkerProgram};
+
+/// Looks for git and gitlab-runner in the job's own environment.
+const PROBE: &str = include_str!("../../executor-scripts/probe.bash");
+
+/// The stage. Nothing here is done twice by running it twice.
+pub fn main(arguments: &Arguments) -> Result<(), Failure> {
+    let (settings, _log) = arguments.settings()?;
+    let (session, account) = resume(&settings, &arguments.contract)?;
+    introduce(&session, &account, settings.jobs.message.as_deref());
+    if let Some(token) = &settings.token
+        && job_defines_variable(&token.variable)
+    {
+        tell(format_args!(
+            "warning: this pipeline (or its GitLab) defines {0} itself, which hides motmot's token of that name; the token is in the file ${0}_FILE all the same",
+            token.variable
+        ));
+    }
+    let order = RunOrder::new(&account, &settings.jobs, &session.record().directories, session.name(), ProfileOutput::Show);
+    let outcome = supervise::run(
+        Run {
+            program: &WorkerProgram::beside_this_program()?,
+            target: account.to_become(),
+            order: Order::Run(order),
+            script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
+            token: None,
+            feed: None,
+            secrets: Secrets::default(),
+            kill_timeout: settings.jobs.kill_timeout,
+            on_start: &mut || (),
+        },
+        &arguments.termination,
+    )?;
+    match outcome {
+        Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
+        Outcome::Terminated => Err(Failure::site("asked to end while preparing the job")),
+        // The probe itself never fails; a shell that can't run it can't run a job either.
+        Outcome::Ended(ending) => Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name()))),
+    }
+}
+
+/// A few lines for whoever wonders where this job runs.
+fn introduce(session: &Session, account: &Account, message: Option<&str>) {
+    let facts = &session.record().facts;
+    let mut lines = format!(
+        "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) in a shell\n",
+        env!("CARGO_PKG_VERSION"),
+        facts.job_id,
+        facts.project_path.as_deref().unwrap_or("its project"),
+        facts.user_login,
+        host_name(),
+        account.name(),
+        account.uid(),
+    );
+    lines.push_str(&format!("motmot: working directory below {}\n", session.record().directories.builds.display()));
+    if let Some(message) = message {
+        lines.push_str(message.trim_end());
+        lines.push('\n');
+    }
+    // A runner that does not listen will not read the next line either.
+    let _ = std::io::stdout().write_all(printable(&lines).as_bytes());
+}

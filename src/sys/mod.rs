@@ -1,0 +1,11 @@
+//! The operating system: accounts, trusted files, privileges, processes.
+//!
+//! The only module with unsafe code. Everything above it speaks in its types and cannot forget a step: who spawns a
+//! worker gets the drop of privileges, the proof, the closed descriptors and the empty environment in one piece.
+
+pub mod accounts;
+pub mod files;
+pub mod privilege;
+pub mod process;
+pub mod signals;
+pub mod spawn;

@@ -1,0 +1,142 @@
+//! What this process may do, and how it gives that up for good.
+#![allow(unsafe_code)] // capget, capset and raw credential calls in a forked child; reasons at each use
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid};
+
+/// `_LINUX_CAPABILITY_VERSION_3` of capget(2).
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: libc::c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Who the child becomes.
+#[derive(Clone, Debug)]
+pub enum Become {
+    /// Another account: supplementary groups, group, user, in that order, and no way back.
+    Account {
+        /// The target.
+        uid: Uid,
+        /// Its primary group.
+        gid: Gid,
+        /// All its groups, computed before the fork: initgroups(3) talks to the name service, which a forked child must not.
+        groups: Vec<Gid>,
+    },
+    /// Nobody else: one user's own runner, where the target is this very account.
+    Same,
+}
+
+/// Whether this process can become another account: root, or an ordinary account whose binary carries
+/// `cap_setuid` and `cap_setgid`.
+pub fn can_change_user() -> bool {
+    capabilities().is_ok_and(|[low, _]| {
+        let wanted = (1 << CAP_SETUID) | (1 << CAP_SETGID);
+        low.effective & wanted == wanted
+    })
+}
+
+/// Keeps this process's memory, environment and descriptors from every other process of the same account, and from
+/// core dumps (prctl(2), `PR_SET_DUMPABLE`; setrlimit(2), `RLIMIT_CORE`).
+pub fn hide_this_process() -> io::Result<()> {
+    nix::sys::prctl::set_dumpable(false)?;
+    no_core_dumps()
+}
+
+/// Core dumps off, for this process and what it starts, unless somebody asks for them (the hard limit stays).
+pub fn no_core_dumps() -> io::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+    setrlimit(Resource::RLIMIT_CORE, 0, hard)?;
+    Ok(())
+}
+
+fn capabilities() -> io::Result<[CapData; 2]> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData::default(); 2];
+    // SAFETY: version 3 of capget(2) fills two data structures, and `data` has room for two.
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw const header, data.as_mut_ptr()) };
+    if result == 0 { Ok(data) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Becomes the account in the calling process, and proves that nothing is left of the old one.
+///
+/// To be called in a forked child, between fork and exec: it allocates nothing and takes no lock. The credential calls go
+/// to the kernel directly, since glibc's wrappers signal other threads, of which a forked child has none.
+///
+/// # Errors
+/// When the kernel refuses a step; the child must then exit. If the proof fails, it aborts: whoever comes here after a
+/// drop that did not hold must not reach another instruction.
+///
+/// `scratch` has room for as many groups as the target has: the proof reads them back into it.
+pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()> {
+    let Become::Account { uid, gid, groups } = target else { return Ok(()) };
+    let (uid, gid) = (uid.as_raw(), gid.as_raw());
+    // SAFETY: `Gid` is a transparent wrapper of gid_t, so the slice is a valid array of `groups.len()` gid_t.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
+    // SAFETY: plain integers.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
+    // SAFETY: plain integers.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
+    // A change from one ordinary uid to another keeps capabilities (capabilities(7)): with file capabilities on this
+    // binary the child would still be able to become anybody.
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let none = [CapData::default(); 2];
+    // SAFETY: version 3 of capset(2) reads two data structures.
+    check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) })?;
+    if dropped_for_good(uid, gid, groups, scratch) {
+        Ok(())
+    } else {
+        // SAFETY: abort(3) is async-signal-safe.
+        unsafe { libc::abort() }
+    }
+}
+
+/// Looks at all three ids, the groups and the capabilities, and tries to climb back.
+fn dropped_for_good(uid: u32, gid: u32, groups: &[Gid], scratch: &mut [libc::gid_t]) -> bool {
+    let (mut r, mut e, mut s) = (u32::MAX, u32::MAX, u32::MAX);
+    // SAFETY: three valid pointers to uid_t.
+    if unsafe { libc::syscall(libc::SYS_getresuid, &raw mut r, &raw mut e, &raw mut s) } != 0 || [r, e, s] != [uid; 3] {
+        return false;
+    }
+    // SAFETY: three valid pointers to gid_t.
+    if unsafe { libc::syscall(libc::SYS_getresgid, &raw mut r, &raw mut e, &raw mut s) } != 0 || [r, e, s] != [gid; 3] {
+        return false;
+    }
+    // SAFETY: `scratch` has room for `scratch.len()` gid_t; the kernel fails with EINVAL if there are more groups.
+    let count = unsafe { libc::syscall(libc::SYS_getgroups, scratch.len(), scratch.as_mut_ptr()) };
+    if usize::try_from(count) != Ok(groups.len()) || !groups.iter().all(|gid| scratch.contains(&gid.as_raw())) {
+        return false;
+    }
+    match capabilities() {
+        Ok(sets) if sets.iter().all(|set| set.effective | set.permitted | set.inheritable == 0) => {}
+        _ => return false,
+    }
+    let keep = u32::MAX;
+    // Each of these must fail. The target itself is never uid 0 here: policy refuses it.
+    // SAFETY: plain integers, in a process that aborts if one of the calls succeeds.
+    unsafe {
+        libc::syscall(libc::SYS_setresuid, keep, 0, keep) != 0
+            && libc::syscall(libc::SYS_setresuid, 0, 0, 0) != 0
+            && (gid == 0 || libc::syscall(libc::SYS_setresgid, keep, 0, keep) != 0)
+            && libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()) != 0
+    }
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::from(Errno::last())) }
+}

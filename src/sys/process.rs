@@ -1,0 +1,169 @@
+//! Processes below this one: finding them, ending them, and knowing that none is left.
+#![allow(unsafe_code)] // pidfds, which nix does not wrap
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// Makes orphans below this process its own children, whatever session or group they moved to
+/// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). A daemon cannot leave by forking twice.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// The direct children of this process. It is their parent and has not waited for them: their numbers cannot be taken by
+/// somebody else meanwhile.
+pub fn children() -> Vec<Pid> {
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
+    tasks
+        .flatten()
+        .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>())
+        .collect()
+}
+
+/// The short name of a process (`/proc/PID/comm`), for messages. Anything that could disturb a log line is replaced.
+pub fn name_of(pid: Pid) -> String {
+    let raw = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name: String = raw.trim_end().chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect();
+    if name.is_empty() { "?".into() } else { name }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// It exited with this status.
+    Exited(u8),
+    /// It was ended by this signal.
+    Signaled(i32),
+}
+
+/// Collects every child that has ended; does not wait. Returns those that are worth telling, with how they ended.
+pub fn reap_ended() -> Vec<(Pid, Ending)> {
+    let mut ended = Vec::new();
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, status)) => ended.push((pid, Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX)))),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => ended.push((pid, Ending::Signaled(signal as i32))),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return ended,
+        }
+    }
+}
+
+/// What [`end_children`] found.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Names and numbers of the processes that were still there, at most a few, for a message.
+    pub names: Vec<String>,
+    /// How many processes were signalled.
+    pub count: usize,
+    /// Endings of children collected on the way.
+    pub endings: Vec<(Pid, Ending)>,
+    /// Whether some could not be ended in time (state D on a dead file system, or not ours to signal).
+    pub some_left: bool,
+}
+
+/// Ends all processes below this one and returns when there is none: SIGTERM, then SIGKILL after `grace`.
+///
+/// Works level by level: killing a child makes its children ours (see [`adopt_orphans`]). That the kernel answers
+/// `ECHILD` is the proof that nothing is left; `limit` bounds the effort against what forks faster than it dies.
+pub fn end_children(grace: Duration, limit: Duration) -> Ended {
+    const NAMES: usize = 5;
+    const BREATH: Duration = Duration::from_millis(5);
+    let start = Instant::now();
+    let mut ended = Ended::default();
+    let mut seen = std::collections::HashSet::new();
+    loop {
+        ended.endings.extend(reap_ended());
+        // Fresh at every turn: children of what has just died are ours now.
+        let alive = children();
+        if alive.is_empty() {
+            return ended;
+        }
+        let gentle = start.elapsed() < grace;
+        for pid in alive {
+            let new = seen.insert(pid);
+            if new {
+                ended.count += 1;
+                if ended.names.len() < NAMES {
+                    ended.names.push(format!("{} ({pid})", name_of(pid)));
+                }
+            }
+            if !gentle {
+                let _ = kill(pid, Signal::SIGKILL);
+            } else if new {
+                let _ = kill(pid, Signal::SIGTERM);
+                // A stopped process does not see SIGTERM before it goes on.
+                let _ = kill(pid, Signal::SIGCONT);
+            }
+        }
+        if start.elapsed() >= limit {
+            ended.some_left = true;
+            return ended;
+        }
+        std::thread::sleep(BREATH); // no event tells that an adopted process died without also stealing its status
+    }
+}
+
+/// Ends all processes of this account that carry `name=value` in the environment they were started with, except this
+/// one, with SIGKILL; returns how many are left when `limit` has passed.
+///
+/// A process can be found so by its own account only (proc(5), `/proc/PID/environ`): to be run as the account whose
+/// processes shall end, and then it can hit nobody else's, whatever it finds.
+pub fn end_marked(name: &str, value: &str, limit: Duration) -> usize {
+    let mark = format!("{name}={value}");
+    let start = Instant::now();
+    loop {
+        let marked: Vec<Pid> = all_processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();
+        if marked.is_empty() || start.elapsed() >= limit {
+            return marked.len();
+        }
+        for pid in marked {
+            end_if(pid, || carries(pid, mark.as_bytes()));
+        }
+        std::thread::sleep(Duration::from_millis(5)); // they are not our children: no event tells when they are gone
+    }
+}
+
+fn all_processes() -> impl Iterator<Item = Pid> {
+    let own = nix::unistd::getpid();
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).filter(move |pid| *pid != own)
+}
+
+fn carries(pid: Pid, mark: &[u8]) -> bool {
+    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
+}
+
+/// SIGKILL for the process, if it still is the one that was meant: its number could belong to another by now. The
+/// descriptor pins the process, the second look judges it (pidfd_open(2)).
+fn end_if(pid: Pid, still: impl Fn() -> bool) {
+    // SAFETY: plain integers; the result is checked and owned at once.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    let Ok(raw) = libc::c_int::try_from(raw) else { return };
+    if raw < 0 {
+        // Kernels before 5.3 have no such call; or the process is gone, and then this does nothing.
+        if Errno::last() == Errno::ENOSYS && still() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        return;
+    }
+    // SAFETY: pidfd_open has just made this descriptor.
+    let pidfd = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) };
+    if still() {
+        // SAFETY: plain integers and a null siginfo, which the call allows.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, std::os::fd::AsRawFd::as_raw_fd(&pidfd), libc::SIGKILL, std::ptr::null::<libc::siginfo_t>(), 0) };
+    }
+}
+
+/// The name that tools like ps(1) show for this process; it was started by descriptor and has none.
+pub fn set_own_name(name: &std::ffi::CStr) {
+    // SAFETY: a valid C string, which the kernel copies.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}

@@ -1,0 +1,276 @@
+//! Starting a worker: the one place where a privileged process makes an unprivileged one.
+#![allow(unsafe_code)] // the code between fork and exec
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::privilege::{Become, drop_to};
+
+/// The worker's executable, opened and judged. What was judged is what runs: it is started by its descriptor.
+#[derive(Debug)]
+pub struct WorkerProgram {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why no worker could be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Not beside the stage binary, or unreadable.
+    #[error("the worker program {path} cannot be opened: {source}; install all of motmot's binaries in one directory")]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Somebody else could have written it.
+    #[error("the worker program {path} is not trusted: {why}")]
+    Untrusted {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// fork, the drop or exec failed.
+    #[error("cannot start the worker {path}: {source}")]
+    Start {
+        /// What was started.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl WorkerProgram {
+    /// Opens `motmot-worker` in the directory of the running program.
+    ///
+    /// A program of its own, rather than the stage binary again: where the stage binaries carry file capabilities, whoever
+    /// executes one of them gets those capabilities, the job's account included.
+    pub fn beside_this_program() -> Result<Self, SpawnError> {
+        let own = std::env::current_exe().map_err(|source| SpawnError::Missing { path: "/proc/self/exe".into(), source })?;
+        Self::open(&own.with_file_name("motmot-worker"))
+    }
+
+    fn open(path: &Path) -> Result<Self, SpawnError> {
+        let missing = |source| SpawnError::Missing { path: path.to_owned(), source };
+        // O_PATH: the descriptor is good for fstat and exec only, and crosses the drop whatever directory it came from.
+        let file = File::options().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path).map_err(missing)?;
+        let meta = file.metadata().map_err(missing)?;
+        let untrusted = |why: String| SpawnError::Untrusted { path: path.to_owned(), why };
+        let own = nix::unistd::geteuid().as_raw();
+        if meta.uid() != 0 && meta.uid() != own {
+            return Err(untrusted(format!("it belongs to uid {}, neither root nor {own}", meta.uid())));
+        }
+        if meta.mode() & 0o022 != 0 {
+            return Err(untrusted("others may write it; run chmod go-w on it".into()));
+        }
+        if meta.mode() & 0o001 == 0 && own != meta.uid() {
+            return Err(untrusted("it must be executable by everyone (chmod 0755), since it runs as the job's account".into()));
+        }
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Starts the worker as `target`, in a session of its own, with an empty environment, umask 077, in `/`, with default
+    /// signal handling, and with no descriptor but these three.
+    ///
+    /// # Errors
+    /// [`SpawnError::Start`] if the kernel refuses fork, a step of the drop, or exec.
+    pub fn start(&self, target: &Become, stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> Result<Child, SpawnError> {
+        let program = self.file.as_raw_fd();
+        let target = target.clone();
+        let mut scratch = match &target {
+            Become::Account { groups, .. } => vec![0; groups.len()],
+            Become::Same => Vec::new(),
+        };
+        let name = c"motmot-worker";
+        let argv = [name.as_ptr(), std::ptr::null()].map(PointerBetweenForkAndExec);
+        let envp = [std::ptr::null()].map(PointerBetweenForkAndExec);
+        let mut command = Command::new("motmot-worker");
+        command.env_clear().stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
+        // SAFETY: the closure runs in the forked child. It allocates nothing, takes no lock, and calls only functions that
+        // are plain system calls.
+        unsafe {
+            command.pre_exec(move || {
+                become_worker(&target, &mut scratch)?;
+                // By descriptor: the path may lead through directories that the account cannot enter, and may have been
+                // replaced since it was judged.
+                libc::execveat(program, c"".as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast(), libc::AT_EMPTY_PATH);
+                Err(io::Error::last_os_error())
+            });
+        }
+        command.spawn().map_err(|source| SpawnError::Start { path: self.path.clone(), source })
+    }
+}
+
+/// `execveat` takes arrays of pointers, and a closure that holds pointers is not `Send`.
+#[repr(transparent)]
+struct PointerBetweenForkAndExec(*const libc::c_char);
+// SAFETY: the pointers lead to string literals or are null.
+unsafe impl Send for PointerBetweenForkAndExec {}
+// SAFETY: as above; nobody writes through them.
+unsafe impl Sync for PointerBetweenForkAndExec {}
+
+/// Everything between fork and exec of a worker, in this order.
+fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()> {
+    // A session of its own: no terminal, and out of reach of signals to the runner's process group.
+    // SAFETY: plain system calls without pointers.
+    unsafe {
+        libc::setsid();
+        libc::umask(0o077);
+    }
+    drop_to(target, scratch)?;
+    default_signals();
+    // SAFETY: a string literal.
+    if unsafe { libc::chdir(c"/".as_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    close_on_exec_from(3)
+}
+
+/// Gives every signal its default action and lets it through. A runner started by nohup ignores SIGHUP, stage and worker
+/// block what they wait for, and both survive exec.
+fn default_signals() {
+    for signal in 1..=31 {
+        // SAFETY: SIG_DFL for a valid number; SIGKILL and SIGSTOP answer EINVAL, which is fine.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: a set on this stack, made empty before it is used.
+    unsafe {
+        let mut none = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Marks every descriptor from `first` on as close-on-exec: whatever the runner, a library or a mistake left open does not
+/// reach the next program. Marked rather than closed, since the standard library reports a failed exec through a pipe.
+fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
+    /// `CLOSE_RANGE_CLOEXEC` of close_range(2).
+    const CLOEXEC: libc::c_uint = 4;
+    // SAFETY: plain integers.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOEXEC) } == 0 {
+        return Ok(());
+    }
+    // Kernels before 5.11 (EL8 has 4.18) do not know it: one by one, up to the limit.
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a valid pointer to a structure of ours.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    for fd in first..libc::c_uint::try_from(limit.rlim_cur).unwrap_or(1 << 20).min(1 << 20) {
+        // SAFETY: plain integers; a descriptor that is not open answers EBADF.
+        unsafe { libc::fcntl(fd.cast_signed(), libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
+/// What a worker starts as the job's shell.
+#[derive(Debug)]
+pub struct ShellProgram {
+    /// Path of bash.
+    pub path: PathBuf,
+    /// Its arguments, without the name.
+    pub args: Vec<CString>,
+    /// Its whole environment.
+    pub env: Vec<(CString, CString)>,
+    /// Its working directory.
+    pub dir: PathBuf,
+    /// What becomes of what it says before the script.
+    pub profile_output: ProfileOutput,
+    /// Whether programs with the set-user-id bit keep their effect.
+    pub new_privileges: NewPrivileges,
+}
+
+/// What becomes of the words of a login profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProfileOutput {
+    /// They go to standard error: once, in the prepare stage, where people look for them.
+    Show,
+    /// Nobody sees them: a message of the day in every sub-stage is noise.
+    Hide,
+}
+
+/// Whether the job may gain privileges through set-user-id programs (`PR_SET_NO_NEW_PRIVS`, prctl(2)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NewPrivileges {
+    /// As after logging in: sudo, apptainer and the like work as the site set them up.
+    Allowed,
+    /// None.
+    Denied,
+}
+
+/// The first descriptor that [`start_shell`] hands on. Well above what a worker ever opens by itself, so that putting
+/// descriptors there overwrites none of the standard library's own (it reports a failed exec through one).
+pub const FIRST_INHERITED: i32 = 40;
+
+/// Starts the job's shell in a session of its own. `inherited` become its descriptors [`FIRST_INHERITED`] and following,
+/// in order; nothing else is open in it but standard input (`/dev/null`), output and error (see [`ProfileOutput`]).
+pub fn start_shell(shell: &ShellProgram, inherited: &[&OwnedFd]) -> io::Result<Child> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut command = Command::new(&shell.path);
+    command.env_clear().current_dir(&shell.dir).stdin(Stdio::null());
+    match shell.profile_output {
+        ProfileOutput::Show => command.stdout(Stdio::from(io::stderr().as_fd().try_clone_to_owned()?)),
+        ProfileOutput::Hide => command.stdout(Stdio::null()).stderr(Stdio::null()),
+    };
+    for arg in &shell.args {
+        command.arg(std::ffi::OsStr::from_bytes(arg.to_bytes()));
+    }
+    for (key, value) in &shell.env {
+        command.env(std::ffi::OsStr::from_bytes(key.to_bytes()), std::ffi::OsStr::from_bytes(value.to_bytes()));
+    }
+    // Copies far above the numbers that they will get, so that no dup2 below overwrites a source.
+    let mut sources = Vec::new();
+    for fd in inherited {
+        let raw = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(64))?;
+        // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor, and nobody else owns it.
+        sources.push(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) });
+    }
+    let raw: Vec<libc::c_int> = sources.iter().map(AsRawFd::as_raw_fd).collect();
+    let deny = shell.new_privileges == NewPrivileges::Denied;
+    // SAFETY: as for the worker: plain system calls only.
+    unsafe {
+        command.pre_exec(move || {
+            libc::setsid();
+            default_signals();
+            close_on_exec_from(3)?;
+            if deny && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let mut number = FIRST_INHERITED;
+            for &source in &raw {
+                // dup2 leaves the copy open across exec, unlike the original.
+                if libc::dup2(source, number) < 0 {
+                    return Err(io::Error::last_os_error());
+                }
+                number += 1;
+            }
+            Ok(())
+        });
+    }
+    command.spawn()
+}
+
+/// An unnamed file in memory, at its beginning: the script goes from here to bash without touching a disk.
+pub fn memory_file(name: &CStr, content: &[u8]) -> io::Result<OwnedFd> {
+    use std::io::{Seek, SeekFrom, Write};
+    // SAFETY: a valid C string; the result is checked and owned at once.
+    let raw = unsafe { libc::memfd_create(name.as_ptr(), libc::MFD_CLOEXEC) };
+    if raw < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: memfd_create has just made this descriptor.
+    let mut file = unsafe { <File as std::os::fd::FromRawFd>::from_raw_fd(raw) };
+    file.write_all(content)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file.into())
+}
