@@ -39,7 +39,11 @@ impl SubStage {
 
     /// Whose commands it runs.
     pub fn kind(&self) -> SubStageKind {
-        if self.0 == "build_script" || self.0 == "after_script" || self.0.starts_with("step_") { SubStageKind::User } else { SubStageKind::Runner }
+        if self.0 == "build_script" || self.0 == "after_script" || self.0.starts_with("step_") {
+            SubStageKind::User
+        } else {
+            SubStageKind::Runner
+        }
     }
 }
 
@@ -73,9 +77,14 @@ impl Default for ExitCodes {
 impl ExitCodes {
     /// Reads them from a variable look-up.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
-        let code = |name: &str, default: u8| lookup(name).and_then(|value| value.to_str()?.parse().ok()).filter(|code| *code != 0).unwrap_or(default);
+        let code = |name: &str, default: u8| {
+            lookup(name).and_then(|value| value.to_str()?.parse().ok()).filter(|code| *code != 0).unwrap_or(default)
+        };
         let default = Self::default();
-        Self { build_failure: code("BUILD_FAILURE_EXIT_CODE", default.build_failure), system_failure: code("SYSTEM_FAILURE_EXIT_CODE", default.system_failure) }
+        Self {
+            build_failure: code("BUILD_FAILURE_EXIT_CODE", default.build_failure),
+            system_failure: code("SYSTEM_FAILURE_EXIT_CODE", default.system_failure),
+        }
     }
 
     /// The code for a kind of failure.
@@ -91,10 +100,14 @@ impl ExitCodes {
 #[derive(Debug, thiserror::Error)]
 pub enum ContractError {
     /// No payload, no evidence.
-    #[error("the variable JOB_RESPONSE_FILE is not set; this program is a stage of a GitLab Runner custom executor (14.1 or later)")]
+    #[error(
+        "the variable JOB_RESPONSE_FILE is not set; this program is a stage of a GitLab Runner custom executor (14.1 or later)"
+    )]
     NoJobResponse,
     /// A run stage without the session of its config stage.
-    #[error("the variable {SESSION_VARIABLE} is not set: `config_exec` has to be motmot-config, and has to have succeeded")]
+    #[error(
+        "the variable {SESSION_VARIABLE} is not set: `config_exec` has to be motmot-config, and has to have succeeded"
+    )]
     NoSession,
 }
 
@@ -117,7 +130,9 @@ impl Contract {
             exit_codes: ExitCodes::from_lookup(&lookup),
             exit_code_file: path("BUILD_EXIT_CODE_FILE").filter(|path| path.is_absolute()),
             job_response_file: path("JOB_RESPONSE_FILE"),
-            session: lookup(SESSION_VARIABLE).and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty()),
+            session: lookup(SESSION_VARIABLE)
+                .and_then(|value| value.into_string().ok())
+                .filter(|value| !value.is_empty()),
             // The runner sets this one itself, after all of the author's variables, so that nobody else decides it. It is
             // used by a worker only, as the job's account.
             temp_project_dir: path("CUSTOM_ENV_RUNNER_TEMP_PROJECT_DIR").filter(|path| path.is_absolute()),

@@ -58,7 +58,6 @@ pub struct Session {
     name: String,
     record: Record,
     /// Held by a stage while it runs.
-    #[expect(dead_code, reason = "a lock is held, not read")]
     running: Option<Flock<File>>,
 }
 
@@ -117,7 +116,13 @@ impl Sessions {
     }
 
     /// Records a decision under a new name. `lay_out` says where a job works that has this slot and this name.
-    pub fn create(&self, identity: &Identity, verdict: &Verdict, attempt: &Path, lay_out: impl FnOnce(u32, &str) -> Directories) -> Result<Session, SessionError> {
+    pub fn create(
+        &self,
+        identity: &Identity,
+        verdict: &Verdict,
+        attempt: &Path,
+        lay_out: impl FnOnce(u32, &str) -> Directories,
+    ) -> Result<Session, SessionError> {
         let facts = identity.facts().clone();
         // Short, since it is part of TMPDIR, and sockets there have at most 108 bytes for their whole path.
         let name = format!("{}-{:012x}", facts.job_id, uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
@@ -125,9 +130,19 @@ impl Sessions {
         DirBuilder::new().mode(0o700).create(&path).map_err(io_error("cannot make the session", &path))?;
         let uid = verdict.account.uid().as_raw();
         let slot = self.take_slot(uid, facts.project_id, &name)?;
-        let record =
-            Record { assurance: identity.assurance(), account: verdict.account.name().to_owned(), uid, rule: verdict.rule.clone(), directories: lay_out(slot, &name), attempt: attempt.to_owned(), facts };
-        write_private(&path.join("session.json"), &serde_json::to_vec(&record).map_err(|error| io_error("cannot write the session", &path)(error.into()))?)?;
+        let record = Record {
+            assurance: identity.assurance(),
+            account: verdict.account.name().to_owned(),
+            uid,
+            rule: verdict.rule.clone(),
+            directories: lay_out(slot, &name),
+            attempt: attempt.to_owned(),
+            facts,
+        };
+        write_private(
+            &path.join("session.json"),
+            &serde_json::to_vec(&record).map_err(|error| io_error("cannot write the session", &path)(error.into()))?,
+        )?;
         Ok(Session { sessions: self.clone(), name, record, running: None })
     }
 
@@ -135,12 +150,17 @@ impl Sessions {
     pub fn resume(&self, name: &str, job_id: u64) -> Result<Session, SessionError> {
         let mut session = self.find(name)?;
         // First the lock, then the look: a cleanup that begins now either is seen here or waits for us.
-        session.running = Some(self.stages_lock(name, FlockArg::LockShared)?.ok_or_else(|| SessionError::Closed(name.to_owned()))?);
+        session.running =
+            Some(self.stages_lock(name, FlockArg::LockShared)?.ok_or_else(|| SessionError::Closed(name.to_owned()))?);
         if self.path(name).join("closed").exists() {
             return Err(SessionError::Closed(name.to_owned()));
         }
         if session.record.facts.job_id != job_id {
-            return Err(SessionError::OtherJob { name: name.to_owned(), recorded: session.record.facts.job_id, payload: job_id });
+            return Err(SessionError::OtherJob {
+                name: name.to_owned(),
+                recorded: session.record.facts.job_id,
+                payload: job_id,
+            });
         }
         Ok(session)
     }
@@ -158,7 +178,8 @@ impl Sessions {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown()),
             Err(error) => return Err(io_error("cannot read the session", &path)(error)),
         };
-        let record = serde_json::from_slice(&text).map_err(|error| io_error("cannot read the session", &path)(error.into()))?;
+        let record =
+            serde_json::from_slice(&text).map_err(|error| io_error("cannot read the session", &path)(error.into()))?;
         Ok(Session { sessions: self.clone(), name: name.to_owned(), record, running: None })
     }
 
@@ -203,7 +224,13 @@ impl Sessions {
 
     fn lock(&self) -> Result<Flock<File>, SessionError> {
         let path = self.dir.join("lock");
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(io_error("cannot open", &path))?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io_error("cannot open", &path))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| io_error("cannot lock", &path)(error.into()))
     }
 
@@ -291,7 +318,10 @@ fn make_private(dir: &Path) -> Result<(), SessionError> {
         return Err(not_private("it is not a directory".into()));
     }
     if meta.uid() != own {
-        return Err(not_private(format!("it belongs to uid {}, but this driver runs as uid {own}; chown it", meta.uid())));
+        return Err(not_private(format!(
+            "it belongs to uid {}, but this driver runs as uid {own}; chown it",
+            meta.uid()
+        )));
     }
     if meta.mode() & 0o077 != 0 {
         return Err(not_private(format!("its mode is {:04o}; chmod 0700 it", meta.mode() & 0o7777)));
@@ -329,10 +359,22 @@ mod tests {
             let name = format!("{job_id}-{:012x}", uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
             DirBuilder::new().mode(0o700).create(self.sessions.path(&name)).expect("made");
             let slot = self.sessions.take_slot(1001, 7, &name).expect("a slot");
-            let facts = serde_json::from_value(serde_json::json!({"job_id": job_id, "project_id": 7, "user_id": 42, "user_login": "adent"})).expect("facts");
+            let facts = serde_json::from_value(
+                serde_json::json!({"job_id": job_id, "project_id": 7, "user_id": 42, "user_login": "adent"}),
+            )
+            .expect("facts");
             let directories = Directories::lay_out("/d".into(), "h", 7, slot, &name);
-            let record = Record { facts, assurance: Assurance::JobApi, account: "arthur".into(), uid: 1001, rule: "r".into(), directories, attempt: attempt.into() };
-            write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json")).expect("written");
+            let record = Record {
+                facts,
+                assurance: Assurance::JobApi,
+                account: "arthur".into(),
+                uid: 1001,
+                rule: "r".into(),
+                directories,
+                attempt: attempt.into(),
+            };
+            write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json"))
+                .expect("written");
             self.sessions.find(&name).expect("found")
         }
     }

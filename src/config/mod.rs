@@ -180,7 +180,8 @@ impl Settings {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let trust = Trust { owner: Owner::RootOrSelf, secrecy: Secrecy::Public };
         let bytes = read_trusted(path, &trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
-        let text = String::from_utf8(bytes).map_err(|error| ConfigError::Untrusted(format!("{} is not UTF-8: {error}", path.display()).into()))?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| ConfigError::Untrusted(format!("{} is not UTF-8: {error}", path.display()).into()))?;
         let settings = Self::parse(path, &text)?;
         if settings.jobs.downscope == Downscope::Setuid {
             // Stage binaries with capabilities run as the runner's ordinary account. Were that account's own file good
@@ -214,17 +215,22 @@ fn read(mut root: Section<'_>, text: &str) -> Option<Settings> {
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
     let accounts = read_accounts(root.section("accounts"));
     let map = root.tables("map").into_iter().map(|section| read_rule(section, text)).collect::<Vec<_>>();
-    let downscope = jobs.as_ref().map(|jobs| jobs.downscope);
-    let log = read_log(root.section("log"), downscope);
+    let log = read_log(root.section("log"), jobs.downscope);
     root.finish();
-    Some(Settings { gitlab: gitlab?, jobs: jobs?, token: token?, accounts: accounts?, map: map.into_iter().collect::<Option<_>>()?, log: log? })
+    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, map: map.into_iter().collect::<Option<_>>()?, log })
 }
 
 fn read_gitlab(mut section: Section<'_>) -> Option<GitLab> {
     if !section.is_present() {
-        section.problem(0..0, "the section [gitlab] is missing", "add [gitlab] with url = \"https://gitlab.example.com\"".to_owned());
+        section.problem(
+            0..0,
+            "the section [gitlab] is missing",
+            "add [gitlab] with url = \"https://gitlab.example.com\"".to_owned(),
+        );
     }
-    let url = section.required_string("url", "\"https://gitlab.example.com\"").and_then(|at| section.checked(at, "url", BaseUrl::parse));
+    let url = section
+        .required_string("url", "\"https://gitlab.example.com\"")
+        .and_then(|at| section.checked(at, "url", BaseUrl::parse));
     // One value today; others follow, and the key is here so that a config can say what it relies on.
     section.choice("identity", &[("job-api", ())]);
     let ca_file = section.parsed("ca_file", values::absolute_path);
@@ -238,20 +244,28 @@ fn read_gitlab(mut section: Section<'_>) -> Option<GitLab> {
     Some(GitLab { url: url?, ca_file, timeout: timeout.map_or(Duration::from_secs(10), |at| at.value) })
 }
 
-fn read_jobs(mut section: Section<'_>) -> Option<Jobs> {
+fn read_jobs(mut section: Section<'_>) -> Jobs {
     /// The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
     const LONGEST_KILL: Duration = Duration::from_mins(4);
-    let downscope = section.choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)]).unwrap_or(Downscope::Setuid);
+    let downscope = section
+        .choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)])
+        .unwrap_or(Downscope::Setuid);
     let executor = section.choice("executor", &[("shell", Executor::Shell)]).unwrap_or(Executor::Shell);
     let data_dir = section.parsed("data_dir", Template::parse);
     let kill_timeout = section.duration("kill_timeout");
     if let Some(at) = &kill_timeout
         && at.value > LONGEST_KILL
     {
-        section.problem(at.span.clone(), "`jobs.kill_timeout` must be 4m or less: the runner waits no longer than 5m for a stage to end", None);
+        section.problem(
+            at.span.clone(),
+            "`jobs.kill_timeout` must be 4m or less: the runner waits no longer than 5m for a stage to end",
+            None,
+        );
     }
     let message = section.string("message").map(|at| at.value);
-    let shell = section.boolean("login_shell").map_or(ShellKind::Login, |login| if login { ShellKind::Login } else { ShellKind::Plain });
+    let shell = section
+        .boolean("login_shell")
+        .map_or(ShellKind::Login, |login| if login { ShellKind::Login } else { ShellKind::Plain });
     let shell_path = section.parsed("shell_path", values::absolute_path).unwrap_or_else(|| PathBuf::from("/bin/bash"));
     let state_dir = section.parsed("state_dir", Template::parse);
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
@@ -269,7 +283,7 @@ fn read_jobs(mut section: Section<'_>) -> Option<Jobs> {
         Downscope::Setuid => "/run/motmot",
         Downscope::None => "{home}/.local/state/motmot",
     };
-    Some(Jobs {
+    Jobs {
         downscope,
         executor,
         data_dir: data_dir.unwrap_or_else(|| Template::known("{home}/.motmot")),
@@ -280,17 +294,25 @@ fn read_jobs(mut section: Section<'_>) -> Option<Jobs> {
         state_dir: state_dir.unwrap_or_else(|| Template::known(state_default)),
         environment,
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
-    })
+    }
 }
 
 fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
-    let issuer = section.required_string("issuer", "\"https://ci.hpc.example\"").and_then(|at| section.checked(at, "issuer", Issuer::parse));
-    let audience = section.required_string("audience", "\"https://hpc.example\"").and_then(|at| section.checked(at, "audience", values::visible_text));
+    let issuer = section
+        .required_string("issuer", "\"https://ci.hpc.example\"")
+        .and_then(|at| section.checked(at, "issuer", Issuer::parse));
+    let audience = section
+        .required_string("audience", "\"https://hpc.example\"")
+        .and_then(|at| section.checked(at, "audience", values::visible_text));
     let ttl = section.duration("ttl");
     if let Some(at) = &ttl
         && !values::TTL_BOUNDS.contains(&at.value)
     {
-        section.problem(at.span.clone(), "`token.ttl` must be between 1m and 6h", "a token is refreshed at half its life while a stage runs".to_owned());
+        section.problem(
+            at.span.clone(),
+            "`token.ttl` must be between 1m and 6h",
+            "a token is refreshed at half its life while a stage runs".to_owned(),
+        );
     }
     let keys = section.parsed("keys", values::absolute_path);
     let variable = section.parsed("variable", |text| values::variable_name(text).map(|()| text.to_owned()));
@@ -308,12 +330,16 @@ fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
     })
 }
 
-fn read_accounts(mut section: Section<'_>) -> Option<AccountLimits> {
+fn read_accounts(mut section: Section<'_>) -> AccountLimits {
     let min_uid = section.number("min_uid");
     let number = match &min_uid {
         None => 1000,
         Some(at) => u32::try_from(at.value).ok().filter(|uid| *uid > 0).unwrap_or_else(|| {
-            section.problem(at.span.clone(), "`accounts.min_uid` must be between 1 and 4294967295", "root is refused whatever it says".to_owned());
+            section.problem(
+                at.span.clone(),
+                "`accounts.min_uid` must be between 1 and 4294967295",
+                "root is refused whatever it says".to_owned(),
+            );
             1000
         }),
     };
@@ -321,29 +347,32 @@ fn read_accounts(mut section: Section<'_>) -> Option<AccountLimits> {
     let deny_groups = section.strings("deny_groups").unwrap_or_default();
     let shells = section.strings("shells").unwrap_or_default().into_iter().map(PathBuf::from).collect();
     section.finish();
-    Some(AccountLimits { min_uid: number, deny_users, deny_groups, shells })
+    AccountLimits { min_uid: number, deny_users, deny_groups, shells }
 }
 
 fn read_rule(mut section: Section<'_>, text: &str) -> Option<MapRule> {
     let (line, _) = line_and_column(text, section.span().start);
     let name = section.string("name").map(|at| at.value);
     let mut when = section.section("when");
-    let conditions = When { user: when.parsed("user", values::visible_text), user_id: when.number("user_id").map(|at| at.value) };
+    let conditions =
+        When { user: when.parsed("user", values::visible_text), user_id: when.number("user_id").map(|at| at.value) };
     when.finish();
-    let run_as = section.required_string("run_as", "\"{gitlab_user}\"").and_then(|at| section.checked(at, "run_as", values::run_as));
+    let run_as = section
+        .required_string("run_as", "\"{gitlab_user}\"")
+        .and_then(|at| section.checked(at, "run_as", values::run_as));
     section.finish();
     Some(MapRule { name, line, when: conditions, run_as: run_as? })
 }
 
-fn read_log(mut section: Section<'_>, downscope: Option<Downscope>) -> Option<LogSettings> {
+fn read_log(mut section: Section<'_>, downscope: Downscope) -> LogSettings {
     let file = section.string("file");
     let file = match file {
         Some(at) if at.value.is_empty() => None,
         Some(at) => section.checked(at, "file", values::absolute_path),
-        None => (downscope == Some(Downscope::Setuid)).then(|| PathBuf::from("/var/log/motmot/audit.log")),
+        None => (downscope == Downscope::Setuid).then(|| PathBuf::from("/var/log/motmot/audit.log")),
     };
     section.finish();
-    Some(LogSettings { file })
+    LogSettings { file }
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ impl ConfigError {
                 problems
                     .iter()
                     .map(|problem| {
-                        let snippet = Snippet::source(text.as_str()).path(path.as_str()).annotation(AnnotationKind::Primary.span(problem.span.clone()));
+                        let snippet = Snippet::source(text.as_str())
+                            .path(path.as_str())
+                            .annotation(AnnotationKind::Primary.span(problem.span.clone()));
                         let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
                         if let Some(help) = &problem.help {
                             group = group.element(Level::HELP.message(help.as_str()));
@@ -64,7 +66,12 @@ impl std::fmt::Display for ConfigError {
         match self {
             Self::Untrusted(error) => write!(f, "{error}"),
             Self::Invalid { path, text, problems } => {
-                write!(f, "{} {} in the configuration", problems.len(), if problems.len() == 1 { "problem" } else { "problems" })?;
+                write!(
+                    f,
+                    "{} {} in the configuration",
+                    problems.len(),
+                    if problems.len() == 1 { "problem" } else { "problems" }
+                )?;
                 for problem in problems {
                     let (line, column) = line_and_column(text, problem.span.start);
                     write!(f, "\n{}:{line}:{column}: {}", path.display(), problem.message)?;

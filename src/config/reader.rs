@@ -95,7 +95,13 @@ impl<'f> Section<'f> {
         for element in array {
             match element.get_ref() {
                 DeValue::Table(table) => {
-                    sections.push(Section { name: name.clone(), span: element.span(), table: Some(table), known: BTreeSet::new(), problems: self.problems });
+                    sections.push(Section {
+                        name: name.clone(),
+                        span: element.span(),
+                        table: Some(table),
+                        known: BTreeSet::new(),
+                        problems: self.problems,
+                    });
                 }
                 other => self.wrong_type(&element.span(), key, "a table", other),
             }
@@ -118,20 +124,33 @@ impl<'f> Section<'f> {
     pub fn required_string(&mut self, key: &'static str, example: &str) -> Option<At<String>> {
         if self.is_present() && self.table.is_some_and(|table| table.get(key).is_none()) {
             self.known.insert(key);
-            self.problem(self.span(), format!("`{}` is missing", self.full(key)), format!("for example: {key} = {example}"));
+            self.problem(
+                self.span(),
+                format!("`{}` is missing", self.full(key)),
+                format!("for example: {key} = {example}"),
+            );
             return None;
         }
         self.string(key)
     }
 
     /// A string turned into something else by `parse`; its error becomes a problem at the string's place.
-    pub fn parsed<T, E: std::fmt::Display>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn parsed<T, E: std::fmt::Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         let at = self.string(key)?;
         self.checked(at, key, parse)
     }
 
     /// The same for a string already taken.
-    pub fn checked<T, E: std::fmt::Display>(&self, at: At<String>, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    pub fn checked<T, E: std::fmt::Display>(
+        &self,
+        at: At<String>,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
         match parse(&at.value) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -226,7 +245,12 @@ impl<'f> Section<'f> {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(name) {
-                let nearest = self.known.iter().map(|known| (strsim::levenshtein(known, name), known)).min().filter(|(far, _)| *far <= 2);
+                let nearest = self
+                    .known
+                    .iter()
+                    .map(|known| (strsim::levenshtein(known, name), known))
+                    .min()
+                    .filter(|(far, _)| *far <= 2);
                 let help = match nearest {
                     Some((_, known)) => format!("did you mean `{known}`?"),
                     None if self.known.is_empty() => "no key is allowed here".into(),
@@ -247,7 +271,11 @@ impl<'f> Section<'f> {
     }
 
     fn wrong_type(&self, span: &Range<usize>, key: &str, wanted: &str, found: &DeValue<'_>) {
-        self.problem(span.clone(), format!("`{}` must be {wanted}, not {} {}", self.full(key), article(found.type_str()), found.type_str()), None);
+        self.problem(
+            span.clone(),
+            format!("`{}` must be {wanted}, not {} {}", self.full(key), article(found.type_str()), found.type_str()),
+            None,
+        );
     }
 }
 

@@ -25,7 +25,10 @@ fn an_empty_file_says_what_is_missing() {
 #[test]
 fn unknown_keys_are_errors_with_place_and_a_guess() {
     let error = parse(&format!("{MINIMAL}[jobs]\ndata_dri = \"/x\"\n")).unwrap_err();
-    assert!(error.contains("/etc/motmot/config.toml:4:1: unknown key `jobs.data_dri` (did you mean `data_dir`?)"), "{error}");
+    assert!(
+        error.contains("/etc/motmot/config.toml:4:1: unknown key `jobs.data_dri` (did you mean `data_dir`?)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -60,10 +63,21 @@ fn the_rendered_form_shows_the_line_and_a_marker() {
 
 #[test]
 fn plain_http_is_for_loopback_only() {
-    for good in ["http://127.0.0.1:8080", "http://[::1]:3000/gitlab", "http://localhost", "https://gitlab.example.com"] {
+    for good in ["http://127.0.0.1:8080", "http://[::1]:3000/gitlab", "http://localhost", "https://gitlab.example.com"]
+    {
         assert!(BaseUrl::parse(good).is_ok(), "{good}");
     }
-    for bad in ["http://gitlab.example.com", "http://127.0.0.1.evil.example", "http://localhost.evil.example", "ftp://x", "gitlab.example.com", "https://u:p@h", "https://h?x", "https://h#x", ""] {
+    for bad in [
+        "http://gitlab.example.com",
+        "http://127.0.0.1.evil.example",
+        "http://localhost.evil.example",
+        "ftp://x",
+        "gitlab.example.com",
+        "https://u:p@h",
+        "https://h?x",
+        "https://h#x",
+        "",
+    ] {
         assert!(BaseUrl::parse(bad).is_err(), "{bad}");
     }
 }

@@ -110,7 +110,11 @@ impl Template {
 }
 
 pub(super) fn absolute_path(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with('/') && !text.contains('\0') { Ok(PathBuf::from(text)) } else { Err(format!("must be an absolute path: {text:?}")) }
+    if text.starts_with('/') && !text.contains('\0') {
+        Ok(PathBuf::from(text))
+    } else {
+        Err(format!("must be an absolute path: {text:?}"))
+    }
 }
 
 pub(super) fn visible_text(text: &str) -> Result<String, String> {
@@ -122,7 +126,8 @@ pub(super) fn visible_text(text: &str) -> Result<String, String> {
 
 pub(super) fn variable_name(text: &str) -> Result<(), String> {
     let mut bytes = text.bytes();
-    let good = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_') && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let good = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if good { Ok(()) } else { Err(format!("is not the name of a variable: {text:?}; letters, digits and _ only")) }
 }
 

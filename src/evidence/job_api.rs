@@ -49,7 +49,9 @@ pub enum JobApiError {
         why: String,
     },
     /// GitLab does not know the token: the job has ended, or it never was its own.
-    #[error("GitLab does not accept this job's token (HTTP {0}): the job has ended or was cancelled, or the token is not a token of this job")]
+    #[error(
+        "GitLab does not accept this job's token (HTTP {0}): the job has ended or was cancelled, or the token is not a token of this job"
+    )]
     TokenRefused(u16),
     /// The answer is about something else than the payload.
     #[error("GitLab's answer does not fit this job: {what} is {answer}, but the payload says {payload}")]
@@ -73,7 +75,9 @@ impl Fault for JobApiError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Unreachable { .. } | Self::Unusable { .. } | Self::CaFile { .. } => FailureKind::System,
-            Self::TokenRefused(_) | Self::Mismatch { .. } | Self::NotRunning(_) | Self::Unknown(_) => FailureKind::Build,
+            Self::TokenRefused(_) | Self::Mismatch { .. } | Self::NotRunning(_) | Self::Unknown(_) => {
+                FailureKind::Build
+            }
         }
     }
 }
@@ -106,8 +110,10 @@ struct AnswerPipeline {
 pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let agent = agent(gitlab)?;
     let body = fetch(&agent, gitlab, &payload.job_token)?;
-    let answer: Answer = serde_json::from_slice(&body)
-        .map_err(|error| JobApiError::Unusable { url: gitlab.url.as_str().to_owned(), why: format!("not the JSON of a job (line {}, column {})", error.line(), error.column()) })?;
+    let answer: Answer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
+        url: gitlab.url.as_str().to_owned(),
+        why: format!("not the JSON of a job (line {}, column {})", error.line(), error.column()),
+    })?;
     bind(answer, payload)
 }
 
@@ -177,14 +183,21 @@ fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u
 fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt {
     let url = gitlab.url.as_str().to_owned();
     let unusable = |why: String| Attempt::Final(JobApiError::Unusable { url: url.clone(), why });
-    let mut response = match agent.get(format!("{url}/api/v4/job")).header("JOB-TOKEN", token.expose()).header("Accept", "application/json").call() {
+    let mut response = match agent
+        .get(format!("{url}/api/v4/job"))
+        .header("JOB-TOKEN", token.expose())
+        .header("Accept", "application/json")
+        .call()
+    {
         Ok(response) => response,
         Err(error) => return Attempt::Retry(error.to_string()),
     };
     match response.status().as_u16() {
         200 => {}
         code @ (401 | 403) => return Attempt::Final(JobApiError::TokenRefused(code)),
-        code @ 300..=399 => return unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address")),
+        code @ 300..=399 => {
+            return unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address"));
+        }
         code @ (408 | 429 | 500..=599) => return Attempt::Retry(format!("HTTP {code}")),
         code => return unusable(format!("HTTP {code}")),
     }
@@ -198,7 +211,11 @@ fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt
 /// Checks that the answer is about the job of the payload, and joins what both say.
 fn bind(answer: Answer, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let same = |what, answer: u64, payload: u64| {
-        if answer == payload { Ok(()) } else { Err(JobApiError::Mismatch { what, answer: answer.to_string(), payload: payload.to_string() }) }
+        if answer == payload {
+            Ok(())
+        } else {
+            Err(JobApiError::Mismatch { what, answer: answer.to_string(), payload: payload.to_string() })
+        }
     };
     // The token may be that of another job: whoever sends a payload could have put it there.
     same("the job", answer.id.ok_or(JobApiError::Unknown("which job it is about"))?, payload.job_id)?;
@@ -244,7 +261,8 @@ mod tests {
     use super::*;
 
     fn payload() -> Payload {
-        Payload::parse(br#"{"id":101,"token":"t","job_info":{"project_id":7,"user_id":42,"pipeline_id":55}}"#).expect("valid")
+        Payload::parse(br#"{"id":101,"token":"t","job_info":{"project_id":7,"user_id":42,"pipeline_id":55}}"#)
+            .expect("valid")
     }
 
     fn answer(change: impl FnOnce(&mut serde_json::Value)) -> Result<JobFacts, JobApiError> {
@@ -256,7 +274,10 @@ mod tests {
     #[test]
     fn an_answer_about_the_same_job_gives_the_login() {
         let facts = answer(|_| ()).expect("bound");
-        assert_eq!((facts.user_login.as_str(), facts.user_id, facts.pipeline_source.as_deref()), ("adent", 42, Some("push")));
+        assert_eq!(
+            (facts.user_login.as_str(), facts.user_id, facts.pipeline_source.as_deref()),
+            ("adent", 42, Some("push"))
+        );
     }
 
     #[test]
@@ -270,7 +291,14 @@ mod tests {
 
     #[test]
     fn a_job_that_has_ended_or_has_no_user_is_refused() {
-        for (path, value) in [("/status", serde_json::json!("success")), ("/status", serde_json::json!(null)), ("/user", serde_json::json!(null)), ("/user/id", serde_json::json!(0)), ("/user/username", serde_json::json!("")), ("/id", serde_json::json!(null))] {
+        for (path, value) in [
+            ("/status", serde_json::json!("success")),
+            ("/status", serde_json::json!(null)),
+            ("/user", serde_json::json!(null)),
+            ("/user/id", serde_json::json!(0)),
+            ("/user/username", serde_json::json!("")),
+            ("/id", serde_json::json!(null)),
+        ] {
             let error = answer(|json| *json.pointer_mut(path).expect("path") = value).unwrap_err();
             assert_eq!(error.kind(), FailureKind::Build, "{path}");
         }

@@ -149,11 +149,13 @@ impl Payload {
 
     /// Parses it: leniently about what is absent, strictly about what is needed.
     pub fn parse(text: &[u8]) -> Result<Self, PayloadError> {
-        let raw: RawPayload = serde_json::from_slice(text).map_err(|error| PayloadError::Malformed { line: error.line(), column: error.column() })?;
+        let raw: RawPayload = serde_json::from_slice(text)
+            .map_err(|error| PayloadError::Malformed { line: error.line(), column: error.column() })?;
         let job = raw.job_info.unwrap_or_default();
         let git = raw.git_info.unwrap_or_default();
         // Zero is what the runner writes for a field that GitLab did not send. It means unknown, never "number 0".
-        let known = |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number != 0);
+        let known =
+            |number: Option<i64>| number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number != 0);
         let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         Ok(Self {
             job_id: raw.id.filter(|id| *id != 0).ok_or(PayloadError::Unknown("its job id"))?,
@@ -207,7 +209,9 @@ mod tests {
             let text = format!(r#"{{"id":1,"token":"t","job_info":{info}}}"#);
             assert!(matches!(Payload::parse(text.as_bytes()), Err(PayloadError::Unknown("its project"))), "{info}");
         }
-        let payload = Payload::parse(br#"{"id":1,"token":"t","job_info":{"project_id":7,"user_id":0},"git_info":null}"#).expect("valid");
+        let payload =
+            Payload::parse(br#"{"id":1,"token":"t","job_info":{"project_id":7,"user_id":0},"git_info":null}"#)
+                .expect("valid");
         assert_eq!((payload.user_id, payload.ref_protected, payload.git_ref), (None, None, None));
     }
 
@@ -228,7 +232,12 @@ mod tests {
     fn a_token_that_no_header_can_carry_is_refused() {
         for token in [String::new(), "a b".into(), "a\r\nX: y".into(), "t".repeat(100_000)] {
             let text = serde_json::json!({"id": 1, "token": token, "job_info": {"project_id": 7}}).to_string();
-            assert_eq!(Payload::parse(text.as_bytes()).unwrap_err().kind(), FailureKind::Build, "{} bytes", token.len());
+            assert_eq!(
+                Payload::parse(text.as_bytes()).unwrap_err().kind(),
+                FailureKind::Build,
+                "{} bytes",
+                token.len()
+            );
         }
     }
 

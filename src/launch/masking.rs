@@ -23,7 +23,12 @@ impl Secrets {
     pub fn add<'s>(&self, secrets: impl IntoIterator<Item = &'s str>, until: u64, now: u64) {
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         known.needles.retain(|(_, until)| *until >= now);
-        known.needles.extend(secrets.into_iter().filter(|secret| !secret.is_empty()).map(|secret| (Arc::new(Finder::new(secret).into_owned()), until)));
+        known.needles.extend(
+            secrets
+                .into_iter()
+                .filter(|secret| !secret.is_empty())
+                .map(|secret| (Arc::new(Finder::new(secret).into_owned()), until)),
+        );
         known.generation += 1;
     }
 }
@@ -85,7 +90,11 @@ impl Masker {
                 }
             }
             // Of two that begin at one place the longer: a token is masked whole, not only its beginning.
-            let first = next.iter().zip(&self.needles).filter_map(|(at, needle)| at.map(|at| (at, std::cmp::Reverse(needle.needle().len())))).min();
+            let first = next
+                .iter()
+                .zip(&self.needles)
+                .filter_map(|(at, needle)| at.map(|at| (at, std::cmp::Reverse(needle.needle().len()))))
+                .min();
             let Some((at, std::cmp::Reverse(length))) = first else { break };
             if at > start {
                 out(&text[start..at])?;
@@ -107,7 +116,9 @@ impl Masker {
             .filter_map(|needle| {
                 let needle = needle.needle();
                 let tail = text.len().saturating_sub(needle.len() - 1);
-                memchr::memchr_iter(needle[0], &text[tail..]).map(|at| at + tail).find(|at| needle.starts_with(&text[*at..]))
+                memchr::memchr_iter(needle[0], &text[tail..])
+                    .map(|at| at + tail)
+                    .find(|at| needle.starts_with(&text[*at..]))
             })
             .min()
             .unwrap_or(text.len())
@@ -153,7 +164,13 @@ mod tests {
 
     #[test]
     fn everything_else_passes_unchanged() {
-        for text in ["", "eeeeeyyyJJJ", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJlZSJ9.c2lnbmF0dXJ", "c2lc2lnbmF0dXJ\n", "\u{0}\u{ff}no newline"] {
+        for text in [
+            "",
+            "eeeeeyyyJJJ",
+            "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJlZSJ9.c2lnbmF0dXJ",
+            "c2lc2lnbmF0dXJ\n",
+            "\u{0}\u{ff}no newline",
+        ] {
             let bytes: Vec<&[u8]> = text.as_bytes().chunks(3).collect();
             assert_eq!(masked(&bytes), text.as_bytes(), "{text:?}");
         }

@@ -110,7 +110,13 @@ impl Directories {
 
 impl RunOrder {
     /// A run of a script as `account`.
-    pub fn new(account: &Account, jobs: &Jobs, directories: &Directories, session: &str, profile_output: ProfileOutput) -> Self {
+    pub fn new(
+        account: &Account,
+        jobs: &Jobs,
+        directories: &Directories,
+        session: &str,
+        profile_output: ProfileOutput,
+    ) -> Self {
         Self {
             directories: directories.all(),
             environment: environment(account, jobs, directories, session),
@@ -156,7 +162,12 @@ fn environment(account: &Account, jobs: &Jobs, directories: &Directories, sessio
 /// The name of this machine in paths.
 pub fn host_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_else(|_| OsString::from("localhost"));
-    let name: String = name.to_string_lossy().chars().take_while(|c| *c != '.').map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect();
+    let name: String = name
+        .to_string_lossy()
+        .chars()
+        .take_while(|c| *c != '.')
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
+        .collect();
     if name.is_empty() { "localhost".into() } else { name }
 }
 

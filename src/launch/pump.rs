@@ -29,7 +29,8 @@ impl Pump {
     pub fn start(name: &str, to: File, secrets: Secrets) -> std::io::Result<(Self, OwnedFd)> {
         let (from, job_end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         // A larger pipe means fewer switches between job and driver; without it (a limit of the system) all works too.
-        let _ = nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETPIPE_SZ(libc::c_int::try_from(PIECE).unwrap_or(65536)));
+        let _ =
+            nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETPIPE_SZ(libc::c_int::try_from(PIECE).unwrap_or(65536)));
         let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let (alive, done) = channel();
         std::thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(move || {

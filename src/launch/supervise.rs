@@ -51,7 +51,9 @@ pub enum LaunchError {
     #[error(transparent)]
     Worker(#[from] WorkerFailure),
     /// The worker is gone without a word.
-    #[error("the process that supervises this job as its account was killed (signal 9, by the job itself, by somebody with the same account, or for lack of memory); how the script ended is not known")]
+    #[error(
+        "the process that supervises this job as its account was killed (signal 9, by the job itself, by somebody with the same account, or for lack of memory); how the script ended is not known"
+    )]
     WorkerLost,
 }
 
@@ -118,7 +120,8 @@ enum Event {
 pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
     // Should the worker be killed, what it started becomes ours.
     process::adopt_orphans()?;
-    let (out, out_end) = Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), run.secrets.clone())?;
+    let (out, out_end) =
+        Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), run.secrets.clone())?;
     let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), run.secrets)?;
     let (ours, theirs) = UnixStream::pair()?;
     let worker = run.program.start(&run.target, OwnedFd::from(theirs), out_end, err_end)?;
@@ -135,7 +138,15 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     if let Some(script) = run.script {
         let _ = commands.send(Command::Script(script));
     }
-    let mut supervisor = Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout: run.kill_timeout, stage: Stage::Running };
+    let mut supervisor = Supervisor {
+        worker,
+        inbox,
+        commands,
+        feed: run.feed,
+        refresh,
+        kill_timeout: run.kill_timeout,
+        stage: Stage::Running,
+    };
     let outcome = supervisor.supervise(run.on_start);
     drop(supervisor);
     // Only processes that a killed worker left to us are still here.
@@ -214,11 +225,17 @@ impl Supervisor<'_> {
                         return Ok(if self.terminating() { Outcome::Terminated } else { Outcome::Ended(*ending) });
                     }
                     Ok(Some(Report::Done)) => return Ok(Outcome::Done),
-                    Ok(Some(Report::Failed(_))) if self.terminating() => return Ok(Outcome::Terminated),
-                    Ok(Some(Report::Failed(failure))) => return Err(WorkerFailure { blame: failure.blame, words: failure.words.clone() }.into()),
-                    Ok(None) if self.terminating() => return Ok(Outcome::Terminated),
+                    Ok(Some(Report::Failed(_)) | None) if self.terminating() => return Ok(Outcome::Terminated),
+                    Ok(Some(Report::Failed(failure))) => {
+                        return Err(WorkerFailure { blame: failure.blame, words: failure.words.clone() }.into());
+                    }
                     Ok(None) => return Err(LaunchError::WorkerLost),
-                    Err(error) => return Err(LaunchError::SetUp(io::Error::new(error.kind(), format!("the worker's report: {error}")))),
+                    Err(error) => {
+                        return Err(LaunchError::SetUp(io::Error::new(
+                            error.kind(),
+                            format!("the worker's report: {error}"),
+                        )));
+                    }
                 },
                 Err(RecvTimeoutError::Disconnected) => return Err(LaunchError::WorkerLost),
                 Err(RecvTimeoutError::Timeout) => self.deadline_passed(),

@@ -124,11 +124,17 @@ impl Report {
 }
 
 fn unknown(kind: u8) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("unknown frame {kind}: stage binary and worker are not from one build"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("unknown frame {kind}: stage binary and worker are not from one build"),
+    )
 }
 
 fn write_frame(to: &mut impl Write, kind: u8, payload: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(payload.len()).ok().filter(|length| *length <= MAX_TO_WORKER).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "too long"))?;
+    let length = u32::try_from(payload.len())
+        .ok()
+        .filter(|length| *length <= MAX_TO_WORKER)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "too long"))?;
     let mut head = [kind; 5];
     head[1..].copy_from_slice(&length.to_le_bytes());
     to.write_all(&head)?;

@@ -83,21 +83,36 @@ impl fmt::Display for Refused {
             Self::ByRule { rule, why } => write!(f, "rule {rule}: {why}"),
             Self::BadName(name) => write!(f, "{name:?} cannot be the name of a local account"),
             Self::NoAccount(name) => write!(f, "there is no local account {name:?}"),
-            Self::OtherSpelling(name, found) => write!(f, "the name service answers for {name:?} with {found:?}; names must be equal"),
+            Self::OtherSpelling(name, found) => {
+                write!(f, "the name service answers for {name:?} with {found:?}; names must be equal")
+            }
             Self::Root(name) => write!(f, "the account {name:?} is root (uid 0), which no job becomes"),
-            Self::SystemAccount(name, uid, min) => write!(f, "the account {name:?} has uid {uid}, below accounts.min_uid = {min}"),
+            Self::SystemAccount(name, uid, min) => {
+                write!(f, "the account {name:?} has uid {uid}, below accounts.min_uid = {min}")
+            }
             Self::DeniedUser(name) => write!(f, "the account {name:?} is in accounts.deny_users"),
-            Self::DeniedGroup(name, group) => write!(f, "the account {name:?} is in group {group:?}, which is in accounts.deny_groups"),
-            Self::Shell(name, shell) => write!(f, "the login shell {} of account {name:?} is not allowed (accounts.shells)", shell.display()),
+            Self::DeniedGroup(name, group) => {
+                write!(f, "the account {name:?} is in group {group:?}, which is in accounts.deny_groups")
+            }
+            Self::Shell(name, shell) => {
+                write!(f, "the login shell {} of account {name:?} is not allowed (accounts.shells)", shell.display())
+            }
             Self::NoHome(name) => write!(f, "the account {name:?} has no home directory"),
-            Self::NotTheOwner(name, uid) => write!(f, "this runner runs as uid {uid} (jobs.downscope = \"none\") and cannot run a job as {name:?}"),
+            Self::NotTheOwner(name, uid) => {
+                write!(f, "this runner runs as uid {uid} (jobs.downscope = \"none\") and cannot run a job as {name:?}")
+            }
         }
     }
 }
 
 impl Account {
     /// Looks the name up and holds it against every limit. The outer error is the name service's failure.
-    pub fn admit(name: &str, limits: &AccountLimits, mode: Mode, db: &dyn AccountDb) -> Result<Result<Self, Refused>, LookupError> {
+    pub fn admit(
+        name: &str,
+        limits: &AccountLimits,
+        mode: Mode,
+        db: &dyn AccountDb,
+    ) -> Result<Result<Self, Refused>, LookupError> {
         // Some name services take a number for a uid; an option or a path is no name either.
         let plausible = name.len() <= 256
             && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
@@ -119,7 +134,13 @@ impl Account {
             Mode::ChangeUser => Target::Other,
             Mode::OnlySelf(_) => Target::Same,
         };
-        Ok(judged.and_then(|()| if entry.home.is_absolute() { Ok(Self { groups, target, entry }) } else { Err(Refused::NoHome(name.to_owned())) }))
+        Ok(judged.and_then(|()| {
+            if entry.home.is_absolute() {
+                Ok(Self { entry, groups, target })
+            } else {
+                Err(Refused::NoHome(name.to_owned()))
+            }
+        }))
     }
 
     /// Login name.
@@ -156,7 +177,13 @@ impl Account {
     }
 }
 
-fn judge(name: &str, entry: &PasswdEntry, groups: &[Gid], limits: &AccountLimits, db: &dyn AccountDb) -> Result<Result<(), Refused>, LookupError> {
+fn judge(
+    name: &str,
+    entry: &PasswdEntry,
+    groups: &[Gid],
+    limits: &AccountLimits,
+    db: &dyn AccountDb,
+) -> Result<Result<(), Refused>, LookupError> {
     if entry.name != name {
         return Ok(Err(Refused::OtherSpelling(name.to_owned(), entry.name.clone())));
     }

@@ -76,9 +76,21 @@ impl Fault for PolicyError {
 }
 
 /// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused.
-pub fn decide(rules: &[MapRule], limits: &AccountLimits, mode: Mode, identity: &Identity, db: &dyn AccountDb) -> Result<Verdict, PolicyError> {
+pub fn decide(
+    rules: &[MapRule],
+    limits: &AccountLimits,
+    mode: Mode,
+    identity: &Identity,
+    db: &dyn AccountDb,
+) -> Result<Verdict, PolicyError> {
     let facts = identity.facts();
-    let refused = |why| PolicyError::Refused { login: facts.user_login.clone(), user_id: facts.user_id, job_id: facts.job_id, why, audience: mode.audience() };
+    let refused = |why| PolicyError::Refused {
+        login: facts.user_login.clone(),
+        user_id: facts.user_id,
+        job_id: facts.job_id,
+        why,
+        audience: mode.audience(),
+    };
     let Some(rule) = rules.iter().find(|rule| holds(&rule.when, facts)) else {
         return Err(refused(Refused::NoRule));
     };
@@ -86,7 +98,8 @@ pub fn decide(rules: &[MapRule], limits: &AccountLimits, mode: Mode, identity: &
         RunAs::GitLabUser => facts.user_login.as_str(),
         RunAs::Account(name) => name,
     };
-    let account = Account::admit(name, limits, mode, db)?.map_err(|why| refused(Refused::ByRule { rule: describe(rule), why: Box::new(why) }))?;
+    let account = Account::admit(name, limits, mode, db)?
+        .map_err(|why| refused(Refused::ByRule { rule: describe(rule), why: Box::new(why) }))?;
     Ok(Verdict { account, rule: describe(rule) })
 }
 

@@ -12,7 +12,13 @@ struct People;
 impl AccountDb for People {
     fn by_name(&self, name: &str) -> Result<Option<PasswdEntry>, LookupError> {
         let entry = |name: &str, uid, shell: &str| {
-            Some(PasswdEntry { name: name.into(), uid: Uid::from_raw(uid), gid: Gid::from_raw(100), home: PathBuf::from(format!("/home/{name}")), shell: shell.into() })
+            Some(PasswdEntry {
+                name: name.into(),
+                uid: Uid::from_raw(uid),
+                gid: Gid::from_raw(100),
+                home: PathBuf::from(format!("/home/{name}")),
+                shell: shell.into(),
+            })
         };
         Ok(match name {
             "adent" | "arthur" => entry(name, 1001, "/bin/bash"),
@@ -53,7 +59,8 @@ fn decide_for(login: &str, config: &str) -> Result<Verdict, PolicyError> {
 }
 
 fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Verdict, PolicyError> {
-    let settings = Settings::parse(Path::new("c.toml"), &format!("[gitlab]\nurl = \"https://gl.example\"\n{config}")).expect("valid config");
+    let settings = Settings::parse(Path::new("c.toml"), &format!("[gitlab]\nurl = \"https://gl.example\"\n{config}"))
+        .expect("valid config");
     let facts = JobFacts {
         job_id: 9,
         job_name: None,
@@ -101,7 +108,21 @@ fn who_is_not_mapped_is_refused() {
 #[test]
 fn nobody_becomes_root_a_system_account_a_denied_one_or_a_locked_one() {
     let limits = "[accounts]\ndeny_users = [\"ford\"]\ndeny_groups = [\"wheel\"]\n";
-    for name in ["root", "toor", "munge", "ford", "wheeler", "locked", "nobody-there", "Trillian", "1001", "-x", "a/b", "a:b", ""] {
+    for name in [
+        "root",
+        "toor",
+        "munge",
+        "ford",
+        "wheeler",
+        "locked",
+        "nobody-there",
+        "Trillian",
+        "1001",
+        "-x",
+        "a/b",
+        "a:b",
+        "",
+    ] {
         let refused = decide_for(name, &format!("{limits}{SAME_NAME}"));
         assert!(matches!(refused, Err(PolicyError::Refused { .. })), "{name:?}");
     }
@@ -118,15 +139,19 @@ fn allowed_shells_are_exact() {
     let config = format!("[accounts]\nshells = [\"/bin/bash\"]\n{SAME_NAME}");
     assert!(decide_for("adent", &config).is_ok());
     assert!(decide_for("ford", &config).is_err());
-    assert!(decide_for("locked", &format!("[accounts]\nshells = [\"/usr/sbin/nologin\"]\n{SAME_NAME}")).is_ok(), "a site may list it");
+    assert!(
+        decide_for("locked", &format!("[accounts]\nshells = [\"/usr/sbin/nologin\"]\n{SAME_NAME}")).is_ok(),
+        "a site may list it"
+    );
 }
 
 #[test]
 fn all_refusals_read_the_same_to_the_author() {
-    let words: std::collections::BTreeSet<String> = ["", SAME_NAME, "[[map]]\nrun_as = \"munge\"\n", "[[map]]\nrun_as = \"nobody-there\"\n"]
-        .iter()
-        .map(|config| decide_for("root", config).expect_err("refused").for_author())
-        .collect();
+    let words: std::collections::BTreeSet<String> =
+        ["", SAME_NAME, "[[map]]\nrun_as = \"munge\"\n", "[[map]]\nrun_as = \"nobody-there\"\n"]
+            .iter()
+            .map(|config| decide_for("root", config).expect_err("refused").for_author())
+            .collect();
     assert_eq!(words.len(), 1, "{words:?}");
     let admin = decide_for("root", SAME_NAME).expect_err("refused").for_admin();
     assert!(admin.contains("uid 0"), "{admin}");
@@ -137,7 +162,10 @@ fn one_users_own_runner_runs_as_that_user_only() {
     let own = Mode::OnlySelf(Uid::from_raw(1002));
     assert_eq!(decide_in(own, "ford", SAME_NAME).expect("admitted").account.to_become_is_same(), true);
     assert!(decide_in(own, "adent", SAME_NAME).is_err());
-    assert!(decide_in(Mode::OnlySelf(Uid::from_raw(0)), "root", SAME_NAME).is_ok(), "root's own runner, by root's own choice");
+    assert!(
+        decide_in(Mode::OnlySelf(Uid::from_raw(0)), "root", SAME_NAME).is_ok(),
+        "root's own runner, by root's own choice"
+    );
 }
 
 impl Account {

@@ -38,10 +38,20 @@ impl AuditLog {
             None => (None, None),
         };
         let lines = file.map(|file| {
-            tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(Mutex::new(file))
+            tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .with_writer(Mutex::new(file))
         });
-        let journal = tracing_journald::layer().ok().map(|layer| layer.with_syslog_identifier("motmot".into()).with_field_prefix(Some("MOTMOT".into())));
-        let subscriber = tracing_subscriber::registry().with(lines).with(journal).with(tracing_subscriber::filter::LevelFilter::INFO);
+        let journal = tracing_journald::layer()
+            .ok()
+            .map(|layer| layer.with_syslog_identifier("motmot".into()).with_field_prefix(Some("MOTMOT".into())));
+        let subscriber = tracing_subscriber::registry()
+            .with(lines)
+            .with(journal)
+            .with(tracing_subscriber::filter::LevelFilter::INFO);
         (Self { _guard: tracing::subscriber::set_default(subscriber) }, problem)
     }
 }

@@ -57,14 +57,33 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session) -> Res
         work(arguments, settings, &program, &account, &session, Vec::new())?;
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
     }
-    work(arguments, settings, &program, &account, &session, leavings(&session.record().directories, arguments.contract.temp_project_dir()))?;
-    tracing::info!(event = "cleaned up", job_id = session.record().facts.job_id, account = account.name(), session = session.name());
+    work(
+        arguments,
+        settings,
+        &program,
+        &account,
+        &session,
+        leavings(&session.record().directories, arguments.contract.temp_project_dir()),
+    )?;
+    tracing::info!(
+        event = "cleaned up",
+        job_id = session.record().facts.job_id,
+        account = account.name(),
+        session = session.name()
+    );
     session.remove();
     Ok(())
 }
 
 /// Has a worker end the job's processes and remove these directories.
-fn work(arguments: &Arguments, settings: &Settings, program: &WorkerProgram, account: &Account, session: &Session, remove: Vec<PathBuf>) -> Result<(), Failure> {
+fn work(
+    arguments: &Arguments,
+    settings: &Settings,
+    program: &WorkerProgram,
+    account: &Account,
+    session: &Session,
+    remove: Vec<PathBuf>,
+) -> Result<(), Failure> {
     let outcome = supervise::run(
         Run {
             program,
@@ -106,7 +125,9 @@ mod tests {
         let directories = Directories::lay_out("/d".into(), "h", 7, 0, "s");
         let removed = |temp: &str| leavings(&directories, Some(Path::new(temp)));
         assert!(removed("/d/builds/h/7/0/g/p.tmp").contains(&PathBuf::from("/d/builds/h/7/0/g/p.tmp")));
-        for other in ["/etc", "/d/builds/h/7/0", "/d/builds/h/7/1/g/p.tmp", "/d/builds/h/7/0/../../x", "/d/builds/h/7/01/p"] {
+        for other in
+            ["/etc", "/d/builds/h/7/0", "/d/builds/h/7/1/g/p.tmp", "/d/builds/h/7/0/../../x", "/d/builds/h/7/01/p"]
+        {
             assert_eq!(removed(other), [PathBuf::from("/d/jobs/s")], "{other}");
         }
     }

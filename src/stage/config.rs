@@ -44,7 +44,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         answer
     });
     let words = answer.as_deref().unwrap_or("{}");
-    writeln!(std::io::stdout(), "{words}").map_err(|error| Failure::site(format!("cannot answer the runner: {error}")))?;
+    writeln!(std::io::stdout(), "{words}")
+        .map_err(|error| Failure::site(format!("cannot answer the runner: {error}")))?;
     answer.map(drop)
 }
 
@@ -58,13 +59,21 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         Ok((identity, verdict))
     });
     let (identity, verdict) = decided.inspect_err(|failure| {
-        tracing::warn!(event = "refused", job_id = payload.job_id, project_id = payload.project_id, project = payload.project_path, reason = failure.for_admin());
+        tracing::warn!(
+            event = "refused",
+            job_id = payload.job_id,
+            project_id = payload.project_id,
+            project = payload.project_path,
+            reason = failure.for_admin()
+        );
     })?;
     let account = &verdict.account;
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
     let attempt = payload_file.parent().unwrap_or(payload_file);
     let project_id = identity.facts().project_id;
-    let session = sessions(&settings)?.create(&identity, &verdict, attempt, |slot, name| Directories::lay_out(data, &host_name(), project_id, slot, name))?;
+    let session = sessions(&settings)?.create(&identity, &verdict, attempt, |slot, name| {
+        Directories::lay_out(data, &host_name(), project_id, slot, name)
+    })?;
     let facts = identity.facts();
     tracing::info!(
         event = "accepted",
@@ -84,7 +93,11 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
 
 fn render(session: &Session) -> Result<String, Failure> {
     let directories = &session.record().directories;
-    let path = |path: &'_ std::path::Path| path.to_str().map(str::to_owned).ok_or_else(|| Failure::site(format!("{} is not UTF-8, so it cannot be told to the runner", path.display())));
+    let path = |path: &'_ std::path::Path| {
+        path.to_str().map(str::to_owned).ok_or_else(|| {
+            Failure::site(format!("{} is not UTF-8, so it cannot be told to the runner", path.display()))
+        })
+    };
     let (builds_dir, cache_dir) = (path(&directories.builds)?, path(&directories.cache)?);
     let answer = Answer {
         driver: Driver { name: "motmot", version: env!("CARGO_PKG_VERSION") },

@@ -38,7 +38,10 @@ impl Arguments {
 }
 
 #[derive(Parser)]
-#[command(version, about = "A stage of motmot, the GitLab Runner custom executor for HPC sites. Started by gitlab-runner; see `[runners.custom]` in its config.toml.")]
+#[command(
+    version,
+    about = "A stage of motmot, the GitLab Runner custom executor for HPC sites. Started by gitlab-runner; see `[runners.custom]` in its config.toml."
+)]
 struct CommandLine {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
@@ -63,7 +66,11 @@ pub fn main(story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
         Err(error) => return fail(&Failure::site(format!("cannot watch signals: {error}")), codes, None),
     };
     if let Err(error) = hide_this_process() {
-        return fail(&Failure::site(format!("cannot hide this process from its account's others: {error}")), codes, None);
+        return fail(
+            &Failure::site(format!("cannot hide this process from its account's others: {error}")),
+            codes,
+            None,
+        );
     }
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,

@@ -51,10 +51,16 @@ fn resume(settings: &Settings, contract: &Contract) -> Result<(Session, Account)
 /// permission.
 fn readmit(settings: &Settings, session: &Session) -> Result<Account, Failure> {
     let record = session.record();
-    let account = Account::admit(&record.account, &settings.accounts, mode(settings)?, &Nss).map_err(crate::policy::PolicyError::from)?;
+    let account = Account::admit(&record.account, &settings.accounts, mode(settings)?, &Nss)
+        .map_err(crate::policy::PolicyError::from)?;
     match account {
         Ok(account) if account.uid().as_raw() == record.uid => Ok(account),
-        Ok(account) => Err(Failure::site(format!("the account {} had uid {} when this job began, and has {} now", record.account, record.uid, account.uid()))),
+        Ok(account) => Err(Failure::site(format!(
+            "the account {} had uid {} when this job began, and has {} now",
+            record.account,
+            record.uid,
+            account.uid()
+        ))),
         Err(why) => Err(Failure::site(format!("the account {} is no longer admitted: {why}", record.account))),
     }
 }

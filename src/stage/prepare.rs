@@ -32,7 +32,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             token.variable
         ));
     }
-    let order = RunOrder::new(&account, &settings.jobs, &session.record().directories, session.name(), ProfileOutput::Show);
+    let order =
+        RunOrder::new(&account, &settings.jobs, &session.record().directories, session.name(), ProfileOutput::Show);
     let outcome = supervise::run(
         Run {
             program: &WorkerProgram::beside_this_program()?,
@@ -51,7 +52,9 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
         Outcome::Terminated => Err(Failure::site("asked to end while preparing the job")),
         // The probe itself never fails; a shell that can't run it can't run a job either.
-        Outcome::Ended(ending) => Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name()))),
+        Outcome::Ended(ending) => {
+            Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())))
+        }
     }
 }
 
@@ -59,7 +62,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn introduce(session: &Session, account: &Account, message: Option<&str>) {
     let facts = &session.record().facts;
     let mut lines = format!(
-        "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) in a shell\n",
+        "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) in a shell\nmotmot: working directory below {}\n",
         env!("CARGO_PKG_VERSION"),
         facts.job_id,
         facts.project_path.as_deref().unwrap_or("its project"),
@@ -67,8 +70,8 @@ fn introduce(session: &Session, account: &Account, message: Option<&str>) {
         host_name(),
         account.name(),
         account.uid(),
+        session.record().directories.builds.display(),
     );
-    lines.push_str(&format!("motmot: working directory below {}\n", session.record().directories.builds.display()));
     if let Some(message) = message {
         lines.push_str(message.trim_end());
         lines.push('\n');

@@ -64,16 +64,20 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn script_and_sub_stage(rest: &[OsString]) -> Result<(PathBuf, SubStage), Failure> {
     match rest {
         [.., script, name] => Ok((PathBuf::from(script), SubStage::new(&name.to_string_lossy()))),
-        _ => Err(Failure::site("motmot-run needs the script and the name of the sub-stage behind its own arguments, as GitLab Runner passes them")),
+        _ => Err(Failure::site(
+            "motmot-run needs the script and the name of the sub-stage behind its own arguments, as GitLab Runner passes them",
+        )),
     }
 }
 
 /// The script is readable for the runner's account only; it goes on through a pipe.
 fn read_script(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     use std::io::Read;
-    let failed = |error: std::io::Error| Failure::site(format!("cannot read the runner's script {}: {error}", path.display()));
+    let failed =
+        |error: std::io::Error| Failure::site(format!("cannot read the runner's script {}: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(failed)?;
-    let mut script = Zeroizing::new(Vec::with_capacity(file.metadata().map_err(failed)?.len().min(MAX_SCRIPT) as usize + 1));
+    let mut script =
+        Zeroizing::new(Vec::with_capacity(file.metadata().map_err(failed)?.len().min(MAX_SCRIPT) as usize + 1));
     file.take(MAX_SCRIPT + 1).read_to_end(&mut script).map_err(failed)?;
     if script.len() as u64 > MAX_SCRIPT {
         return Err(Failure::site(format!("the runner's script {} is larger than 256 MiB", path.display())));
@@ -88,13 +92,22 @@ fn conclude(outcome: &Outcome) -> Result<(), Failure> {
         // The shell itself exited; what it said is the job's affair, and the runner shows the code.
         Outcome::Ended(Ending::Exited(code)) => {
             if let Some(signal) = code.checked_sub(128).filter(|signal| (1..=64).contains(signal)) {
-                tell(format_args!("exit code {code}: as a rule that means that a command was ended by signal {signal}{}", signal_hint(i32::from(signal))));
+                tell(format_args!(
+                    "exit code {code}: as a rule that means that a command was ended by signal {signal}{}",
+                    signal_hint(i32::from(signal))
+                ));
             }
             Err(Failure::script(String::new(), code))
         }
         Outcome::Ended(Ending::Signaled(signal)) => {
             let code = 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0));
-            Err(Failure::script(format!("the shell of this script was ended by signal {signal}{}; it did not exit by itself", signal_hint(signal)), code))
+            Err(Failure::script(
+                format!(
+                    "the shell of this script was ended by signal {signal}{}; it did not exit by itself",
+                    signal_hint(signal)
+                ),
+                code,
+            ))
         }
         // Whatever the script made of it: a stage that was asked to end must not count as done.
         Outcome::Terminated => Err(Failure::site("ended on request (cancelled, timed out, or the runner stops)")),

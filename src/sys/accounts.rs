@@ -51,11 +51,15 @@ impl AccountDb for Nss {
     fn by_name(&self, name: &str) -> Result<Option<PasswdEntry>, LookupError> {
         // nix tells "no such user" (None) from "the directory is down" (Err); a library that folds both into None would
         // turn an outage into a refusal.
-        User::from_name(name).map(|found| found.map(Into::into)).map_err(|source| LookupError { what: format!("account {name:?}"), source })
+        User::from_name(name)
+            .map(|found| found.map(Into::into))
+            .map_err(|source| LookupError { what: format!("account {name:?}"), source })
     }
 
     fn by_uid(&self, uid: Uid) -> Result<Option<PasswdEntry>, LookupError> {
-        User::from_uid(uid).map(|found| found.map(Into::into)).map_err(|source| LookupError { what: format!("uid {uid}"), source })
+        User::from_uid(uid)
+            .map(|found| found.map(Into::into))
+            .map_err(|source| LookupError { what: format!("uid {uid}"), source })
     }
 
     fn groups(&self, entry: &PasswdEntry) -> Result<Vec<Gid>, LookupError> {
@@ -68,7 +72,9 @@ impl AccountDb for Nss {
     }
 
     fn group_name(&self, gid: Gid) -> Result<Option<String>, LookupError> {
-        Group::from_gid(gid).map(|found| found.map(|group| group.name)).map_err(|source| LookupError { what: format!("gid {gid}"), source })
+        Group::from_gid(gid)
+            .map(|found| found.map(|group| group.name))
+            .map_err(|source| LookupError { what: format!("gid {gid}"), source })
     }
 }
 

@@ -22,7 +22,9 @@ pub fn children() -> Vec<Pid> {
     tasks
         .flatten()
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|line| line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>())
+        .flat_map(|line| {
+            line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>()
+        })
         .collect()
 }
 
@@ -48,7 +50,9 @@ pub fn reap_ended() -> Vec<(Pid, Ending)> {
     let mut ended = Vec::new();
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, status)) => ended.push((pid, Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX)))),
+            Ok(WaitStatus::Exited(pid, status)) => {
+                ended.push((pid, Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX))))
+            }
             Ok(WaitStatus::Signaled(pid, signal, _)) => ended.push((pid, Ending::Signaled(signal as i32))),
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,
             Ok(_) | Err(Errno::EINTR) => {}
@@ -134,11 +138,17 @@ pub fn end_marked(name: &str, value: &str, limit: Duration) -> usize {
 
 fn all_processes() -> impl Iterator<Item = Pid> {
     let own = nix::unistd::getpid();
-    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).filter(move |pid| *pid != own)
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))
+        .filter(move |pid| *pid != own)
 }
 
 fn carries(pid: Pid, mark: &[u8]) -> bool {
-    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
+    std::fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
 }
 
 /// SIGKILL for the process, if it still is the one that was meant: its number could belong to another by now. The
@@ -158,7 +168,15 @@ fn end_if(pid: Pid, still: impl Fn() -> bool) {
     let pidfd = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) };
     if still() {
         // SAFETY: plain integers and a null siginfo, which the call allows.
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, std::os::fd::AsRawFd::as_raw_fd(&pidfd), libc::SIGKILL, std::ptr::null::<libc::siginfo_t>(), 0) };
+        unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                std::os::fd::AsRawFd::as_raw_fd(&pidfd),
+                libc::SIGKILL,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
     }
 }
 

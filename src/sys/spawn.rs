@@ -54,14 +54,16 @@ impl WorkerProgram {
     /// A program of its own, rather than the stage binary again: where the stage binaries carry file capabilities, whoever
     /// executes one of them gets those capabilities, the job's account included.
     pub fn beside_this_program() -> Result<Self, SpawnError> {
-        let own = std::env::current_exe().map_err(|source| SpawnError::Missing { path: "/proc/self/exe".into(), source })?;
+        let own =
+            std::env::current_exe().map_err(|source| SpawnError::Missing { path: "/proc/self/exe".into(), source })?;
         Self::open(&own.with_file_name("motmot-worker"))
     }
 
     fn open(path: &Path) -> Result<Self, SpawnError> {
         let missing = |source| SpawnError::Missing { path: path.to_owned(), source };
         // O_PATH: the descriptor is good for fstat and exec only, and crosses the drop whatever directory it came from.
-        let file = File::options().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path).map_err(missing)?;
+        let file =
+            File::options().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path).map_err(missing)?;
         let meta = file.metadata().map_err(missing)?;
         let untrusted = |why: String| SpawnError::Untrusted { path: path.to_owned(), why };
         let own = nix::unistd::geteuid().as_raw();
@@ -72,7 +74,9 @@ impl WorkerProgram {
             return Err(untrusted("others may write it; run chmod go-w on it".into()));
         }
         if meta.mode() & 0o001 == 0 && own != meta.uid() {
-            return Err(untrusted("it must be executable by everyone (chmod 0755), since it runs as the job's account".into()));
+            return Err(untrusted(
+                "it must be executable by everyone (chmod 0755), since it runs as the job's account".into(),
+            ));
         }
         Ok(Self { file, path: path.to_owned() })
     }
@@ -82,7 +86,13 @@ impl WorkerProgram {
     ///
     /// # Errors
     /// [`SpawnError::Start`] if the kernel refuses fork, a step of the drop, or exec.
-    pub fn start(&self, target: &Become, stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> Result<Child, SpawnError> {
+    pub fn start(
+        &self,
+        target: &Become,
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> Result<Child, SpawnError> {
         let program = self.file.as_raw_fd();
         let target = target.clone();
         let mut scratch = match &target {
@@ -246,13 +256,11 @@ pub fn start_shell(shell: &ShellProgram, inherited: &[&OwnedFd]) -> io::Result<C
             if deny && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
                 return Err(io::Error::last_os_error());
             }
-            let mut number = FIRST_INHERITED;
-            for &source in &raw {
+            for (number, &source) in (FIRST_INHERITED..).zip(&raw) {
                 // dup2 leaves the copy open across exec, unlike the original.
                 if libc::dup2(source, number) < 0 {
                     return Err(io::Error::last_os_error());
                 }
-                number += 1;
             }
             Ok(())
         });

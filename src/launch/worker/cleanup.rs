@@ -21,7 +21,10 @@ pub fn clean_up(order: &CleanUpOrder) -> Result<(), WorkerFailure> {
     let left = process::end_marked(SESSION_VARIABLE, &order.session, LIMIT);
     let mut trouble = None;
     if left > 0 {
-        trouble = Some(WorkerFailure { blame: Blame::Site, words: format!("{left} processes of the job could not be ended") });
+        trouble = Some(WorkerFailure {
+            blame: Blame::Site,
+            words: format!("{left} processes of the job could not be ended"),
+        });
     }
     for dir in &order.remove {
         if let Err(error) = remove_tree(dir) {
@@ -45,7 +48,9 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
             // `chmod 000` inside: the owner may undo that.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unlock(dir),
             // Something still writes there; or an NFS client keeps the name of an open file for a moment.
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => std::thread::sleep(Duration::from_millis(50)),
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(Duration::from_millis(50))
+            }
             Err(_) => return result,
         }
     }

@@ -28,7 +28,10 @@ fn make(dir: &Path) -> Result<(), WorkerFailure> {
 
 fn judge(dir: &Path) -> Result<(), WorkerFailure> {
     let own = nix::unistd::geteuid().as_raw();
-    let unsafe_dir = |why: String| WorkerFailure { blame: Blame::Account, words: format!("the directory {} is not safe to run a job in: {why}", dir.display()) };
+    let unsafe_dir = |why: String| WorkerFailure {
+        blame: Blame::Account,
+        words: format!("the directory {} is not safe to run a job in: {why}", dir.display()),
+    };
     let link = std::fs::symlink_metadata(dir).map_err(|error| failure(dir, "cannot be looked at", &error))?;
     if link.is_symlink() && link.uid() != own && link.uid() != 0 {
         return Err(unsafe_dir(format!("it is a symbolic link that belongs to uid {}; remove it", link.uid())));
@@ -42,10 +45,14 @@ fn judge(dir: &Path) -> Result<(), WorkerFailure> {
     }
     if meta.mode() & 0o022 != 0 {
         // Whoever could write may have planted something already: closing the door now would not help.
-        return Err(unsafe_dir(format!("others may write to it (mode {:04o}); look into it, then chmod 0700 or remove it", meta.mode() & 0o7777)));
+        return Err(unsafe_dir(format!(
+            "others may write to it (mode {:04o}); look into it, then chmod 0700 or remove it",
+            meta.mode() & 0o7777
+        )));
     }
     if meta.mode() & 0o7777 != 0o700 {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).map_err(|error| failure(dir, "cannot be made private", &error))?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+            .map_err(|error| failure(dir, "cannot be made private", &error))?;
     }
     Ok(())
 }
@@ -54,7 +61,11 @@ fn judge(dir: &Path) -> Result<(), WorkerFailure> {
 fn judge_ancestor(dir: &Path) -> Result<(), WorkerFailure> {
     let Ok(meta) = std::fs::metadata(dir) else { return Ok(()) };
     if open_to_all(&meta) && meta.uid() != nix::unistd::geteuid().as_raw() {
-        let words = format!("the directory {} is not safe to have jobs below it: everybody may write to it, and it is not sticky (mode {:04o})", dir.display(), meta.mode() & 0o7777);
+        let words = format!(
+            "the directory {} is not safe to have jobs below it: everybody may write to it, and it is not sticky (mode {:04o})",
+            dir.display(),
+            meta.mode() & 0o7777
+        );
         return Err(WorkerFailure { blame: Blame::Account, words });
     }
     Ok(())

@@ -70,7 +70,8 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
     process::adopt_orphans().map_err(|error| unable("cannot become the parent of the job's orphans", &error))?;
     let signals: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().map_err(|error| unable("cannot block signals", &error))?;
-    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(|error| unable("cannot watch signals", &error))?;
+    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(|error| unable("cannot watch signals", &error))?;
 
     directories::make_and_judge(&order.directories)?;
     let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.dir, &place.file));
@@ -129,7 +130,10 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
 }
 
 /// Everything before the script: tokens, of which the last counts.
-fn receive_script(stage: &mut UnixStream, mut token: Option<&mut TokenFile>) -> Result<Zeroizing<Vec<u8>>, WorkerFailure> {
+fn receive_script(
+    stage: &mut UnixStream,
+    mut token: Option<&mut TokenFile>,
+) -> Result<Zeroizing<Vec<u8>>, WorkerFailure> {
     loop {
         match Command::read_from(stage) {
             Ok(Some(Command::Script(script))) => return Ok(script),

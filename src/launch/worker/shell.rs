@@ -39,7 +39,8 @@ impl Shell {
     /// Starts the script.
     pub fn start(order: RunOrder, script: &[u8]) -> Result<Self, WorkerFailure> {
         // In memory, and seekable: bash reads a pipe byte by byte, and a path would have to be on a disk.
-        let script = memory_file(c"script", script).map_err(|error| site(format!("cannot keep the script in memory: {error}")))?;
+        let script = memory_file(c"script", script)
+            .map_err(|error| site(format!("cannot keep the script in memory: {error}")))?;
         let kind = order.shell;
         let (arrived, pid) = launch(&order, kind, &script)?;
         Ok(Self { order, kind, script, arrived, pid })
@@ -61,7 +62,9 @@ impl Shell {
             return Err(site(format!("{} ended before it came to the script", self.order.shell_path.display())));
         }
         if self.order.profile_output == ProfileOutput::Show {
-            tell("warning: the login profile of this account ends the shell, so this job runs without it (no `module`, for example); look for `exit`, `exec` or `set -e` in it");
+            tell(
+                "warning: the login profile of this account ends the shell, so this job runs without it (no `module`, for example); look for `exit`, `exec` or `set -e` in it",
+            );
         }
         self.kind = ShellKind::Plain;
         (self.arrived, self.pid) = launch(&self.order, self.kind, &self.script)?;
@@ -88,8 +91,16 @@ fn launch(order: &RunOrder, kind: ShellKind, script: &OwnedFd) -> Result<(File, 
         env.push((text("MOTMOT_TOKEN_FILE")?, text(&token.file.to_string_lossy())?));
     }
     let dir = if enterable(&order.start_dir) { order.start_dir.clone() } else { "/".into() };
-    let program = ShellProgram { path: order.shell_path.clone(), args, env, dir, profile_output: order.profile_output, new_privileges: order.new_privileges };
-    let (arrived, arriving) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK).map_err(|error| unable(&error))?;
+    let program = ShellProgram {
+        path: order.shell_path.clone(),
+        args,
+        env,
+        dir,
+        profile_output: order.profile_output,
+        new_privileges: order.new_privileges,
+    };
+    let (arrived, arriving) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK)
+        .map_err(|error| unable(&error))?;
     let own = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map_err(|error| unable(&error));
     let (out, err) = (own(std::io::stdout().as_fd())?, own(std::io::stderr().as_fd())?);
     rewind(script).map_err(|error| unable(&error))?;

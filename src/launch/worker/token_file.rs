@@ -45,7 +45,10 @@ impl TokenFile {
     }
 
     fn write(&self, token: &[u8]) -> std::io::Result<()> {
-        let mut temp = tempfile::Builder::new().prefix(".token-").permissions(std::fs::Permissions::from_mode(0o400)).tempfile_in(&self.dir)?;
+        let mut temp = tempfile::Builder::new()
+            .prefix(".token-")
+            .permissions(std::fs::Permissions::from_mode(0o400))
+            .tempfile_in(&self.dir)?;
         temp.write_all(token)?;
         // No fsync: after a crash of the machine nobody wants this token.
         temp.persist(&self.file)?;
