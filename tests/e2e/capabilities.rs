@@ -1,0 +1,66 @@
+//! A runner that is an ordinary account, and stage binaries with file capabilities.
+
+use crate::world::{World, until};
+use crate::{Case, root};
+
+pub const CASES: &[Case] = &[
+    root("a_job_runs_as_its_account_under_an_ordinary_runner", job),
+    root("its_jobs_have_no_capabilities_and_no_way_to_the_runner", no_capabilities),
+    root("sigterm_works_under_an_ordinary_runner", sigterm),
+    root("what_ignores_sigterm_is_killed_under_an_ordinary_runner", sigkill),
+    root("daemons_end_under_an_ordinary_runner", daemons),
+    root("the_job_cannot_execute_the_capable_binaries", not_executable),
+];
+
+fn job() {
+    let world = World::with_capabilities();
+    let end = world.simulate().script("echo me=$(id -un)").script("echo groups=$(id -G)").run();
+    end.assert_success();
+    assert_eq!((end.value("me"), end.value("groups")), (world.user.name.as_str(), world.user.gid.to_string().as_str()));
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+}
+
+fn no_capabilities() {
+    let world = World::with_capabilities();
+    let runner = world.runner.as_ref().expect("a runner").uid;
+    let end = world
+        .simulate()
+        .script("grep -E '^(Uid|Gid|Cap(Inh|Prm|Eff|Amb))' /proc/self/status")
+        .script(format!("perl -e 'use POSIX; print \"root=\", (POSIX::setuid(0) ? \"yes\" : \"no\"), \"\\n\"; print \"runner=\", (POSIX::setuid({runner}) ? \"yes\" : \"no\"), \"\\n\"; $> = {runner}; print \"effective=\", $>, \"\\n\"'"))
+        .script("echo kill=$(kill -0 $(pgrep -o motmot) 2>&1 | grep -c permitted)")
+        .run();
+    end.assert_success();
+    assert_eq!((end.value("root"), end.value("runner"), end.value("effective")), ("no", "no", world.user.uid.to_string().as_str()));
+    assert_eq!(end.log.matches("\t0000000000000000").count(), 4, "{}", end.log);
+    assert_eq!(end.value("kill"), "1");
+}
+
+fn sigterm() {
+    let world = World::with_capabilities();
+    let end = world.simulate().option("--cancel", "graceful").option("--cancel-on", "waiting now").script("trap 'echo trapped=yes; exit 1' TERM; echo waiting now; sleep 1000 & wait").run();
+    assert!(!end.succeeded());
+    end.assert_not_in_log("Failed to terminate process").assert_log("trapped=yes");
+    assert_ne!(end.code_of("build_script"), 0);
+    until("nothing runs any more", || world.processes_of_user().is_empty());
+}
+
+fn sigkill() {
+    let mut world = World::with_capabilities();
+    world.jobs = "kill_timeout = \"1s\"".into();
+    let end = world.simulate().option("--cancel", "graceful").option("--cancel-on", "waiting now").script("trap '' TERM; pkill -STOP motmot-worker; (trap '' TERM; echo waiting now; while :; do sleep 0.1; done)").run();
+    assert!(!end.succeeded());
+    end.assert_not_in_log("Failed to terminate process").assert_not_in_log("dormant");
+    until("nothing runs any more", || world.processes_of_user().is_empty());
+}
+
+fn daemons() {
+    let world = World::with_capabilities();
+    world.simulate().script("(setsid sleep 1003 &)").script("env -i /usr/bin/setsid -f /usr/bin/sleep 1004").run().assert_success();
+    assert_eq!(world.processes_of_user(), Vec::<String>::new());
+}
+
+fn not_executable() {
+    let world = World::with_capabilities();
+    let end = world.simulate().script(format!("for stage in config prepare run cleanup; do {}/motmot-$stage --version && echo ran=$stage; done; true", world.bins.display())).run();
+    end.assert_success().assert_not_in_log("ran=");
+}

@@ -1,0 +1,164 @@
+//! Nothing of a job stays behind: processes, file-type variables, directories, sessions.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::contract::Single;
+use crate::world::{World, until};
+use crate::{Case, case, root};
+
+pub const CASES: &[Case] = &[
+    root("daemons_of_every_kind_neither_hold_the_stage_nor_survive_it", daemons),
+    root("daemons_that_hide_their_environment_end_with_the_stage_too", hidden_daemons),
+    root("when_the_stage_binary_is_killed_the_job_ends_all_the_same", killed_stage),
+    root("what_survived_both_stage_and_worker_ends_at_cleanup", survivors),
+    case("file_variables_are_gone_after_a_time_out", file_variables_after_timeout),
+    case("file_variables_are_gone_after_a_hard_cancel", file_variables_after_cancel),
+    root("file_variables_are_nobody_elses_while_they_exist", file_variable_modes),
+    case("cleanup_removes_what_the_job_made_unreadable", unreadable_leavings),
+    root("cleanup_beside_a_dying_stage_leaves_nothing", cleanup_beside_dying_stage),
+    root("a_thousand_short_children_leave_no_zombies_and_no_delay", zombies),
+];
+
+fn leavings(world: &World) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut look = vec![world.data_dir()];
+    while let Some(dir) = look.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tmp") || dir.ends_with("jobs") {
+                found.push(entry.path().display().to_string());
+            } else if entry.path().is_dir() && !entry.path().is_symlink() {
+                look.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+fn daemons() {
+    let world = World::new();
+    let started = std::time::Instant::now();
+    let end = world
+        .simulate()
+        .script("sleep 1001 &")
+        .script("setsid sleep 1002 &")
+        .script("(setsid sleep 1003 &)")
+        .script("nohup sleep 1004 >/dev/null 2>&1 &")
+        .script("perl -e 'use POSIX; if (!fork) { setsid; if (!fork) { $SIG{TERM} = q(IGNORE); $SIG{HUP} = q(IGNORE); exec qw(sleep 1005) } } '")
+        .script("(trap '' TERM HUP; setsid -f sleep 1006)")
+        .run();
+    end.assert_success().assert_log("that this stage left in the background");
+    let call = end.calls("build_script")[0];
+    assert!(call["duration"].as_f64().expect("seconds") < 30.0 && started.elapsed() < Duration::from_secs(50));
+    assert!(call["eof_delay"].as_f64().unwrap_or(0.0) < 0.5, "nobody holds the runner's pipes: {call}");
+    assert_eq!(world.processes_of_user(), Vec::<String>::new());
+}
+
+fn hidden_daemons() {
+    let world = World::new();
+    let end = world.simulate().script("env -i /usr/bin/setsid -f /usr/bin/sleep 1007").script("exec -a innocent setsid -f sleep 1008").run();
+    end.assert_success();
+    assert_eq!(world.processes_of_user(), Vec::<String>::new());
+}
+
+/// A running stage: its process, and the shell's descendants exist.
+fn start_stage(world: &World, single: &Single, body: &str) -> std::process::Child {
+    let script = single.script(&format!("{body}\ntouch \"$HOME/started\"\nwhile :; do sleep 0.1; done"));
+    let child = single.stage("run").arg(&script).arg("build_script").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("run");
+    until("the script runs", || world.user.home.join("started").exists());
+    fs::remove_file(world.user.home.join("started")).expect("remove");
+    child
+}
+
+/// The stage binary itself: `setpriv` becomes it by exec, so the number is the same.
+fn kill(pid: u32) {
+    let status = std::process::Command::new("kill").arg("-KILL").arg(pid.to_string()).status().expect("kill");
+    assert!(status.success());
+}
+
+fn killed_stage() {
+    let world = World::one_user();
+    let single = Single::new(&world, 5);
+    let mut stage = start_stage(&world, &single, "setsid sleep 1000 &");
+    kill(stage.id());
+    let _ = stage.wait();
+    until("the worker has ended the job", || !world.processes_of_user().iter().any(|name| name == "sleep" || name == "bash" || name == "motmot-worker"));
+    assert!(single.stage("cleanup").output().expect("cleanup").status.success());
+    assert_eq!(leavings(&world), Vec::<String>::new());
+}
+
+fn survivors() {
+    let world = World::new();
+    let single = Single::new(&world, 5);
+    let mut stage = start_stage(&world, &single, "setsid sleep 1000 &");
+    // Both at once, the worker first, as for lack of memory.
+    let worker = std::process::Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
+    let worker: u32 = String::from_utf8_lossy(&worker.stdout).trim().parse().expect("one worker");
+    let status = std::process::Command::new("kill").args(["-KILL", &stage.id().to_string(), &worker.to_string()]).status().expect("kill");
+    assert!(status.success());
+    let _ = stage.wait();
+    let output = single.stage("cleanup").output().expect("cleanup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(world.processes_of_user(), Vec::<String>::new());
+    assert_eq!(leavings(&world), Vec::<String>::new());
+}
+
+fn file_variables_after_timeout() {
+    let world = World::one_user();
+    let end = world.simulate().option("--file-variable", "SECRET=hush").option("--job-timeout", "4s").script("cat \"$SECRET\" >/dev/null && echo have=file").script("touch \"$(dirname \"$SECRET\")/own\"; sleep 1000").run();
+    end.assert_failed("job_execution_timeout").assert_log("have=file");
+    assert_eq!(end.calls("cleanup_file_variables").len(), 0, "the runner skips it");
+    assert_eq!(leavings(&world), Vec::<String>::new());
+}
+
+fn file_variables_after_cancel() {
+    let world = World::one_user();
+    let end = world.simulate().option("--file-variable", "SECRET=hush").option("--cancel", "hard").option("--cancel-on", "have=file").script("cat \"$SECRET\" >/dev/null && echo have=file").script("sleep 1000").run();
+    assert!(!end.succeeded());
+    assert_eq!(end.calls("cleanup_file_variables").len(), 0);
+    assert_eq!(leavings(&world), Vec::<String>::new());
+}
+
+fn file_variable_modes() {
+    let world = World::new();
+    world.user_file(".bash_profile", "umask 022\n");
+    let end = world.simulate().option("--file-variable", "SECRET=hush").script("path=$SECRET; while [ \"$path\" != \"$HOME\" ]; do path=$(dirname \"$path\"); stat -c 'dir=%a %n' \"$path\"; done").run();
+    end.assert_success();
+    assert!(end.log.lines().any(|line| line.starts_with("dir=700")), "some directory on the way is closed whatever the umask: {}", end.log);
+}
+
+fn unreadable_leavings() {
+    let world = World::one_user();
+    let end = world.simulate().script("mkdir -p \"$TMPDIR/a/b\" \"$(pwd).tmp/x\"; touch \"$TMPDIR/a/b/c\"; chmod 000 \"$TMPDIR/a/b\" \"$TMPDIR/a\" \"$(pwd).tmp/x\"; chmod 500 \"$TMPDIR\"").run();
+    assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
+    assert_eq!(leavings(&world), Vec::<String>::new());
+}
+
+fn cleanup_beside_dying_stage() {
+    let mut world = World::one_user();
+    world.jobs = "kill_timeout = \"4m\"".into();
+    // The runner waits this long for a stage and then cleans up beside it; 300 s in real life.
+    let end = world
+        .simulate()
+        .option("--cancel", "hard")
+        .option("--cancel-on", "waiting now")
+        .option("--wait-for-build-finish", "1s")
+        .script("trap '' TERM; echo waiting now; while :; do mkdir -p \"$TMPDIR/again\"; sleep 0.02; done")
+        .run();
+    assert!(!end.succeeded());
+    assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
+    until("nothing runs any more", || !world.processes_of_user().contains(&"sleep".to_owned()));
+    assert_eq!(leavings(&world), Vec::<String>::new());
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+}
+
+fn zombies() {
+    let world = World::new();
+    let end = world.simulate().script("for i in $(seq 1 1000); do (/bin/true &) ; done; sleep 0.2; ps -o stat= -u $(id -u) | grep -c Z || true").run();
+    end.assert_success();
+    let zombies: u32 = end.log.lines().filter_map(|line| line.trim().parse().ok()).last().expect("a number");
+    assert!(zombies < 50, "orphans are collected while the job runs: {zombies}");
+    assert!(Path::new("/proc").exists());
+}
