@@ -1,1 +1,2 @@
 //! The `motmot` program.
+pub mod simulate;

@@ -1,0 +1,179 @@
+//! Events from outside a job: GitLab cancels it, the runner is told to stop, or is killed.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::sync::watch;
+
+use super::context::Context;
+
+/// Who stops the job, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CancelMode {
+    /// A user cancels it: the script is stopped, `after_script` and later stages still run.
+    /// Before the script begins everything is stopped.
+    Graceful,
+    /// GitLab aborts it: nothing but cleanup runs afterwards.
+    Hard,
+    /// The runner gets SIGTERM: as hard, and the runner exits when its shutdown timeout is over.
+    RunnerTerm,
+}
+
+/// A cancel and its moment.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    /// Who does it.
+    pub mode: CancelMode,
+    /// At which moment.
+    pub when: CancelWhen,
+}
+
+/// A moment in the life of a job.
+#[derive(Debug, Clone)]
+pub enum CancelWhen {
+    /// So long after the start of the job.
+    After(Duration),
+    /// When this text has appeared in the job log.
+    OnText(String),
+    /// As soon as this sub-stage (or `config_exec`, `prepare_exec`, `cleanup_exec`) has been started.
+    InSubStage(String),
+}
+
+/// The levers.
+pub(super) struct Control {
+    /// The whole job.
+    pub(super) job: Context,
+    /// What a graceful cancel ends: first the whole job, later only the script.
+    graceful: Mutex<Context>,
+    interrupted: watch::Sender<bool>,
+    killed: watch::Sender<bool>,
+    cancel: Mutex<Option<Cancel>>,
+    signals: bool,
+    stopped: Mutex<Vec<Box<dyn Fn() + Send>>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Control {
+    pub(super) fn new(job: Context, cancel: Option<Cancel>, signals: bool) -> Self {
+        Self {
+            graceful: Mutex::new(job.clone()),
+            job,
+            interrupted: watch::Sender::new(false),
+            killed: watch::Sender::new(false),
+            cancel: Mutex::new(cancel),
+            signals,
+            stopped: Mutex::default(),
+        }
+    }
+
+    /// Calls `action` when the job is stopped from outside.
+    pub(super) fn on_stop(&self, action: impl Fn() + Send + 'static) {
+        locked(&self.stopped).push(Box::new(action));
+    }
+
+    /// From now on a graceful cancel only ends this.
+    pub(super) fn narrow(&self, script: Context) {
+        *locked(&self.graceful) = script;
+    }
+
+    pub(super) fn stop(&self, mode: CancelMode) {
+        match mode {
+            CancelMode::Graceful => locked(&self.graceful).cancel(),
+            CancelMode::Hard => self.job.cancel(),
+            CancelMode::RunnerTerm => {
+                self.interrupted.send_replace(true);
+                return;
+            }
+        }
+        for action in &*locked(&self.stopped) {
+            action();
+        }
+    }
+
+    /// The runner dies.
+    pub(super) fn kill(&self) {
+        self.killed.send_replace(true);
+    }
+
+    pub(super) async fn killed(&self) {
+        let _ = self.killed.subscribe().wait_for(|killed| *killed).await;
+    }
+
+    pub(super) async fn interrupted(&self) {
+        let _ = self
+            .interrupted
+            .subscribe()
+            .wait_for(|interrupted| *interrupted)
+            .await;
+    }
+
+    /// A call has been started.
+    pub(super) fn started(&self, name: &str) {
+        let due = locked(&self.cancel).take_if(
+            |cancel| matches!(&cancel.when, CancelWhen::InSubStage(stage) if stage == name),
+        );
+        if let Some(cancel) = due {
+            self.stop(cancel.mode);
+        }
+    }
+
+    /// The cancel that waits for a text, if there is one.
+    pub(super) fn waits_for_text(&self) -> Option<(CancelMode, String)> {
+        match &*locked(&self.cancel) {
+            Some(Cancel {
+                mode,
+                when: CancelWhen::OnText(text),
+            }) => Some((*mode, text.clone())),
+            _ => None,
+        }
+    }
+
+    /// Waits for the moment of a timed cancel, and for signals to this process: the first is a
+    /// graceful cancel, the second a hard one.
+    pub(super) async fn watch(&self) {
+        let timed = match &*locked(&self.cancel) {
+            Some(Cancel {
+                mode,
+                when: CancelWhen::After(delay),
+            }) => Some((*mode, *delay)),
+            _ => None,
+        };
+        let timer = async {
+            match timed {
+                Some((mode, delay)) => {
+                    tokio::time::sleep(delay).await;
+                    self.stop(mode);
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(timer, async {
+            if self.signals {
+                self.obey_signals().await;
+            }
+        });
+    }
+
+    async fn obey_signals(&self) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (Ok(mut interrupt), Ok(mut terminate)) = (
+            signal(SignalKind::interrupt()),
+            signal(SignalKind::terminate()),
+        ) else {
+            return;
+        };
+        let mut mode = CancelMode::Graceful;
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            self.stop(mode);
+            mode = CancelMode::Hard;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What came of a simulated job.
+
+use serde::Serialize;
+
+use super::failure::FailureReason;
+
+/// The end of a job, as GitLab would see it, and the calls that led there.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// Number of the job.
+    pub job_id: i64,
+    /// What the runner reported last.
+    pub status: Status,
+    /// Why it failed, in GitLab's words. `None` for a success.
+    pub failure_reason: Option<FailureReason>,
+    /// Exit code sent to GitLab, which `allow_failure:exit_codes` looks at. `None` if none is sent.
+    pub exit_code: Option<i32>,
+    /// The runner's words for the failure, as in the last line of the job log.
+    pub message: Option<String>,
+    /// How often the job was prepared (at most 3).
+    pub attempts: u32,
+    /// Every call of a driver binary in the order of their starts.
+    pub calls: Vec<Call>,
+}
+
+/// State of the job at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// `success`
+    Success,
+    /// `failed`, which includes canceled jobs
+    Failed,
+    /// The runner died (`--kill-runner-on`, or `--cancel runner-term` took too long) and nothing was reported.
+    RunnerGone,
+}
+
+/// One call of a driver binary.
+#[derive(Debug, Clone, Serialize)]
+pub struct Call {
+    /// `config_exec`, `prepare_exec`, `run_exec` or `cleanup_exec`.
+    pub exec: Exec,
+    /// Last argument of `run_exec`, for instance `build_script`.
+    pub sub_stage: Option<String>,
+    /// Which try this was, from 1: of the preparation, or of this sub-stage.
+    pub attempt: u32,
+    /// How the process ended.
+    pub exit: Exit,
+    /// Start, in seconds since the job began.
+    pub started: f64,
+    /// Seconds until the process had exited and both pipes were closed.
+    pub duration: f64,
+    /// Seconds between the exit and the end of both pipes: more than a few milliseconds mean that some
+    /// other process held them.
+    pub eof_delay: Option<f64>,
+    /// Bytes written to standard output.
+    pub stdout_bytes: u64,
+    /// Bytes written to standard error.
+    pub stderr_bytes: u64,
+}
+
+impl Call {
+    /// `config_exec`, or the sub-stage for `run_exec`.
+    pub fn name(&self) -> &str {
+        self.sub_stage.as_deref().unwrap_or(self.exec.name())
+    }
+}
+
+/// The four executables of the runner's `[runners.custom]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Exec {
+    /// Asked once per attempt for directories and environment.
+    #[serde(rename = "config_exec")]
+    Config,
+    /// Called once per attempt before the scripts.
+    #[serde(rename = "prepare_exec")]
+    Prepare,
+    /// Called once per script.
+    #[serde(rename = "run_exec")]
+    Run,
+    /// Called after every attempt.
+    #[serde(rename = "cleanup_exec")]
+    Cleanup,
+}
+
+impl Exec {
+    /// The key in the runner's `config.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config_exec",
+            Self::Prepare => "prepare_exec",
+            Self::Run => "run_exec",
+            Self::Cleanup => "cleanup_exec",
+        }
+    }
+
+    /// The file name of motmot's binary for it.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Config => "motmot-config",
+            Self::Prepare => "motmot-prepare",
+            Self::Run => "motmot-run",
+            Self::Cleanup => "motmot-cleanup",
+        }
+    }
+
+    /// All four, in the order of their first call.
+    pub const ALL: [Self; 4] = [Self::Config, Self::Prepare, Self::Run, Self::Cleanup];
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// With this exit code.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// The kernel refused to start it, with this message.
+    NotStarted(String),
+    /// It had not ended (or its pipes were still open) when the simulation was over.
+    Unfinished,
+}
