@@ -1,2 +1,9 @@
-//! The `motmot` program.
+//! `motmot`: the program of admins and jobs.
+
+pub mod check;
+pub mod command_line;
+pub mod demo;
+pub mod jwks;
+pub mod keys;
 pub mod simulate;
+pub mod verify;

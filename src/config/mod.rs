@@ -24,7 +24,7 @@ use reader::{Problems, Section};
 pub const DEFAULT_PATH: &str = "/etc/motmot/config.toml";
 
 /// Largest file that is read.
-const MAX_BYTES: u64 = 4 << 20;
+const MAX_BYTES: usize = 4 << 20;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Settings {
     /// `[jobs]`: how jobs run.
     pub jobs: Jobs,
     /// `[token]`: what tokens say. Without the section jobs get none.
-    pub token: Option<TokenSettings>,
+    pub token: Option<TokenSection>,
     /// `[accounts]`: limits that no rule can lift.
     pub accounts: AccountLimits,
     /// `[[map]]`: the rules, in order.
@@ -107,7 +107,7 @@ pub struct Jobs {
 
 /// `[token]`
 #[derive(Clone, Debug)]
-pub struct TokenSettings {
+pub struct TokenSection {
     /// `iss`
     pub issuer: Issuer,
     /// `aud`
@@ -297,7 +297,7 @@ fn read_jobs(mut section: Section<'_>) -> Jobs {
     }
 }
 
-fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
+fn read_token(mut section: Section<'_>) -> Option<TokenSection> {
     let issuer = section
         .required_string("issuer", "\"https://ci.hpc.example\"")
         .and_then(|at| section.checked(at, "issuer", Issuer::parse));
@@ -319,7 +319,7 @@ fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
     let site = section.parsed("site", values::visible_text);
     let cluster = section.parsed("cluster", values::visible_text);
     section.finish();
-    Some(TokenSettings {
+    Some(TokenSection {
         issuer: issuer?,
         audience: audience?,
         ttl: ttl.map_or(Duration::from_mins(15), |at| at.value),

@@ -15,7 +15,7 @@ use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 /// Longest answer that is read. A real one has a few kilobytes.
 const MAX_ANSWER: u64 = 1 << 20;
 /// Largest file of certificates.
-const MAX_CA_FILE: u64 = 4 << 20;
+const MAX_CA_FILE: usize = 4 << 20;
 /// How often a question is asked when GitLab does not answer it.
 const TRIES: u32 = 3;
 /// Wait before the second try; doubled before the third.

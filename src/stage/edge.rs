@@ -51,6 +51,11 @@ struct CommandLine {
     rest: Vec<OsString>,
 }
 
+/// The command line of all stages, for their man page.
+pub fn command() -> clap::Command {
+    <CommandLine as clap::CommandFactory>::command()
+}
+
 /// The whole of a stage binary but for its story. Whatever happens, the runner sees 0, its code for a failure of the
 /// build, or its code for a failure of the site.
 pub fn main(story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
@@ -80,6 +85,7 @@ pub fn main(story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
             return if help { ExitCode::SUCCESS } else { ExitCode::from(codes.system_failure) };
         }
     };
+    crate::token::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
     let arguments = Arguments { config: command_line.config, rest: command_line.rest, contract, termination };

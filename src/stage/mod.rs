@@ -7,7 +7,7 @@ pub mod prepare;
 pub mod run;
 mod tokens;
 
-pub use edge::{Arguments, main};
+pub use edge::{Arguments, command, main};
 
 use nix::unistd::geteuid;
 

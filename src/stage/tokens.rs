@@ -1,31 +1,145 @@
-//! stub
-use crate::config::{Settings, TokenSettings};
+//! The tokens of one run stage: the first, and those that replace it while the stage runs.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::config::{Settings, TokenSection};
+use crate::issuer::keys::{KeyError, KeyRing};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
 use crate::policy::Account;
-use crate::report::Failure;
+use crate::report::{Failure, FailureKind, Fault, tell};
 use crate::runner::SubStage;
 use crate::session::Session;
-use std::time::Duration;
-use zeroize::Zeroizing;
-pub struct StageTokens;
-impl StageTokens {
-    pub fn new(
-        _: &TokenSettings,
-        _: &Settings,
-        _: &Session,
-        _: &Account,
-        _: &SubStage,
-        _: Secrets,
-    ) -> Result<Self, Failure> {
-        Ok(Self)
-    }
-    pub fn first(&mut self) -> Result<(Zeroizing<Vec<u8>>, Duration), Failure> {
-        Ok((Zeroizing::new(b"x".to_vec()), Duration::from_secs(9)))
+use crate::sys::files::Owner;
+use crate::token::{
+    Jitter, Placement, StageContext, Token, TokenError, TokenSettings, Ttl, back_off, mint, refresh_delay,
+};
+
+/// How long after its expiry a token is still masked: clocks differ, and so do readers.
+const MASKED_AFTER_EXPIRY: i64 = 600;
+
+/// Mints for one sub-stage.
+pub struct StageTokens<'a> {
+    keys: KeyRing,
+    section: &'a TokenSection,
+    settings: TokenSettings,
+    session: &'a Session,
+    context: StageContext,
+    secrets: Secrets,
+    /// When the token that the job has ends.
+    expires_at: Timestamp,
+    failures: u32,
+}
+
+/// No token for a stage. A job never runs without one where its site asks for it.
+#[derive(Debug, thiserror::Error)]
+pub enum NoToken {
+    /// No key.
+    #[error("no token can be signed: {0}")]
+    Key(#[from] KeyError),
+    /// Not minted.
+    #[error("no token can be made for this stage: {0}")]
+    Mint(#[from] TokenError),
+}
+
+impl Fault for NoToken {
+    fn kind(&self) -> FailureKind {
+        FailureKind::System
     }
 }
-impl TokenFeed for StageTokens {
+
+impl<'a> StageTokens<'a> {
+    /// Loads the key.
+    pub fn new(
+        section: &'a TokenSection,
+        settings: &Settings,
+        session: &'a Session,
+        account: &Account,
+        sub_stage: &SubStage,
+        secrets: Secrets,
+    ) -> Result<Self, Failure> {
+        let ttl = SignedDuration::try_from(section.ttl).ok().and_then(|life| Ttl::new(life).ok());
+        let record = session.record();
+        Ok(Self {
+            keys: KeyRing::load(&section.keys, Owner::RootOrSelf).map_err(NoToken::from)?,
+            section,
+            settings: TokenSettings {
+                issuer: section.issuer.as_str().to_owned(),
+                audience: section.audience.clone(),
+                ttl: ttl.ok_or_else(|| Failure::site("token.ttl is out of bounds"))?,
+                upstream_iss: settings.gitlab.url.as_str().to_owned(),
+            },
+            session,
+            context: StageContext {
+                local_user: account.name().to_owned(),
+                executor_stage: sub_stage.as_str().to_owned(),
+                attempt: None,
+                site: section.site.clone(),
+                cluster: section.cluster.clone(),
+                placement: Placement::Shell,
+                assurance: record.assurance,
+            },
+            secrets,
+            expires_at: Timestamp::UNIX_EPOCH,
+            failures: 0,
+        })
+    }
+
+    /// The token that the stage starts with, and how long it is until the next.
+    pub fn first(&mut self) -> Result<(Zeroizing<Vec<u8>>, Duration), Failure> {
+        Ok(self.mint(Timestamp::now()).map_err(NoToken::from)?)
+    }
+
+    /// A token, known to the masker before anybody else has it, and in the audit log.
+    fn mint(&mut self, now: Timestamp) -> Result<(Zeroizing<Vec<u8>>, Duration), TokenError> {
+        let token = mint(self.keys.active(), &self.settings, &self.session.record().facts, &self.context, now)?;
+        let masked_until = token.expires_at().as_second() + MASKED_AFTER_EXPIRY;
+        self.secrets.add([token.as_str(), token.signature()], masked_until, now.as_second());
+        self.expires_at = token.expires_at();
+        self.audit(&token);
+        let delay = refresh_delay(token.issued_at(), Timestamp::now(), self.settings.ttl, Jitter::random());
+        Ok((Zeroizing::new(token.as_str().as_bytes().to_vec()), delay))
+    }
+
+    fn audit(&self, token: &Token) {
+        tracing::info!(
+            event = "minted",
+            job_id = self.session.record().facts.job_id,
+            sub_stage = self.context.executor_stage,
+            account = self.context.local_user,
+            jti = %token.jti(),
+            kid = token.kid().as_str(),
+            sub = token.subject(),
+            aud = self.section.audience,
+            exp = token.expires_at().as_second(),
+        );
+    }
+}
+
+impl TokenFeed for StageTokens<'_> {
+    /// The key is read anew: it may have been replaced since the stage began.
     fn next(&mut self) -> Fresh {
-        Fresh::Later(Duration::from_secs(9))
+        let now = Timestamp::now();
+        let minted = KeyRing::load(&self.section.keys, Owner::RootOrSelf).map_err(NoToken::from).and_then(|keys| {
+            self.keys = keys;
+            self.mint(now).map_err(NoToken::from)
+        });
+        match minted {
+            Ok((token, delay)) => {
+                self.failures = 0;
+                Fresh::Token(token, delay)
+            }
+            Err(error) => {
+                self.failures += 1;
+                if self.failures == 1 {
+                    tell(format_args!("warning: the token of this stage cannot be renewed now, trying again: {error}"));
+                }
+                let delay = back_off(self.failures);
+                if now < self.expires_at { Fresh::Later(delay) } else { Fresh::Expired(delay) }
+            }
+        }
     }
 }
