@@ -1,0 +1,3 @@
+//! What the operating system is asked to do.
+
+pub mod files;
