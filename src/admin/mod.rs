@@ -6,4 +6,5 @@ pub mod demo;
 pub mod jwks;
 pub mod keys;
 pub mod simulate;
+mod terminal;
 pub mod verify;

@@ -1,1 +1,7 @@
-//! Signing keys and what is published of them.
+//! The issuer: whose keys sign, and what the world gets to see of them.
+
+pub mod jwks;
+pub mod keys;
+mod pem;
+
+pub use keys::{KeyError, KeyRing, KeyState};
