@@ -14,13 +14,13 @@ pub struct Secrets(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     generation: u64,
-    needles: Vec<(Arc<Finder<'static>>, u64)>,
+    needles: Vec<(Arc<Finder<'static>>, i64)>,
 }
 
 impl Secrets {
     /// From now on `secrets` are masked, at least until the time `until` (seconds since 1970). Those that were to be
     /// masked until before `now` are forgotten: they have expired, and each costs a look at every byte.
-    pub fn add<'s>(&self, secrets: impl IntoIterator<Item = &'s str>, until: u64, now: u64) {
+    pub fn add<'s>(&self, secrets: impl IntoIterator<Item = &'s str>, until: i64, now: i64) {
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         known.needles.retain(|(_, until)| *until >= now);
         known.needles.extend(
@@ -134,7 +134,7 @@ mod tests {
 
     fn masked(pieces: &[&[u8]]) -> Vec<u8> {
         let secrets = Secrets::default();
-        secrets.add([TOKEN, SIGNATURE], u64::MAX, 0);
+        secrets.add([TOKEN, SIGNATURE], i64::MAX, 0);
         let mut masker = Masker::new(secrets);
         let mut log = Vec::new();
         let mut out = |bytes: &[u8]| {
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_complete_line_is_never_held_back() {
         let secrets = Secrets::default();
-        secrets.add([TOKEN, SIGNATURE], u64::MAX, 0);
+        secrets.add([TOKEN, SIGNATURE], i64::MAX, 0);
         let mut masker = Masker::new(secrets);
         for line in ["some line\n", "ends like one: eyJhbGciOiJFUzI1NiJ9\n"] {
             let mut log = Vec::new();

@@ -13,6 +13,7 @@ use uuid::{NoContext, Uuid};
 use super::lifetime::Ttl;
 use super::subject::{Subject, SubjectError};
 use crate::evidence::{JobFacts, RefType};
+use crate::identity::Assurance;
 
 /// How long before its issue a token is valid already, in seconds: room for clocks that are late.
 const BACKDATE: i64 = 60;
@@ -28,18 +29,6 @@ pub struct TokenSettings {
     pub ttl: Ttl,
     /// `upstream_iss`: the GitLab whose job this is; numbers of jobs and projects are unique only within one.
     pub upstream_iss: String,
-}
-
-/// How we know who the job is; services can insist on a stronger way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Assurance {
-    /// GitLab's API answered to the job's own token.
-    JobApi,
-    /// GitLab signed an ID token for the job.
-    IdToken,
-    /// The runner's job payload alone.
-    Payload,
 }
 
 /// Where the job runs.

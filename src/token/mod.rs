@@ -13,7 +13,7 @@ mod strict_json;
 pub mod subject;
 pub mod verification;
 
-pub use claims::{Assurance, Claims, Placement, StageContext, TokenSettings};
+pub use claims::{Claims, Placement, StageContext, TokenSettings};
 pub use jwk::{Jwks, Kid, PublicJwk};
 pub use key_set::{KeySet, KeySetError};
 pub use lifetime::{Jitter, Ttl, back_off, refresh_delay};
