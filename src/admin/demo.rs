@@ -136,7 +136,11 @@ impl World {
                 "cat \"$CI_JOB_JWT_FILE\" > \"$DEMO_INBOX/token\"",
             ]),
             after_script: text(&["echo \"after_script has a token of its own: $CI_JOB_JWT\"", "cmp -s \"$CI_JOB_JWT_FILE\" \"$DEMO_INBOX/token\" || echo \"not the one of the script\""]),
-            variables: vec![Variable::new("DEMO_INBOX", inbox.to_string_lossy())],
+            variables: vec![
+                Variable::new("DEMO_INBOX", inbox.to_string_lossy()),
+                // There is no repository here.
+                Variable::new("GIT_STRATEGY", "none"),
+            ],
             driver: Driver { bin_dir, config: self.dir.path().join("config.toml") },
             ..Simulation::default()
         }
