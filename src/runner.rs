@@ -29,7 +29,8 @@ pub enum SubStageKind {
 impl SubStage {
     /// Takes any name: later runners send names that nobody knows yet, and a job must not fail for one.
     pub fn new(name: &str) -> Self {
-        Self(name.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(100).collect())
+        let name: String = name.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).take(100).collect();
+        Self(if name.is_empty() { "unnamed".to_owned() } else { name })
     }
 
     /// The name.

@@ -38,13 +38,20 @@ pub fn main(config: &Path) -> ExitCode {
             say("GitLab", Ok(settings.gitlab.url.as_str().to_owned()));
             say("accounts", account_words(&settings));
             say("state directory", state_words(&settings));
-            say("worker", WorkerProgram::beside_this_program().map(|_| "motmot-worker is beside this program".into()).map_err(|error| error.to_string()));
+            say(
+                "worker",
+                WorkerProgram::beside_this_program()
+                    .map(|_| "motmot-worker is beside this program".into())
+                    .map_err(|error| error.to_string()),
+            );
             say("shell", shell_words(&settings));
             match &settings.token {
                 None => say("tokens", Ok("none: the configuration has no [token] section".into())),
                 Some(token) => say(
                     "tokens",
-                    KeyRing::load(&token.keys, Owner::RootOrSelf).map(|ring| format!("{} signs for {}", ring.active().kid().as_str(), token.issuer.as_str())).map_err(|error| error.to_string()),
+                    KeyRing::load(&token.keys, Owner::RootOrSelf)
+                        .map(|ring| format!("{} signs for {}", ring.active().kid().as_str(), token.issuer.as_str()))
+                        .map_err(|error| error.to_string()),
                 ),
             }
         }
@@ -57,7 +64,9 @@ fn account_words(settings: &Settings) -> Result<String, String> {
     let name = Nss.by_uid(own).map_err(|error| error.to_string())?.map_or_else(|| own.to_string(), |own| own.name);
     match settings.jobs.downscope {
         Downscope::None => Ok(format!("jobs run as {name} and as nobody else (jobs.downscope = \"none\")")),
-        Downscope::Setuid if can_change_user() => Ok(format!("{name} can become the accounts of jobs, from uid {} on", settings.accounts.min_uid)),
+        Downscope::Setuid if can_change_user() => {
+            Ok(format!("{name} can become the accounts of jobs, from uid {} on", settings.accounts.min_uid))
+        }
         Downscope::Setuid => Err(format!(
             "{name} cannot become other accounts (jobs.downscope = \"setuid\"); run this check as root, or as the runner's account if the stage binaries have capabilities"
         )),
@@ -65,7 +74,10 @@ fn account_words(settings: &Settings) -> Result<String, String> {
 }
 
 fn state_words(settings: &Settings) -> Result<String, String> {
-    let own = Nss.by_uid(geteuid()).map_err(|error| error.to_string())?.ok_or("this account has no entry in the password database")?;
+    let own = Nss
+        .by_uid(geteuid())
+        .map_err(|error| error.to_string())?
+        .ok_or("this account has no entry in the password database")?;
     let dir = settings.jobs.state_dir.expand(&own.home, &own.name, own.uid.as_raw());
     Sessions::open(&dir).map(|_| dir.display().to_string()).map_err(|error| error.to_string())
 }

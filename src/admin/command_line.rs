@@ -64,7 +64,8 @@ pub fn man_pages(render: impl Fn(clap::Command) -> String) -> Vec<(String, Strin
     let program = Program::command();
     for verb in program.get_subcommands() {
         let name = format!("motmot-{}", verb.get_name());
-        let page = verb.clone().name(Box::leak(name.clone().into_boxed_str()) as &str).version(env!("CARGO_PKG_VERSION"));
+        let page =
+            verb.clone().name(Box::leak(name.clone().into_boxed_str()) as &str).version(env!("CARGO_PKG_VERSION"));
         pages.push((format!("{name}.1"), render(page)));
     }
     pages.push(("motmot.1".to_owned(), render(program)));

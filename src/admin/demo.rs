@@ -44,13 +44,25 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let bins = stage_binaries()?;
     let account = account(args)?;
     let world = World::build(&account)?;
-    writeln!(out, "A job of GitLab user {0:?} runs as the local account {0:?}, in {1}\n", account.name, world.dir.path().display())?;
+    writeln!(
+        out,
+        "A job of GitLab user {0:?} runs as the local account {0:?}, in {1}\n",
+        account.name,
+        world.dir.path().display()
+    )?;
     let mut runner_log = Vec::new();
     let outcome = world.job(&account, bins).run(out, &mut runner_log).context("the job could not be simulated")?;
-    ensure!(outcome.status == Status::Success, "the job failed: {}\n{}", outcome.message.unwrap_or_default(), String::from_utf8_lossy(&runner_log));
+    ensure!(
+        outcome.status == Status::Success,
+        "the job failed: {}\n{}",
+        outcome.message.unwrap_or_default(),
+        String::from_utf8_lossy(&runner_log)
+    );
     let token = world.token()?;
     let keys = KeySet::from_jwks(&world.keys.jwks()).context("the public keys are not usable")?;
-    let verified = Verifier::new(keys, ISSUER, AUDIENCE).verify(&token, jiff::Timestamp::now()).context("the token does not verify")?;
+    let verified = Verifier::new(keys, ISSUER, AUDIENCE)
+        .verify(&token, jiff::Timestamp::now())
+        .context("the token does not verify")?;
     writeln!(out, "\nWhat a service learns from the job's token, with nothing but the public keys:")?;
     writeln!(out, "{}\n", serde_json::to_string_pretty(verified.claims())?)?;
     writeln!(out, "token verified")?;
@@ -94,7 +106,8 @@ struct World {
 
 impl World {
     fn build(account: &PasswdEntry) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("motmot-demo-").tempdir().context("cannot make a temporary directory")?;
+        let dir =
+            tempfile::Builder::new().prefix("motmot-demo-").tempdir().context("cannot make a temporary directory")?;
         let path = |name: &str| dir.path().join(name);
         // The account must get through to its own directories, and see nothing on the way.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711))?;
@@ -118,7 +131,12 @@ impl World {
             shell = account.shell,
             log = path("audit.log"),
         );
-        fs::File::options().write(true).create_new(true).mode(0o600).open(path("config.toml"))?.write_all(config.as_bytes())?;
+        fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path("config.toml"))?
+            .write_all(config.as_bytes())?;
         Ok(Self { dir, keys })
     }
 
@@ -126,7 +144,11 @@ impl World {
         let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         let inbox = self.dir.path().join("inbox");
         Simulation {
-            identity: Identity { user_login: account.name.clone(), project_path: "demo/hello".into(), ..Identity::default() },
+            identity: Identity {
+                user_login: account.name.clone(),
+                project_path: "demo/hello".into(),
+                ..Identity::default()
+            },
             script: text(&[
                 "id",
                 "echo \"HOME=$HOME TMPDIR=$TMPDIR\"",
@@ -135,7 +157,10 @@ impl World {
                 // Stands for a request to a service: the token leaves the job on a way that is not its log.
                 "cat \"$CI_JOB_JWT_FILE\" > \"$DEMO_INBOX/token\"",
             ]),
-            after_script: text(&["echo \"after_script has a token of its own: $CI_JOB_JWT\"", "cmp -s \"$CI_JOB_JWT_FILE\" \"$DEMO_INBOX/token\" || echo \"not the one of the script\""]),
+            after_script: text(&[
+                "echo \"after_script has a token of its own: $CI_JOB_JWT\"",
+                "cmp -s \"$CI_JOB_JWT_FILE\" \"$DEMO_INBOX/token\" || echo \"not the one of the script\"",
+            ]),
             variables: vec![
                 Variable::new("DEMO_INBOX", inbox.to_string_lossy()),
                 // There is no repository here.
@@ -149,7 +174,11 @@ impl World {
     /// What the job has handed over. It comes from another account's directory: no link is followed, and not much is read.
     fn token(&self) -> anyhow::Result<String> {
         let path = self.dir.path().join("inbox/token");
-        let file = fs::File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(&path).context("the job handed over no token")?;
+        let file = fs::File::options()
+            .read(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path)
+            .context("the job handed over no token")?;
         let mut token = String::new();
         file.take(64 << 10).read_to_string(&mut token)?;
         Ok(token)

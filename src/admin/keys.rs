@@ -74,7 +74,11 @@ fn init(dir: &Path) -> anyhow::Result<String> {
     let made = keys::init(dir, OWNER, Timestamp::now())?;
     // Read it back the way a stage will: what is announced works.
     let ring = ring(dir)?;
-    Ok(format!("made {}\nactive key: {}\npublish its public half with `motmot jwks`\n", made.path.display(), ring.active().kid()))
+    Ok(format!(
+        "made {}\nactive key: {}\npublish its public half with `motmot jwks`\n",
+        made.path.display(),
+        ring.active().kid()
+    ))
 }
 
 fn list(dir: &Path, json: bool) -> anyhow::Result<String> {

@@ -136,9 +136,8 @@ fn judge(args: &VerifyArgs, now: Timestamp) -> Result<Verified, Refusal> {
     let document = document.map_err(|error| Refusal::KeyFile { path: path.clone(), error })?;
     let keys = KeySet::from_json(&document).map_err(|problem| Refusal::Keys { path: path.clone(), problem })?;
     let token = read_token(args)?;
-    let verified = Verifier::new(keys, &args.issuer, &args.audience)
-        .with_max_life(args.max_age.as_secs())
-        .verify(&token, now)?;
+    let verified =
+        Verifier::new(keys, &args.issuer, &args.audience).with_max_life(args.max_age.as_secs()).verify(&token, now)?;
     for Expectation { path, value } in &args.claims {
         verified.require(path, value)?;
     }

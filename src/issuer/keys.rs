@@ -198,7 +198,8 @@ impl KeyRing {
             .map_err(|error| if error.is_missing() { KeyError::Empty(dir.to_owned()) } else { error.into() })?;
         let Some(entries) = read_ring(&real, owner)? else { return Self::load_single(dir, &real, owner) };
         // Exactly one is active, as the reader has made sure.
-        let active = entries.iter().find(|entry| entry.state == KeyState::Active).ok_or(KeyError::Empty(real.clone()))?;
+        let active =
+            entries.iter().find(|entry| entry.state == KeyState::Active).ok_or(KeyError::Empty(real.clone()))?;
         let path = real.join(format!("{}.pem", active.public.kid()));
         Ok(Self { active: read_key(&path, owner)?, entries })
     }

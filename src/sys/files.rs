@@ -119,7 +119,9 @@ pub enum Fault {
         path: PathBuf,
     },
     /// A secret under a second name.
-    #[error("has {count} hard links, a secret must have one: copy it to a new file, then remove all names of the old one")]
+    #[error(
+        "has {count} hard links, a secret must have one: copy it to a new file, then remove all names of the old one"
+    )]
     HardLinks {
         /// How many.
         count: u64,

@@ -207,7 +207,8 @@ impl Claims {
         let nanos = u32::try_from(now.subsec_nanosecond()).map_err(|_| ClaimsError::Clock(now))?;
         let since_1970 = u64::try_from(iat).ok().filter(|_| iat > BACKDATE).ok_or(ClaimsError::Clock(now))?;
         let project_path = facts.project_path.clone();
-        let namespace_path = project_path.as_deref().and_then(|path| path.rsplit_once('/')).map(|(space, _)| space.to_owned());
+        let namespace_path =
+            project_path.as_deref().and_then(|path| path.rsplit_once('/')).map(|(space, _)| space.to_owned());
         let git_ref = known(facts.git_ref.as_deref());
         Ok(Self {
             iss: needed("issuer (token.issuer in the configuration)", &settings.issuer)?,
@@ -396,17 +397,43 @@ pub(crate) mod tests {
     #[test]
     fn unknown_facts_are_left_out_and_never_become_defaults() {
         let bare = JobFacts {
-            job_name: None, ci_stage: None, project_path: None, namespace_id: Some(0), pipeline_id: None,
-            pipeline_source: Some(String::new()), git_ref: None, ref_type: None, ref_protected: None, sha: None, ..facts()
+            job_name: None,
+            ci_stage: None,
+            project_path: None,
+            namespace_id: Some(0),
+            pipeline_id: None,
+            pipeline_source: Some(String::new()),
+            git_ref: None,
+            ref_type: None,
+            ref_protected: None,
+            sha: None,
+            ..facts()
         };
         let shell = StageContext { placement: Placement::Shell, attempt: None, cluster: None, ..stage() };
         let value = serde_json::to_value(Claims::new(&settings(), &bare, &shell, at(NOW)).unwrap()).unwrap();
         let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, [
-            "assurance", "aud", "exp", "hpc", "iat", "identity_type", "iss", "job_id", "jti", "nbf", "project_id",
-            "runner_environment", "sub", "upstream_iss", "user_id", "user_login",
-        ]);
+        assert_eq!(
+            names,
+            [
+                "assurance",
+                "aud",
+                "exp",
+                "hpc",
+                "iat",
+                "identity_type",
+                "iss",
+                "job_id",
+                "jti",
+                "nbf",
+                "project_id",
+                "runner_environment",
+                "sub",
+                "upstream_iss",
+                "user_id",
+                "user_login",
+            ]
+        );
         assert_eq!(value["sub"], "project_id:22");
         let hpc = json!({"local_user": "arthur", "scheduler": "none", "executor_stage": "build_script"});
         assert_eq!(value["hpc"], hpc);
@@ -456,10 +483,7 @@ pub(crate) mod tests {
     #[test]
     fn a_clock_before_1970_gets_no_token() {
         for second in [-5, 0, 60] {
-            assert!(matches!(
-                Claims::new(&settings(), &facts(), &stage(), at(second)),
-                Err(ClaimsError::Clock(_))
-            ));
+            assert!(matches!(Claims::new(&settings(), &facts(), &stage(), at(second)), Err(ClaimsError::Clock(_))));
         }
     }
 

@@ -28,7 +28,11 @@ impl Kid {
     /// Accepts a name.
     pub fn new(text: &str) -> Result<Self, KidError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) { Ok(Self(text.to_owned())) } else { Err(KidError) }
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(KidError)
+        }
     }
 
     /// The name as text.

@@ -90,7 +90,8 @@ impl KeySet {
             return Err(KeySetError::TooLarge);
         }
         let StrictObject(document) = serde_json::from_slice(document).map_err(|_| KeySetError::Json)?;
-        let listed = document.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty()).ok_or(KeySetError::Empty)?;
+        let listed =
+            document.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty()).ok_or(KeySetError::Empty)?;
         if listed.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(listed.len()));
         }
@@ -168,9 +169,19 @@ mod tests {
     #[test]
     fn every_member_must_be_there_and_right() {
         for (member, bad) in [
-            ("kty", json!("RSA")), ("kty", json!("oct")), ("crv", json!("P-384")), ("alg", json!("HS256")),
-            ("alg", json!("es256")), ("alg", json!("none")), ("use", json!("enc")), ("kid", json!("../x")),
-            ("kid", json!(5)), ("kid", json!("a".repeat(65))), ("x", json!("AAAA")), ("x", json!(1)), ("y", json!("")),
+            ("kty", json!("RSA")),
+            ("kty", json!("oct")),
+            ("crv", json!("P-384")),
+            ("alg", json!("HS256")),
+            ("alg", json!("es256")),
+            ("alg", json!("none")),
+            ("use", json!("enc")),
+            ("kid", json!("../x")),
+            ("kid", json!(5)),
+            ("kid", json!("a".repeat(65))),
+            ("x", json!("AAAA")),
+            ("x", json!(1)),
+            ("y", json!("")),
         ] {
             let mut with = document();
             with["keys"][0][member] = bad.clone();

@@ -128,7 +128,9 @@ pub enum TokenError {
     #[error("the token cannot be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
     /// Over [`MAX_MINTED`].
-    #[error("the token would have {0} bytes, more than {MAX_MINTED}: shorten the names of job and stage in .gitlab-ci.yml")]
+    #[error(
+        "the token would have {0} bytes, more than {MAX_MINTED}: shorten the names of job and stage in .gitlab-ci.yml"
+    )]
     TooLarge(usize),
     /// Our own public key does not pass our own reader.
     #[error("the public half of the signing key is not accepted")]

@@ -48,7 +48,9 @@ pub enum SubjectError {
     #[error("the {0} of the job is empty, so no subject can be made")]
     Empty(&'static str),
     /// Longer than verifiers accept, even with the ref's digest in place of its name.
-    #[error("the subject would have {0} bytes, more than the {MAX_SUBJECT} that verifiers accept: shorten the project's path")]
+    #[error(
+        "the subject would have {0} bytes, more than the {MAX_SUBJECT} that verifiers accept: shorten the project's path"
+    )]
     TooLong(usize),
     /// Not what [`Subject::encode`] writes.
     #[error("not a subject in canonical form")]
@@ -249,11 +251,29 @@ mod tests {
     #[test]
     fn only_the_canonical_spelling_is_read() {
         for bad in [
-            "", "project_path", "project_path:", "project_path:a:", "project_path:a:ref:", "project_path:a:ref:x:y",
-            "project_path:%41", "project_path:a%3a", "project_path:a%", "project_path:a%2", "project_path:%FF",
-            "project_path:a:ref:x:ref_type:tag", "project_path:a:ref_type:Tag", "project_path:a:ref_type",
-            "project_id:0", "project_id:07", "project_id:+7", "job:1", "project_path:a b", "project_path:é",
-            "project_path:a:ref_sha256:00", " project_path:a", "project_path:a:ref_type:tag:ref_type:tag",
+            "",
+            "project_path",
+            "project_path:",
+            "project_path:a:",
+            "project_path:a:ref:",
+            "project_path:a:ref:x:y",
+            "project_path:%41",
+            "project_path:a%3a",
+            "project_path:a%",
+            "project_path:a%2",
+            "project_path:%FF",
+            "project_path:a:ref:x:ref_type:tag",
+            "project_path:a:ref_type:Tag",
+            "project_path:a:ref_type",
+            "project_id:0",
+            "project_id:07",
+            "project_id:+7",
+            "job:1",
+            "project_path:a b",
+            "project_path:é",
+            "project_path:a:ref_sha256:00",
+            " project_path:a",
+            "project_path:a:ref_type:tag:ref_type:tag",
         ] {
             assert_eq!(Subject::parse(bad), Err(SubjectError::Malformed), "{bad}");
         }

@@ -238,7 +238,8 @@ impl Verifier {
         if header.get("typ").is_some_and(|typ| typ != "JWT") {
             return Err(Untrusted::Typ);
         }
-        let kid = header.get("kid").and_then(Value::as_str).and_then(|kid| Kid::new(kid).ok()).ok_or(Untrusted::NoKid)?;
+        let kid =
+            header.get("kid").and_then(Value::as_str).and_then(|kid| Kid::new(kid).ok()).ok_or(Untrusted::NoKid)?;
         let Some(key) = self.keys.find(&kid) else { return Err(Untrusted::UnknownKid(kid)) };
         // The key says which algorithm is right, the header may only agree: `none`, or an HMAC keyed with our public
         // key, end here (RFC 8725, section 2.1).

@@ -43,11 +43,25 @@ pub fn payload(job_id: u64) -> Value {
 
 fn a_whole_job() {
     let world = World::new();
-    let end = world.simulate().script("id -un").script("echo uid=$(id -u)").option("--after-script", "echo after=$(id -un)").run();
+    let end = world
+        .simulate()
+        .script("id -un")
+        .script("echo uid=$(id -u)")
+        .option("--after-script", "echo after=$(id -un)")
+        .run();
     end.assert_success();
     assert_eq!(end.value("uid"), world.user.uid.to_string());
     assert_eq!(end.value("after"), world.user.name);
-    for stage in ["config_exec", "prepare_exec", "prepare_script", "get_sources", "build_script", "after_script", "cleanup_file_variables", "cleanup_exec"] {
+    for stage in [
+        "config_exec",
+        "prepare_exec",
+        "prepare_script",
+        "get_sources",
+        "build_script",
+        "after_script",
+        "cleanup_file_variables",
+        "cleanup_exec",
+    ] {
         assert_eq!(end.code_of(stage), 0, "{stage}");
     }
     assert!(!world.data_dir().join("jobs").read_dir().expect("jobs").any(|_| true), "nothing of the job is left");
@@ -69,7 +83,8 @@ fn one_user_job() {
 fn config_always_answers_json() {
     let world = World::new();
     let one_object = |what: &str, output: &std::process::Output| {
-        let parsed: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{what}: {error}: {:?}", String::from_utf8_lossy(&output.stdout)));
+        let parsed: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{what}: {error}: {:?}", String::from_utf8_lossy(&output.stdout)));
         assert!(parsed.is_object(), "{what}");
         assert!(matches!(output.status.code(), Some(1 | 2)), "{what}: {:?}", output.status);
         assert!(!output.stderr.is_empty(), "{what}: words");
@@ -92,7 +107,12 @@ fn config_always_answers_json() {
 
 fn directories_are_private() {
     let world = World::new();
-    world.simulate().script("stat -c 'builds=%a %U' ../..").script("stat -c 'tmp=%a %U' \"$TMPDIR\"").run().assert_success();
+    world
+        .simulate()
+        .script("stat -c 'builds=%a %U' ../..")
+        .script("stat -c 'tmp=%a %U' \"$TMPDIR\"")
+        .run()
+        .assert_success();
     for below in ["", "builds", "cache", "jobs"] {
         let meta = fs::metadata(world.data_dir().join(below)).expect("exists");
         assert_eq!((meta.mode() & 0o7777, meta.uid()), (0o700, world.user.uid), "{below}");
@@ -103,7 +123,11 @@ fn concurrent_jobs_are_apart() {
     let world = World::new();
     let meet = |name: &str, other: &str| {
         // Each waits until it has seen the other, so that both surely run at the same time.
-        world.simulate().option("--job-id", if name == "a" { "11" } else { "12" }).script("echo dir=$(pwd -P)").script(format!("touch \"$HOME/{name}\"; while [ ! -e \"$HOME/{other}\" ]; do sleep 0.05; done"))
+        world
+            .simulate()
+            .option("--job-id", if name == "a" { "11" } else { "12" })
+            .script("echo dir=$(pwd -P)")
+            .script(format!("touch \"$HOME/{name}\"; while [ ! -e \"$HOME/{other}\" ]; do sleep 0.05; done"))
     };
     let (one, two) = (meet("a", "b"), meet("b", "a"));
     let (one, two) = std::thread::scope(|scope| {
@@ -162,7 +186,12 @@ fn killed_shell() {
 
 fn any_sub_stage_name() {
     let world = World::one_user();
-    let end = world.simulate().script("true").option("--step", "release=echo released=yes").option("--step", "of_the_future=echo future=yes").run();
+    let end = world
+        .simulate()
+        .script("true")
+        .option("--step", "release=echo released=yes")
+        .option("--step", "of_the_future=echo future=yes")
+        .run();
     end.assert_success();
     assert_eq!((end.value("released"), end.value("future")), ("yes", "yes"));
     assert_eq!(end.code_of("step_release"), 0);
@@ -181,7 +210,10 @@ fn prepare_is_retried() {
     world.jobs = "shell_path = \"/nonexistent/bash\"".into();
     let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
     end.assert_failed("runner_system_failure").assert_log("/nonexistent/bash");
-    assert_eq!((end.calls("config_exec").len(), end.calls("prepare_exec").len(), end.calls("cleanup_exec").len()), (3, 3, 3));
+    assert_eq!(
+        (end.calls("config_exec").len(), end.calls("prepare_exec").len(), end.calls("cleanup_exec").len()),
+        (3, 3, 3)
+    );
     assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
     assert!(!world.data_dir().join("jobs").read_dir().is_ok_and(|mut jobs| jobs.next().is_some()));
 }
@@ -229,7 +261,14 @@ fn cleanup_after_lost_answer() {
 
 fn sigterm() {
     let world = World::one_user();
-    let end = world.simulate().option("--cancel", "graceful").option("--cancel-on", "waiting now").option("--graceful-kill-timeout", "30s").option("--after-script", "echo status=$CI_JOB_STATUS").script("echo waiting now; sleep 1000").run();
+    let end = world
+        .simulate()
+        .option("--cancel", "graceful")
+        .option("--cancel-on", "waiting now")
+        .option("--graceful-kill-timeout", "30s")
+        .option("--after-script", "echo status=$CI_JOB_STATUS")
+        .script("echo waiting now; sleep 1000")
+        .run();
     assert!(!end.succeeded());
     assert_ne!(end.code_of("build_script"), 0);
     let duration = end.calls("build_script")[0]["duration"].as_f64().expect("seconds");
@@ -241,7 +280,12 @@ fn sigterm() {
 fn sigterm_ignored() {
     let mut world = World::one_user();
     world.jobs = "kill_timeout = \"1s\"".into();
-    let end = world.simulate().option("--cancel", "graceful").option("--cancel-on", "waiting now").script("trap '' TERM; (trap '' TERM; echo waiting now; while :; do sleep 0.1; done)").run();
+    let end = world
+        .simulate()
+        .option("--cancel", "graceful")
+        .option("--cancel-on", "waiting now")
+        .script("trap '' TERM; (trap '' TERM; echo waiting now; while :; do sleep 0.1; done)")
+        .run();
     assert!(!end.succeeded());
     assert_eq!(end.code_of("build_script"), 2);
     let duration = end.calls("build_script")[0]["duration"].as_f64().expect("seconds");
@@ -264,7 +308,8 @@ fn usage() {
         let output = world.stage(stage).arg("--no-such-option").output().expect("runs");
         assert_eq!(output.status.code(), Some(2), "{stage}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-option"), "{stage}");
-        let own = world.stage(stage).env("SYSTEM_FAILURE_EXIT_CODE", "20").arg("--no-such-option").output().expect("runs");
+        let own =
+            world.stage(stage).env("SYSTEM_FAILURE_EXIT_CODE", "20").arg("--no-such-option").output().expect("runs");
         assert_eq!(own.status.code(), Some(20), "{stage}: the runner's own code");
     }
     let bare = world.stage("run").output().expect("runs");
@@ -281,13 +326,22 @@ fn help() {
         }
     }
     let worker = world.as_driver(&world.bins.join("motmot-worker")).stdin(Stdio::null()).output().expect("runs");
-    assert!(!worker.status.success() && String::from_utf8_lossy(&worker.stderr).contains("started by"), "a worker says what it is");
+    assert!(
+        !worker.status.success() && String::from_utf8_lossy(&worker.stderr).contains("started by"),
+        "a worker says what it is"
+    );
 }
 
 fn runner_versions() {
     let world = World::one_user();
     for version in ["17.8", "17.9", "18.5", "19.0", "19.1"] {
-        let end = world.simulate().option("--runner-version", version).script("cat").script("echo version=$CI_RUNNER_VERSION").option("--after-script", "true").run();
+        let end = world
+            .simulate()
+            .option("--runner-version", version)
+            .script("cat")
+            .script("echo version=$CI_RUNNER_VERSION")
+            .option("--after-script", "true")
+            .run();
         end.assert_success();
         assert!(end.value("version").starts_with(version), "{version}");
     }
@@ -327,9 +381,13 @@ impl<'w> Single<'w> {
     /// Config has answered.
     pub fn new(world: &'w World, job_id: u64) -> Self {
         let user = world.user.name.clone();
-        let gitlab = crate::identity::GitLab::answering(json!({"id": job_id, "status": "running", "user": {"id": 42, "username": user}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}}));
+        let gitlab = crate::identity::GitLab::answering(
+            json!({"id": job_id, "status": "running", "user": {"id": 42, "username": user}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}}),
+        );
         world.write_payload(&payload(job_id));
-        let text = fs::read_to_string(world.config_file()).expect("config").replace("http://127.0.0.1:9\"", &format!("{}\"", gitlab.url));
+        let text = fs::read_to_string(world.config_file())
+            .expect("config")
+            .replace("http://127.0.0.1:9\"", &format!("{}\"", gitlab.url));
         fs::write(world.config_file(), text).expect("config");
         let output = world.stage("config").output().expect("config");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -58,7 +58,11 @@ fn daemons() {
 
 fn hidden_daemons() {
     let world = World::new();
-    let end = world.simulate().script("env -i /usr/bin/setsid -f /usr/bin/sleep 1007").script("exec -a innocent setsid -f sleep 1008").run();
+    let end = world
+        .simulate()
+        .script("env -i /usr/bin/setsid -f /usr/bin/sleep 1007")
+        .script("exec -a innocent setsid -f sleep 1008")
+        .run();
     end.assert_success();
     assert_eq!(world.processes_of_user(), Vec::<String>::new());
 }
@@ -66,7 +70,14 @@ fn hidden_daemons() {
 /// A running stage: its process, and the shell's descendants exist.
 fn start_stage(world: &World, single: &Single, body: &str) -> std::process::Child {
     let script = single.script(&format!("{body}\ntouch \"$HOME/started\"\nwhile :; do sleep 0.1; done"));
-    let child = single.stage("run").arg(&script).arg("build_script").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("run");
+    let child = single
+        .stage("run")
+        .arg(&script)
+        .arg("build_script")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("run");
     until("the script runs", || world.user.home.join("started").exists());
     fs::remove_file(world.user.home.join("started")).expect("remove");
     child
@@ -84,7 +95,9 @@ fn killed_stage() {
     let mut stage = start_stage(&world, &single, "setsid sleep 1000 &");
     kill(stage.id());
     let _ = stage.wait();
-    until("the worker has ended the job", || !world.processes_of_user().iter().any(|name| name == "sleep" || name == "bash" || name == "motmot-worker"));
+    until("the worker has ended the job", || {
+        !world.processes_of_user().iter().any(|name| name == "sleep" || name == "bash" || name == "motmot-worker")
+    });
     assert!(single.stage("cleanup").output().expect("cleanup").status.success());
     assert_eq!(leavings(&world), Vec::<String>::new());
 }
@@ -94,9 +107,15 @@ fn survivors() {
     let single = Single::new(&world, 5);
     let mut stage = start_stage(&world, &single, "setsid sleep 1000 &");
     // Both at once, the worker first, as for lack of memory.
-    let worker = std::process::Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
+    let worker = std::process::Command::new("pgrep")
+        .args(["-U", &world.user.uid.to_string(), "motmot-worker"])
+        .output()
+        .expect("pgrep");
     let worker: u32 = String::from_utf8_lossy(&worker.stdout).trim().parse().expect("one worker");
-    let status = std::process::Command::new("kill").args(["-KILL", &stage.id().to_string(), &worker.to_string()]).status().expect("kill");
+    let status = std::process::Command::new("kill")
+        .args(["-KILL", &stage.id().to_string(), &worker.to_string()])
+        .status()
+        .expect("kill");
     assert!(status.success());
     let _ = stage.wait();
     let output = single.stage("cleanup").output().expect("cleanup");
@@ -107,7 +126,13 @@ fn survivors() {
 
 fn file_variables_after_timeout() {
     let world = World::one_user();
-    let end = world.simulate().option("--file-variable", "SECRET=hush").option("--job-timeout", "4s").script("cat \"$SECRET\" >/dev/null && echo have=file").script("touch \"$(dirname \"$SECRET\")/own\"; sleep 1000").run();
+    let end = world
+        .simulate()
+        .option("--file-variable", "SECRET=hush")
+        .option("--job-timeout", "4s")
+        .script("cat \"$SECRET\" >/dev/null && echo have=file")
+        .script("touch \"$(dirname \"$SECRET\")/own\"; sleep 1000")
+        .run();
     end.assert_failed("job_execution_timeout").assert_log("have=file");
     assert_eq!(end.calls("cleanup_file_variables").len(), 0, "the runner skips it");
     assert_eq!(leavings(&world), Vec::<String>::new());
@@ -115,7 +140,14 @@ fn file_variables_after_timeout() {
 
 fn file_variables_after_cancel() {
     let world = World::one_user();
-    let end = world.simulate().option("--file-variable", "SECRET=hush").option("--cancel", "hard").option("--cancel-on", "have=file").script("cat \"$SECRET\" >/dev/null && echo have=file").script("sleep 1000").run();
+    let end = world
+        .simulate()
+        .option("--file-variable", "SECRET=hush")
+        .option("--cancel", "hard")
+        .option("--cancel-on", "have=file")
+        .script("cat \"$SECRET\" >/dev/null && echo have=file")
+        .script("sleep 1000")
+        .run();
     assert!(!end.succeeded());
     assert_eq!(end.calls("cleanup_file_variables").len(), 0);
     assert_eq!(leavings(&world), Vec::<String>::new());
@@ -126,7 +158,11 @@ fn file_variable_modes() {
     world.user_file(".bash_profile", "umask 022\n");
     let end = world.simulate().option("--file-variable", "SECRET=hush").script("path=$SECRET; while [ \"$path\" != \"$HOME\" ]; do path=$(dirname \"$path\"); stat -c 'dir=%a %n' \"$path\"; done").run();
     end.assert_success();
-    assert!(end.log.lines().any(|line| line.starts_with("dir=700")), "some directory on the way is closed whatever the umask: {}", end.log);
+    assert!(
+        end.log.lines().any(|line| line.starts_with("dir=700")),
+        "some directory on the way is closed whatever the umask: {}",
+        end.log
+    );
 }
 
 fn unreadable_leavings() {
@@ -156,7 +192,12 @@ fn cleanup_beside_dying_stage() {
 
 fn zombies() {
     let world = World::new();
-    let end = world.simulate().script("for i in $(seq 1 1000); do (/bin/true &) ; done; sleep 0.2; ps -o stat= -u $(id -u) | grep -c Z || true").run();
+    let end = world
+        .simulate()
+        .script(
+            "for i in $(seq 1 1000); do (/bin/true &) ; done; sleep 0.2; ps -o stat= -u $(id -u) | grep -c Z || true",
+        )
+        .run();
     end.assert_success();
     let zombies: u32 = end.log.lines().filter_map(|line| line.trim().parse().ok()).last().expect("a number");
     assert!(zombies < 50, "orphans are collected while the job runs: {zombies}");

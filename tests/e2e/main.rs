@@ -70,11 +70,13 @@ fn main() -> std::process::ExitCode {
                 skipped.push(name.clone());
             }
             let body = case.body;
-            trials.push(Trial::test(name, move || {
-                body();
-                Ok(())
-            })
-            .with_ignored_flag(skip));
+            trials.push(
+                Trial::test(name, move || {
+                    body();
+                    Ok(())
+                })
+                .with_ignored_flag(skip),
+            );
         }
     }
     if !skipped.is_empty() && !arguments.list {

@@ -27,7 +27,10 @@ fn demo() {
         let output = std::process::Command::new(world.bins.join("motmot")).arg("demo").output().expect("demo");
         let words = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(words.contains("uid=65534") && words.trim_end().ends_with("token verified"), "as root it changes user: {words}");
+        assert!(
+            words.contains("uid=65534") && words.trim_end().ends_with("token verified"),
+            "as root it changes user: {words}"
+        );
     }
 }
 
@@ -36,15 +39,29 @@ fn sample() {
     let text = fs::read_to_string(&path).expect("the sample");
     motmot::config::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
     // What is commented out has to be valid, too.
-    let all: String = text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).map(|line| format!("{line}\n")).collect();
+    let all: String =
+        text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).map(|line| format!("{line}\n")).collect();
     motmot::config::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
 }
 
 fn check() {
     let world = World::one_user();
-    let run = || world.as_driver(&world.bins.join("motmot")).arg("--config").arg(world.config_file()).arg("check").output().expect("check");
+    let run = || {
+        world
+            .as_driver(&world.bins.join("motmot"))
+            .arg("--config")
+            .arg(world.config_file())
+            .arg("check")
+            .output()
+            .expect("check")
+    };
     let good = run();
-    assert!(good.status.success(), "{}{}", String::from_utf8_lossy(&good.stdout), String::from_utf8_lossy(&good.stderr));
+    assert!(
+        good.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&good.stdout),
+        String::from_utf8_lossy(&good.stderr)
+    );
     let text = fs::read_to_string(world.config_file()).expect("config");
     fs::write(world.config_file(), format!("{text}\n[jbos]\n")).expect("write");
     let bad = run();
@@ -69,7 +86,10 @@ fn man_pages() {
             fs::write(&path, &page).expect("written");
         }
         let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(kept == page, "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e man_pages");
+        assert!(
+            kept == page,
+            "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e man_pages"
+        );
     }
 }
 

@@ -50,20 +50,32 @@ fn check_signature(world: &World, token: &str) {
     let jwks: Value = serde_json::from_slice(&fs::read(world.jwks_file()).expect("jwks")).expect("JSON");
     let header = part(token, 0);
     assert_eq!(header["alg"], "ES256");
-    let key = jwks["keys"].as_array().expect("keys").iter().find(|key| key["kid"] == header["kid"]).expect("the key is published");
+    let key = jwks["keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .find(|key| key["kid"] == header["kid"])
+        .expect("the key is published");
     let canonical = format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":{},\"y\":{}}}", key["x"], key["y"]);
     assert_eq!(header["kid"], BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(canonical)));
-    let coordinate = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a coordinate")).expect("base64url");
+    let coordinate =
+        |name: &str| BASE64_URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a coordinate")).expect("base64url");
     let point = [&[4][..], &coordinate("x"), &coordinate("y")].concat();
     let public = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).expect("a point of the curve");
     let (signed, signature) = token.rsplit_once('.').expect("a signature");
-    let signature = p256::ecdsa::Signature::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url")).expect("64 bytes");
+    let signature = p256::ecdsa::Signature::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url"))
+        .expect("64 bytes");
     public.verify(signed.as_bytes(), &signature).expect("the signature holds");
 }
 
 fn token_per_stage() {
     let world = World::one_user();
-    let end = world.simulate().script(disguise("first")).option("--step", format!("release={}", disguise("second"))).option("--after-script", disguise("third")).run();
+    let end = world
+        .simulate()
+        .script(disguise("first"))
+        .option("--step", format!("release={}", disguise("second")))
+        .option("--after-script", disguise("third"))
+        .run();
     end.assert_success();
     let tokens: Vec<String> = ["first", "second", "third"].map(|name| revealed(end.value(name))).into();
     let mut ids = Vec::new();
@@ -77,8 +89,16 @@ fn token_per_stage() {
     ids.dedup();
     assert_eq!(ids.len(), 3);
     let minted = world.audit().into_iter().filter(|line| line["event"] == "minted").collect::<Vec<_>>();
-    assert!(ids.iter().all(|id| minted.iter().any(|line| line["jti"] == id.as_str())), "every token is in the audit log");
-    assert!(tokens.iter().all(|token| !fs::read_to_string(world.audit_file()).expect("audit").contains(token.rsplit('.').next().expect("signature"))), "but not itself");
+    assert!(
+        ids.iter().all(|id| minted.iter().any(|line| line["jti"] == id.as_str())),
+        "every token is in the audit log"
+    );
+    assert!(
+        tokens.iter().all(|token| !fs::read_to_string(world.audit_file())
+            .expect("audit")
+            .contains(token.rsplit('.').next().expect("signature"))),
+        "but not itself"
+    );
 }
 
 fn claims() {
@@ -127,8 +147,15 @@ fn claims() {
         assert_eq!(claims[name], value, "{name}");
     }
     let hpc = &claims["hpc"];
-    assert_eq!((&hpc["local_user"], &hpc["scheduler"], &hpc["site"], &hpc["cluster"]), (&json!(world.user.name), &json!("none"), &json!("hpc.example"), &json!("deep")));
-    let (iat, exp, nbf) = (claims["iat"].as_i64().expect("integer"), claims["exp"].as_i64().expect("integer"), claims["nbf"].as_i64().expect("integer"));
+    assert_eq!(
+        (&hpc["local_user"], &hpc["scheduler"], &hpc["site"], &hpc["cluster"]),
+        (&json!(world.user.name), &json!("none"), &json!("hpc.example"), &json!("deep"))
+    );
+    let (iat, exp, nbf) = (
+        claims["iat"].as_i64().expect("integer"),
+        claims["exp"].as_i64().expect("integer"),
+        claims["nbf"].as_i64().expect("integer"),
+    );
     assert_eq!((exp - iat, iat - nbf), (900, 60));
     for name in ["sun", "username", "uid", "gid", "groups", "scope", "name", "id"] {
         assert!(claims.get(name).is_none(), "{name}");
@@ -138,7 +165,12 @@ fn claims() {
 
 fn unknown_facts() {
     let world = World::one_user();
-    let end = world.simulate().option("--runner-version", "17.8").option("--protected", "unknown").script(disguise("token")).run();
+    let end = world
+        .simulate()
+        .option("--runner-version", "17.8")
+        .option("--protected", "unknown")
+        .script(disguise("token"))
+        .run();
     end.assert_success();
     let claims = part(&revealed(end.value("token")), 1);
     assert!(claims.get("ref_protected").is_none(), "unknown is not false: {claims}");
@@ -154,14 +186,20 @@ fn token_file() {
         .script("echo files=$(ls -A \"$(dirname \"$CI_JOB_JWT_FILE\")\" | wc -l)")
         .run();
     end.assert_success();
-    assert_eq!((end.value("file"), end.value("dir"), end.value("same"), end.value("files")), ("400", "700", "yes", "1"));
+    assert_eq!(
+        (end.value("file"), end.value("dir"), end.value("same"), end.value("files")),
+        ("400", "700", "yes", "1")
+    );
     assert!(!std::path::Path::new(end.value("path")).exists());
     let single = crate::contract::Single::new(&world, 5);
     let script = single.script("echo $CI_JOB_JWT_FILE");
     let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
     assert!(output.status.success());
     let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    assert!(std::path::Path::new(&path).parent().expect("a directory").exists() && !std::path::Path::new(&path).exists(), "gone already when the stage has ended");
+    assert!(
+        std::path::Path::new(&path).parent().expect("a directory").exists() && !std::path::Path::new(&path).exists(),
+        "gone already when the stage has ended"
+    );
 }
 
 fn refresh() {
@@ -207,21 +245,35 @@ fn without_tokens() {
 fn other_name() {
     let mut world = World::one_user();
     world.token.as_mut().expect("tokens").push_str("variable = \"SITE_JWT\"\n");
-    let end = world.simulate().script("[ \"$(cat \"$SITE_JWT_FILE\")\" = \"$SITE_JWT\" ] && echo same=yes").script("echo default=.$CI_JOB_JWT.").run();
+    let end = world
+        .simulate()
+        .script("[ \"$(cat \"$SITE_JWT_FILE\")\" = \"$SITE_JWT\" ] && echo same=yes")
+        .script("echo default=.$CI_JOB_JWT.")
+        .run();
     end.assert_success();
     assert_eq!((end.value("same"), end.value("default")), ("yes", ".."));
 }
 
 fn defined_by_pipeline() {
     let world = World::one_user();
-    let end = world.simulate().option("--variable", "CI_JOB_JWT=theirs").script("echo env=$CI_JOB_JWT").script("[ ${#CI_JOB_JWT} -lt \"$(wc -c < \"$CI_JOB_JWT_FILE\")\" ] && echo file=ours").run();
+    let end = world
+        .simulate()
+        .option("--variable", "CI_JOB_JWT=theirs")
+        .script("echo env=$CI_JOB_JWT")
+        .script("[ ${#CI_JOB_JWT} -lt \"$(wc -c < \"$CI_JOB_JWT_FILE\")\" ] && echo file=ours")
+        .run();
     end.assert_success().assert_log("warning: this pipeline");
     assert_eq!((end.value("env"), end.value("file")), ("theirs", "ours"));
 }
 
 fn open_key() {
     let world = World::new();
-    let key = fs::read_dir(world.keys()).expect("keys").flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|end| end == "pem")).expect("a key");
+    let key = fs::read_dir(world.keys())
+        .expect("keys")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|end| end == "pem"))
+        .expect("a key");
     let refused = || {
         let end = world.simulate().option("--retry-interval", "10ms").script("echo it ran").run();
         end.assert_failed("runner_system_failure");
@@ -272,7 +324,11 @@ fn verify() {
             .output()
             .expect("verify");
         let words = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(!words.contains(token.rsplit('.').next().filter(|signature| signature.len() > 40).unwrap_or("no signature")), "never the token: {words}");
+        assert!(
+            !words
+                .contains(token.rsplit('.').next().filter(|signature| signature.len() > 40).unwrap_or("no signature")),
+            "never the token: {words}"
+        );
         (output.status.code(), words)
     };
     let (issuer, audience) = ("https://ci.hpc.example", "https://hpc.example");
@@ -282,9 +338,14 @@ fn verify() {
     assert_eq!(check(&token, "https://ci.hpc.example/", audience).0, Some(5));
     assert_eq!(check(&token, issuer, "https://other.example").0, Some(5));
     let (signed, signature) = token.rsplit_once('.').expect("a signature");
-    let flipped = if signature.starts_with('A') { format!("B{}", &signature[1..]) } else { format!("A{}", &signature[1..]) };
+    let flipped =
+        if signature.starts_with('A') { format!("B{}", &signature[1..]) } else { format!("A{}", &signature[1..]) };
     assert_eq!(check(&format!("{signed}.{flipped}"), issuer, audience).0, Some(3));
-    let none = format!("{}.{}.", BASE64_URL_SAFE_NO_PAD.encode(b"{\"alg\":\"none\"}"), token.split('.').nth(1).expect("a payload"));
+    let none = format!(
+        "{}.{}.",
+        BASE64_URL_SAFE_NO_PAD.encode(b"{\"alg\":\"none\"}"),
+        token.split('.').nth(1).expect("a payload")
+    );
     assert_eq!(check(&none, issuer, audience).0, Some(3));
     assert_eq!(check("not a token", issuer, audience).0, Some(3));
     fs::write(&jwks, "{}").expect("write");

@@ -49,6 +49,8 @@ pub struct World {
     pub token: Option<String>,
     pub accounts: String,
     pub map: String,
+    /// A GitLab of the harness, where the emulator's cannot be used.
+    own_gitlab: Option<crate::identity::GitLab>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -93,7 +95,7 @@ impl World {
             make_dir(&dir.join(name), mode);
             chown(&dir.join(name), uid, gid);
         }
-        let world = Self {
+        let mut world = Self {
             kind,
             bins,
             gitlab: String::new(),
@@ -101,11 +103,20 @@ impl World {
             token: Some("issuer = \"https://ci.hpc.example\"\naudience = \"https://hpc.example\"\nsite = \"hpc.example\"\ncluster = \"deep\"\n".into()),
             accounts: String::new(),
             map: "[[map]]\nname = \"same name\"\nrun_as = \"{gitlab_user}\"\n".into(),
+            own_gitlab: runner.is_some().then(|| crate::identity::GitLab::answering(crate::identity::answer_about(&user.name))),
             user,
             runner,
             dir,
         };
-        let made = world.as_driver(&world.bins.join("motmot")).args(["keys", "init", "--dir"]).arg(world.keys()).output().expect("motmot keys init");
+        if let Some(gitlab) = &world.own_gitlab {
+            world.gitlab = format!("url = {:?}\n", gitlab.url);
+        }
+        let made = world
+            .as_driver(&world.bins.join("motmot"))
+            .args(["keys", "init", "--dir"])
+            .arg(world.keys())
+            .output()
+            .expect("motmot keys init");
         // In a world with capabilities the runner cannot write the world's directory: make the directory for it.
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         world.write_config();
@@ -136,8 +147,16 @@ impl World {
     /// Writes the configuration as it is now.
     pub fn write_config(&self) {
         let downscope = if self.kind == Kind::OneUser { "none" } else { "setuid" };
-        let token = self.token.as_ref().map(|token| format!("[token]\nkeys = {:?}\n{token}\n", self.keys())).unwrap_or_default();
-        let data_dir = if self.user.made || self.jobs.contains("data_dir") { String::new() } else { format!("data_dir = {:?}", self.data_dir()) };
+        let token = self
+            .token
+            .as_ref()
+            .map(|token| format!("[token]\nkeys = {:?}\n{token}\n", self.keys()))
+            .unwrap_or_default();
+        let data_dir = if self.user.made || self.jobs.contains("data_dir") {
+            String::new()
+        } else {
+            format!("data_dir = {:?}", self.data_dir())
+        };
         let url = if self.gitlab.contains("url") { "" } else { "url = \"http://127.0.0.1:9\"\n" };
         let text = format!(
             "[gitlab]\n{url}{}\n[jobs]\ndownscope = \"{downscope}\"\nstate_dir = {:?}\n{data_dir}\n{}\n{token}[accounts]\n{}\n[log]\nfile = {:?}\n{}\n",
@@ -262,7 +281,12 @@ impl TestAccount {
         let home = dir.join(format!("home-{role}"));
         {
             let _lock = ACCOUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let made = Command::new("useradd").args(["--no-log-init", "-m", "-s", "/bin/bash", "-d"]).arg(&home).arg(&name).output().expect("useradd");
+            let made = Command::new("useradd")
+                .args(["--no-log-init", "-m", "-s", "/bin/bash", "-d"])
+                .arg(&home)
+                .arg(&name)
+                .output()
+                .expect("useradd");
             assert!(made.status.success(), "useradd: {}", String::from_utf8_lossy(&made.stderr));
         }
         let user = nix::unistd::User::from_name(&name).expect("lookup").expect("the account was just made");
@@ -280,7 +304,11 @@ impl TestAccount {
             return Command::new(program);
         }
         let mut command = Command::new("setpriv");
-        command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.gid)).args(["--clear-groups", "--"]).arg(program);
+        command
+            .arg(format!("--reuid={}", self.uid))
+            .arg(format!("--regid={}", self.gid))
+            .args(["--clear-groups", "--"])
+            .arg(program);
         command.env("HOME", &self.home).env("USER", &self.name).env("LOGNAME", &self.name);
         command
     }
@@ -331,7 +359,21 @@ impl Simulate<'_> {
         command.arg("--config").arg(self.world.config_file()).args(["simulate", "--json"]);
         command.arg("--bin-dir").arg(&self.world.bins).arg("--tmpdir").arg(&temp);
         command.arg("--log").arg(&log).arg("--runner-log").arg(&runner_log);
-        if !self.args.iter().any(|arg| arg == "--user") {
+        if self.world.own_gitlab.is_some() {
+            // The emulator's copy of the configuration would be the runner's own, and those are not believed here.
+            command.args([
+                "--gitlab-from-config",
+                "--job-id",
+                "101",
+                "--user-id",
+                "42",
+                "--project-id",
+                "7",
+                "--pipeline-id",
+                "55",
+            ]);
+        }
+        if !self.args.iter().any(|arg| arg == "--user" || arg.starts_with("--user=")) {
             command.args(["--user", &self.world.user.name]);
         }
         command.args(&self.args).envs(self.envs.iter().map(|(name, value)| (name, value)));
@@ -348,7 +390,6 @@ impl Simulate<'_> {
 
 /// How a simulated job ended.
 pub struct JobEnd {
-    pub bytes: Vec<u8>,
     pub log: String,
     pub runner_log: String,
     pub json: Value,
@@ -357,11 +398,15 @@ pub struct JobEnd {
 impl JobEnd {
     pub fn read(output: &Output, log: &Path, runner_log: &Path) -> Self {
         let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-            panic!("no result ({error}): {}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+            panic!(
+                "no result ({error}): {}\n{}",
+                String::from_utf8_lossy(&output.stdout),
+                String::from_utf8_lossy(&output.stderr)
+            )
         });
         let bytes = fs::read(log).unwrap_or_default();
         let log = if bytes.len() < 8 << 20 { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() };
-        Self { bytes, log, runner_log: fs::read_to_string(runner_log).unwrap_or_default(), json }
+        Self { log, runner_log: fs::read_to_string(runner_log).unwrap_or_default(), json }
     }
 
     pub fn succeeded(&self) -> bool {
@@ -377,13 +422,27 @@ impl JobEnd {
     /// The job failed, for this reason.
     #[track_caller]
     pub fn assert_failed(&self, reason: &str) -> &Self {
-        assert_eq!((self.json["status"].as_str(), self.json["failure_reason"].as_str()), (Some("failed"), Some(reason)), "{}\n{}\n{}", self.json, self.log, self.runner_log);
+        assert_eq!(
+            (self.json["status"].as_str(), self.json["failure_reason"].as_str()),
+            (Some("failed"), Some(reason)),
+            "{}\n{}\n{}",
+            self.json,
+            self.log,
+            self.runner_log
+        );
         self
     }
 
     #[track_caller]
     pub fn assert_log(&self, part: &str) -> &Self {
         assert!(self.log.contains(part), "{part:?} is not in the log:\n{}", self.log);
+        self
+    }
+
+    /// No line of the log begins so; the runner's echo of the commands does not count.
+    #[track_caller]
+    pub fn assert_no_line(&self, start: &str) -> &Self {
+        assert!(!self.log.lines().any(|line| line.starts_with(start)), "a line begins with {start:?}:\n{}", self.log);
         self
     }
 
@@ -397,13 +456,19 @@ impl JobEnd {
     #[track_caller]
     pub fn value(&self, name: &str) -> &str {
         let prefix = format!("{name}=");
-        self.log.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_else(|| panic!("no {prefix} in the log:\n{}", self.log))
+        self.log
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix))
+            .unwrap_or_else(|| panic!("no {prefix} in the log:\n{}", self.log))
     }
 
     /// All calls of that name (`config_exec`, or a sub-stage).
     pub fn calls(&self, name: &str) -> Vec<&Value> {
         let calls = self.json["calls"].as_array().expect("calls");
-        calls.iter().filter(|call| call["sub_stage"] == name || (call["sub_stage"].is_null() && call["exec"] == name)).collect()
+        calls
+            .iter()
+            .filter(|call| call["sub_stage"] == name || (call["sub_stage"].is_null() && call["exec"] == name))
+            .collect()
     }
 
     /// The exit code of the only call of that name.
@@ -425,7 +490,8 @@ fn base() -> &'static Path {
     })
 }
 
-pub const PROGRAMS: [&str; 6] = ["motmot", "motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup", "motmot-worker"];
+pub const PROGRAMS: [&str; 6] =
+    ["motmot", "motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup", "motmot-worker"];
 
 /// Copies of the programs where every account can reach them, wherever this was built.
 fn shared_binaries() -> PathBuf {
@@ -457,7 +523,11 @@ fn capable_binaries(dir: &Path, runner: &TestAccount) -> PathBuf {
         let path = to.join(stage);
         chown(&path, 0, runner.gid);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).expect("chmod");
-        let set = Command::new("setcap").arg("cap_setuid,cap_setgid,cap_kill+ep").arg(&path).output().expect("setcap (package libcap2-bin)");
+        let set = Command::new("setcap")
+            .arg("cap_setuid,cap_setgid,cap_kill+ep")
+            .arg(&path)
+            .output()
+            .expect("setcap (package libcap2-bin)");
         assert!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
     }
     to

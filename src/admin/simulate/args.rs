@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{
-    Cancel, CancelMode, CancelWhen, Driver, FailureReason, Identity, Outcome, RunnerVersion,
-    SimulateError, Simulation, Status, Variable, duration,
+    Cancel, CancelMode, CancelWhen, Driver, FailureReason, Identity, Outcome, RunnerVersion, SimulateError, Simulation,
+    Status, Variable, duration,
 };
 
 /// Play GitLab and GitLab Runner for one job against the four driver binaries
@@ -67,23 +67,13 @@ pub struct SimulateArgs {
     payload: Option<PathBuf>,
 
     /// Command of the script
-    #[arg(
-        long,
-        value_name = "CMD",
-        help_heading = "Work",
-        allow_hyphen_values = true
-    )]
+    #[arg(long, value_name = "CMD", help_heading = "Work", allow_hyphen_values = true)]
     script: Vec<String>,
     /// Content of a file as one command of the script
     #[arg(long, value_name = "FILE", help_heading = "Work")]
     script_file: Option<PathBuf>,
     /// Command of after_script
-    #[arg(
-        long,
-        value_name = "CMD",
-        help_heading = "Work",
-        allow_hyphen_values = true
-    )]
+    #[arg(long, value_name = "CMD", help_heading = "Work", allow_hyphen_values = true)]
     after_script: Vec<String>,
     /// Further step, such as release, with one command; repeat for more
     #[arg(long, value_name = "NAME=CMD", value_parser = key_value, help_heading = "Work")]
@@ -108,20 +98,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "DIR", help_heading = "Runner")]
     bin_dir: Option<PathBuf>,
     /// Version of GitLab Runner to play
-    #[arg(
-        long,
-        value_name = "VERSION",
-        default_value = "19.3",
-        help_heading = "Runner"
-    )]
+    #[arg(long, value_name = "VERSION", default_value = "19.3", help_heading = "Runner")]
     runner_version: RunnerVersion,
     /// Time stamps in the job log; off because GitLab does not show them
-    #[arg(
-        long,
-        value_name = "WHEN",
-        default_value = "off",
-        help_heading = "Runner"
-    )]
+    #[arg(long, value_name = "WHEN", default_value = "off", help_heading = "Runner")]
     timestamps: Timestamps,
     /// Section markers in the job log
     #[arg(long, help_heading = "Runner")]
@@ -197,41 +177,19 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "30s", help_heading = "Time and faults")]
     shutdown_timeout: Duration,
     /// Cancel the job; needs one of --cancel-after, --cancel-on, --cancel-in
-    #[arg(
-        long,
-        value_name = "HOW",
-        requires = "moment",
-        help_heading = "Time and faults"
-    )]
+    #[arg(long, value_name = "HOW", requires = "moment", help_heading = "Time and faults")]
     cancel: Option<CancelMode>,
     /// Cancel so long after the start
     #[arg(long, value_name = "TIME", value_parser = duration::parse, group = "moment", requires = "cancel", help_heading = "Time and faults")]
     cancel_after: Option<Duration>,
     /// Cancel when this text has appeared in the job log (commands are shown there before they run)
-    #[arg(
-        long,
-        value_name = "TEXT",
-        group = "moment",
-        requires = "cancel",
-        help_heading = "Time and faults"
-    )]
+    #[arg(long, value_name = "TEXT", group = "moment", requires = "cancel", help_heading = "Time and faults")]
     cancel_on: Option<String>,
     /// Cancel when this sub-stage (or config_exec, prepare_exec) has been started
-    #[arg(
-        long,
-        value_name = "SUB_STAGE",
-        group = "moment",
-        requires = "cancel",
-        help_heading = "Time and faults"
-    )]
+    #[arg(long, value_name = "SUB_STAGE", group = "moment", requires = "cancel", help_heading = "Time and faults")]
     cancel_in: Option<String>,
     /// Call cleanup_exec so often
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1,
-        help_heading = "Time and faults"
-    )]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Time and faults")]
     repeat_cleanup: u32,
     /// The runner is killed when this text has appeared in the job log: no cleanup, processes stay
     #[arg(long, value_name = "TEXT", help_heading = "Time and faults")]
@@ -244,12 +202,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "PATH=VALUE", value_parser = key_value, conflicts_with = "gitlab_from_config", help_heading = "GitLab")]
     answer: Vec<(String, String)>,
     /// Let the job API answer with this HTTP status only
-    #[arg(
-        long,
-        value_name = "CODE",
-        conflicts_with = "gitlab_from_config",
-        help_heading = "GitLab"
-    )]
+    #[arg(long, value_name = "CODE", conflicts_with = "gitlab_from_config", help_heading = "GitLab")]
     answer_status: Option<u16>,
 
     /// Write the job log to this file instead of standard output
@@ -279,44 +232,33 @@ enum Timestamps {
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("`{text}` has no `=`; write NAME=VALUE"))?;
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` has no `=`; write NAME=VALUE"))?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
 fn flag_value(text: &str) -> Result<(String, bool), String> {
     let (key, value) = key_value(text)?;
-    let value = value
-        .parse()
-        .map_err(|_| format!("`{value}` is neither true nor false"))?;
+    let value = value.parse().map_err(|_| format!("`{value}` is neither true nor false"))?;
     Ok((key, value))
 }
 
 impl SimulateArgs {
     /// The simulation these options describe. `config` is the driver's configuration file.
     pub fn simulation(&self, config: &Path) -> Result<Simulation, SimulateError> {
-        let mut simulation = Simulation {
-            driver: Driver {
-                config: config.to_owned(),
-                ..Driver::default()
-            },
-            ..Simulation::default()
-        };
+        let mut simulation =
+            Simulation { driver: Driver { config: config.to_owned(), ..Driver::default() }, ..Simulation::default() };
         if let Some(file) = &self.payload {
             simulation.adopt_file(file)?;
         }
         if let Some(dir) = &self.bin_dir {
-            simulation.driver.bin_dir = std::path::absolute(dir)
-                .map_err(SimulateError::system("find the current directory"))?;
+            simulation.driver.bin_dir =
+                std::path::absolute(dir).map_err(SimulateError::system("find the current directory"))?;
         }
         self.identify(&mut simulation.identity);
         simulation.script.clone_from(&self.script);
         if let Some(file) = &self.script_file {
-            let text = std::fs::read_to_string(file).map_err(SimulateError::system(format!(
-                "read the script {}",
-                file.display()
-            )))?;
+            let text = std::fs::read_to_string(file)
+                .map_err(SimulateError::system(format!("read the script {}", file.display())))?;
             simulation.script.push(text);
         }
         simulation.after_script.clone_from(&self.after_script);
@@ -330,22 +272,13 @@ impl SimulateArgs {
         if self.git_url.is_none() && self.payload.is_none() {
             variables.push(Variable::new("GIT_STRATEGY", "none"));
         }
-        for (name, limit) in [
-            ("RUNNER_SCRIPT_TIMEOUT", self.script_timeout),
-            ("RUNNER_AFTER_SCRIPT_TIMEOUT", self.after_script_timeout),
-        ] {
+        for (name, limit) in
+            [("RUNNER_SCRIPT_TIMEOUT", self.script_timeout), ("RUNNER_AFTER_SCRIPT_TIMEOUT", self.after_script_timeout)]
+        {
             variables.extend(limit.map(|limit| Variable::new(name, duration::show(limit))));
         }
-        variables.extend(
-            self.variable
-                .iter()
-                .map(|(key, value)| Variable::new(key, value)),
-        );
-        variables.extend(
-            self.file_variable
-                .iter()
-                .map(|(key, value)| Variable::file(key, value)),
-        );
+        variables.extend(self.variable.iter().map(|(key, value)| Variable::new(key, value)));
+        variables.extend(self.file_variable.iter().map(|(key, value)| Variable::file(key, value)));
         simulation.git_url.clone_from(&self.git_url);
         if let (Some(url), None) = (&self.git_url, &self.sha) {
             simulation.identity.sha = newest(url, &simulation.identity)?;
@@ -430,35 +363,23 @@ impl SimulateArgs {
             (.., Some(stage)) => Some(CancelWhen::InSubStage(stage.clone())),
             _ => None,
         };
-        simulation.faults.cancel = self
-            .cancel
-            .zip(when)
-            .map(|(mode, when)| Cancel { mode, when });
+        simulation.faults.cancel = self.cancel.zip(when).map(|(mode, when)| Cancel { mode, when });
         simulation.faults.repeat_cleanup = self.repeat_cleanup;
-        simulation
-            .faults
-            .kill_runner_on
-            .clone_from(&self.kill_runner_on);
+        simulation.faults.kill_runner_on.clone_from(&self.kill_runner_on);
         let gitlab = &mut simulation.gitlab;
         gitlab.from_config = self.gitlab_from_config;
         gitlab.status = self.answer_status;
         gitlab.answers = self
             .answer
             .iter()
-            .map(|(path, value)| {
-                (
-                    path.clone(),
-                    serde_json::from_str(value).unwrap_or_else(|_| value.as_str().into()),
-                )
-            })
+            .map(|(path, value)| (path.clone(), serde_json::from_str(value).unwrap_or_else(|_| value.as_str().into())))
             .collect();
     }
 
     fn play(&self, config: &Path) -> Result<Outcome, SimulateError> {
         let simulation = self.simulation(config)?;
-        let open = |file: &PathBuf| {
-            File::create(file).map_err(SimulateError::system(format!("write {}", file.display())))
-        };
+        let open =
+            |file: &PathBuf| File::create(file).map_err(SimulateError::system(format!("write {}", file.display())));
         let mut log: Box<dyn Write + Send> = match &self.log {
             Some(file) => Box::new(open(file)?),
             None => Box::new(io::stdout()),
@@ -479,14 +400,9 @@ fn newest(url: &str, identity: &Identity) -> Result<String, SimulateError> {
         .args(["ls-remote", "--", url, &reference])
         .env("GIT_TERMINAL_PROMPT", "0")
         .output()
-        .map_err(SimulateError::system(
-            "run git ls-remote to find the commit",
-        ))?;
+        .map_err(SimulateError::system("run git ls-remote to find the commit"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let sha = text
-        .split_whitespace()
-        .next()
-        .filter(|_| output.status.success());
+    let sha = text.split_whitespace().next().filter(|_| output.status.success());
     sha.map(str::to_owned).ok_or_else(|| {
         let words = String::from_utf8_lossy(&output.stderr);
         SimulateError::Usage(format!(
@@ -501,16 +417,9 @@ pub fn main(args: SimulateArgs, config: &Path) -> ExitCode {
     let args = &args;
     match args.play(config) {
         Ok(outcome) => {
-            let shown = if args.json {
-                json(&outcome)
-            } else {
-                words(&outcome)
-            };
+            let shown = if args.json { json(&outcome) } else { words(&outcome) };
             // The outcome is also the exit code; a closed terminal is no reason to change it.
-            let _ = if args.json
-                || args.log.is_some()
-                || !io::stdout().is_terminal() && args.runner_log.is_some()
-            {
+            let _ = if args.json || args.log.is_some() || !io::stdout().is_terminal() && args.runner_log.is_some() {
                 io::stdout().write_all(shown.as_bytes())
             } else {
                 io::stderr().write_all(shown.as_bytes())
@@ -527,8 +436,7 @@ pub fn main(args: SimulateArgs, config: &Path) -> ExitCode {
 fn exit_code(outcome: &Outcome) -> u8 {
     match (outcome.status, outcome.failure_reason) {
         (Status::Success, _) => 0,
-        (Status::RunnerGone, _)
-        | (_, Some(FailureReason::RunnerSystemFailure | FailureReason::RunnerInterrupted)) => 3,
+        (Status::RunnerGone, _) | (_, Some(FailureReason::RunnerSystemFailure | FailureReason::RunnerInterrupted)) => 3,
         (Status::Failed, _) => 1,
     }
 }
@@ -564,15 +472,8 @@ fn words(outcome: &Outcome) -> String {
         let held = call
             .eof_delay
             .filter(|&delay| delay > 0.1)
-            .map_or_else(String::new, |delay| {
-                format!(", output held open {delay:.1} s longer")
-            });
-        text.push_str(&format!(
-            "  {:7.2} s  {:<28} {exit}, {:.2} s{held}\n",
-            call.started,
-            call.name(),
-            call.duration
-        ));
+            .map_or_else(String::new, |delay| format!(", output held open {delay:.1} s longer"));
+        text.push_str(&format!("  {:7.2} s  {:<28} {exit}, {:.2} s{held}\n", call.started, call.name(), call.duration));
     }
     text
 }

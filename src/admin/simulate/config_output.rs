@@ -50,14 +50,10 @@ pub(super) fn parse(stdout: &[u8]) -> Result<ConfigOutput, String> {
         return Ok(output);
     }
     let text = String::from_utf8_lossy(stdout);
-    if text
-        .bytes()
-        .all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
-    {
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
         return Err("unexpected end of JSON input".to_owned());
     }
-    let members: Option<Members> =
-        serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let members: Option<Members> = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     for (key, value) in members.map(|members| members.0).unwrap_or_default() {
         match key.to_ascii_lowercase().as_str() {
             "driver" => driver(&mut output, &value)?,
@@ -137,28 +133,13 @@ mod tests {
 
     #[test]
     fn what_go_accepts_is_accepted() {
-        for text in [
-            "",
-            "null",
-            "{}",
-            " {} \n",
-            r#"{"unknown": [1]}"#,
-            r#"{"job_env": null}"#,
-            r#"{"shell": null}"#,
-        ] {
+        for text in ["", "null", "{}", " {} \n", r#"{"unknown": [1]}"#, r#"{"job_env": null}"#, r#"{"shell": null}"#] {
             assert!(parse(text.as_bytes()).is_ok(), "{text:?}");
         }
         let output =
-            parse(br#"{"BUILDS_DIR": "/a", "builds_dir": "/b", "Job_Env": {"A": "1", "B": null}}"#)
-                .unwrap_or_default();
+            parse(br#"{"BUILDS_DIR": "/a", "builds_dir": "/b", "Job_Env": {"A": "1", "B": null}}"#).unwrap_or_default();
         assert_eq!(output.builds_dir.as_deref(), Some("/b"));
-        assert_eq!(
-            output.job_env,
-            [
-                ("A".to_owned(), "1".to_owned()),
-                ("B".to_owned(), String::new())
-            ]
-        );
+        assert_eq!(output.job_env, [("A".to_owned(), "1".to_owned()), ("B".to_owned(), String::new())]);
     }
 
     #[test]

@@ -49,11 +49,7 @@ impl Context {
     fn new(parents: Vec<Self>, limit: Option<Duration>) -> Self {
         // A limit too far away for the clock is no limit.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        Self(Arc::new(Link {
-            parents,
-            deadline,
-            canceled: watch::Sender::new(false),
-        }))
+        Self(Arc::new(Link { parents, deadline, canceled: watch::Sender::new(false) }))
     }
 
     /// Ends it, and everything that belongs to it.
@@ -69,10 +65,7 @@ impl Context {
         if *self.0.canceled.borrow() {
             return Some(Ended::Canceled);
         }
-        let late = self
-            .0
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now());
+        let late = self.0.deadline.is_some_and(|deadline| deadline <= Instant::now());
         late.then_some(Ended::DeadlineExceeded)
     }
 
@@ -83,14 +76,8 @@ impl Context {
             let parent = async {
                 let mut waits: Vec<_> = self.0.parents.iter().map(Self::done).collect();
                 std::future::poll_fn(|task| {
-                    let ready = waits
-                        .iter_mut()
-                        .any(|wait| wait.as_mut().poll(task).is_ready());
-                    if ready {
-                        Poll::Ready(())
-                    } else {
-                        Poll::Pending
-                    }
+                    let ready = waits.iter_mut().any(|wait| wait.as_mut().poll(task).is_ready());
+                    if ready { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
             };

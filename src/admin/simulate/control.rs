@@ -104,18 +104,13 @@ impl Control {
     }
 
     pub(super) async fn interrupted(&self) {
-        let _ = self
-            .interrupted
-            .subscribe()
-            .wait_for(|interrupted| *interrupted)
-            .await;
+        let _ = self.interrupted.subscribe().wait_for(|interrupted| *interrupted).await;
     }
 
     /// A call has been started.
     pub(super) fn started(&self, name: &str) {
-        let due = locked(&self.cancel).take_if(
-            |cancel| matches!(&cancel.when, CancelWhen::InSubStage(stage) if stage == name),
-        );
+        let due = locked(&self.cancel)
+            .take_if(|cancel| matches!(&cancel.when, CancelWhen::InSubStage(stage) if stage == name));
         if let Some(cancel) = due {
             self.stop(cancel.mode);
         }
@@ -124,10 +119,7 @@ impl Control {
     /// The cancel that waits for a text, if there is one.
     pub(super) fn waits_for_text(&self) -> Option<(CancelMode, String)> {
         match &*locked(&self.cancel) {
-            Some(Cancel {
-                mode,
-                when: CancelWhen::OnText(text),
-            }) => Some((*mode, text.clone())),
+            Some(Cancel { mode, when: CancelWhen::OnText(text) }) => Some((*mode, text.clone())),
             _ => None,
         }
     }
@@ -136,10 +128,7 @@ impl Control {
     /// graceful cancel, the second a hard one.
     pub(super) async fn watch(&self) {
         let timed = match &*locked(&self.cancel) {
-            Some(Cancel {
-                mode,
-                when: CancelWhen::After(delay),
-            }) => Some((*mode, *delay)),
+            Some(Cancel { mode, when: CancelWhen::After(delay) }) => Some((*mode, *delay)),
             _ => None,
         };
         let timer = async {
@@ -160,10 +149,8 @@ impl Control {
 
     async fn obey_signals(&self) {
         use tokio::signal::unix::{SignalKind, signal};
-        let (Ok(mut interrupt), Ok(mut terminate)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        ) else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        else {
             return;
         };
         let mut mode = CancelMode::Graceful;

@@ -30,13 +30,7 @@ pub(super) struct Executor {
 
 impl Executor {
     pub(super) fn new(job: Arc<Job>, attempt: u32) -> Self {
-        Self {
-            job,
-            attempt,
-            temp: None,
-            job_env: Vec::new(),
-            shell: "bash".to_owned(),
-        }
+        Self { job, attempt, temp: None, job_env: Vec::new(), shell: "bash".to_owned() }
     }
 
     /// `bash` or `sh`.
@@ -50,36 +44,20 @@ impl Executor {
             let what = what.to_owned();
             move |error: io::Error| Failure::System(format!("{what}: {error}"))
         };
-        let root = self
-            .job
-            .simulation
-            .runner
-            .tmpdir
-            .clone()
-            .unwrap_or_else(std::env::temp_dir);
-        let temp = private_dir(&root, "custom-executor")
-            .map_err(system("create the job's temporary directory"))?;
+        let root = self.job.simulation.runner.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
+        let temp = private_dir(&root, "custom-executor").map_err(system("create the job's temporary directory"))?;
         self.temp = Some(temp.clone());
-        let response = self
-            .job
-            .payload
-            .response_file(self.job.simulation.runner.version);
+        let response = self.job.payload.response_file(self.job.simulation.runner.version);
         let response = response.map_err(|error| Failure::System(error.to_string()))?;
-        write_new(&temp.join("response.json"), &response, 0o600)
-            .map_err(system("write response.json"))?;
+        write_new(&temp.join("response.json"), &response, 0o600).map_err(system("write response.json"))?;
 
         let limits = &self.job.simulation.runner;
-        let (config_limit, prepare_limit) =
-            (limits.config_exec_timeout, limits.prepare_exec_timeout);
-        let config = self
-            .call(Exec::Config, None, context, Some(config_limit))
-            .await?;
-        let config = config_output::parse(&config).map_err(|problem| {
-            Failure::System(format!("error while parsing JSON output: {problem}"))
-        })?;
+        let (config_limit, prepare_limit) = (limits.config_exec_timeout, limits.prepare_exec_timeout);
+        let config = self.call(Exec::Config, None, context, Some(config_limit)).await?;
+        let config = config_output::parse(&config)
+            .map_err(|problem| Failure::System(format!("error while parsing JSON output: {problem}")))?;
         self.apply(config).await?;
-        self.call(Exec::Prepare, None, context, Some(prepare_limit))
-            .await?;
+        self.call(Exec::Prepare, None, context, Some(prepare_limit)).await?;
         Ok(())
     }
 
@@ -98,9 +76,7 @@ impl Executor {
             self.job.set_hostname(hostname);
         }
         let runner = &self.job.simulation.runner;
-        let builds = config
-            .builds_dir
-            .unwrap_or_else(|| runner.builds_dir.clone());
+        let builds = config.builds_dir.unwrap_or_else(|| runner.builds_dir.clone());
         let cache = config.cache_dir.unwrap_or_else(|| runner.cache_dir.clone());
         for (dir, name) in [(&builds, "builds_dir"), (&cache, "cache_dir")] {
             if dir.is_empty() {
@@ -110,19 +86,14 @@ impl Executor {
         let variables = self.job.variables();
         if get(&variables, "GIT_CLONE_PATH").is_some_and(|path| !path.is_empty()) {
             return Err(configuration(
-                "setting GIT_CLONE_PATH is not allowed, enable `custom_build_dir` feature"
-                    .to_owned(),
+                "setting GIT_CLONE_PATH is not allowed, enable `custom_build_dir` feature".to_owned(),
             ));
         }
         let payload = &self.job.payload;
-        let slug = slug(&payload.git_info.repo_url)
-            .unwrap_or_else(|| format!("project-{}", payload.job_info.project_id));
+        let slug =
+            slug(&payload.git_info.repo_url).unwrap_or_else(|| format!("project-{}", payload.job_info.project_id));
         let mut project = if config.builds_dir_is_shared.unwrap_or(false) {
-            format!(
-                "{builds}/{}/{}/{slug}",
-                self.job.short_token(),
-                runner.concurrent_project_id
-            )
+            format!("{builds}/{}/{}/{slug}", self.job.short_token(), runner.concurrent_project_id)
         } else {
             format!("{builds}/{slug}")
         };
@@ -130,18 +101,12 @@ impl Executor {
             project.push_str("-empty");
         }
         let cache = format!("{cache}/{slug}");
-        self.job.set_dirs(Dirs {
-            builds,
-            cache,
-            project,
-        });
+        self.job.set_dirs(Dirs { builds, cache, project });
         match config.shell.as_deref() {
             None | Some("bash") => "bash".clone_into(&mut self.shell),
             Some("sh") => "sh".clone_into(&mut self.shell),
             Some(other @ ("pwsh" | "powershell")) => {
-                return Err(Failure::System(format!(
-                    "the emulator writes no scripts for {other}; use bash or sh"
-                )));
+                return Err(Failure::System(format!("the emulator writes no scripts for {other}; use bash or sh")));
             }
             Some(other) => return Err(Failure::System(format!("shell {other} not found"))),
         }
@@ -149,12 +114,7 @@ impl Executor {
     }
 
     /// Writes the script and has the driver run it.
-    pub(super) async fn run(
-        &self,
-        stage: &Stage,
-        script: &[u8],
-        context: &Context,
-    ) -> Result<(), Failure> {
+    pub(super) async fn run(&self, stage: &Stage, script: &[u8], context: &Context) -> Result<(), Failure> {
         let name = stage.argument();
         if name == "build_script" {
             self.job.logs.warning("Starting with version 17.0 the 'build_script' stage will be replaced with 'step_script': https://gitlab.com/groups/gitlab-org/-/epics/6112").await;
@@ -164,9 +124,7 @@ impl Executor {
             .map(|dir| dir.join("script"))
             .and_then(|path| write_new(&path, script, 0o700).map(|()| path))
             .map_err(|error| Failure::System(format!("write the script of {name}: {error}")))?;
-        self.call(Exec::Run, Some((path, name)), context, None)
-            .await
-            .map(drop)
+        self.call(Exec::Run, Some((path, name)), context, None).await.map(drop)
     }
 
     /// `cleanup_exec`, which nothing outside can stop, and the end of the temporary directory.
@@ -200,27 +158,17 @@ impl Executor {
         let runner = &job.simulation.runner;
         let (stdout, stderr) = match exec {
             Exec::Config => (Sink::Keep, Sink::Job(Stream::ExecutorErr)),
-            Exec::Prepare => (
-                Sink::Job(Stream::ExecutorOut),
-                Sink::Job(Stream::ExecutorErr),
-            ),
+            Exec::Prepare => (Sink::Job(Stream::ExecutorOut), Sink::Job(Stream::ExecutorErr)),
             Exec::Run => (Sink::Job(Stream::WorkOut), Sink::Job(Stream::WorkErr)),
             Exec::Cleanup => (Sink::Runner("debug", "out"), Sink::Runner("warning", "err")),
         };
-        let mut args = vec![
-            OsString::from("--config"),
-            job.config.clone().into_os_string(),
-        ];
+        let mut args = vec![OsString::from("--config"), job.config.clone().into_os_string()];
         let sub_stage = script.map(|(path, name)| {
             args.extend([path.into_os_string(), OsString::from(&name)]);
             name
         });
         // config_exec cannot have the environment that it is about to choose.
-        let job_env = if exec == Exec::Config {
-            &[]
-        } else {
-            &*self.job_env
-        };
+        let job_env = if exec == Exec::Config { &[] } else { &*self.job_env };
         let launch = Launch {
             program: job.simulation.driver.bin_dir.join(exec.program()),
             args,
@@ -242,37 +190,19 @@ impl Executor {
             stderr_bytes: 0,
         };
         let context = context.child(limit);
-        let patience = Patience {
-            graceful: runner.graceful_kill_timeout,
-            force: runner.force_kill_timeout,
-        };
+        let patience = Patience { graceful: runner.graceful_kill_timeout, force: runner.force_kill_timeout };
         let control = Arc::clone(&job.control);
-        let end = process::run(
-            launch,
-            call,
-            &job.calls,
-            &context,
-            patience,
-            &job.logs,
-            move || control.started(&name),
-        )
-        .await;
+        let end =
+            process::run(launch, call, &job.calls, &context, patience, &job.logs, move || control.started(&name)).await;
         match end {
             End::Exited(status, kept) => {
                 let file = self.temp.as_ref().map(|temp| temp.join("build_exit_code"));
-                classify(
-                    status,
-                    file.as_deref()
-                        .filter(|_| runner.version.has_exit_code_file()),
-                )
-                .map(|()| kept)
+                classify(status, file.as_deref().filter(|_| runner.version.has_exit_code_file())).map(|()| kept)
             }
-            End::NotStarted(problem) => Err(Failure::System(format!(
-                "failed to start command: {problem}"
-            ))),
-            End::Dormant(pid) => Err(Failure::System(format!(
-                "failed to kill process PID={pid}, likely process is dormant"
-            ))),
+            End::NotStarted(problem) => Err(Failure::System(format!("failed to start command: {problem}"))),
+            End::Dormant(pid) => {
+                Err(Failure::System(format!("failed to kill process PID={pid}, likely process is dormant")))
+            }
         }
     }
 
@@ -280,42 +210,22 @@ impl Executor {
         let Some(name) = sub_stage else {
             return self.attempt;
         };
-        let calls = self
-            .job
-            .calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let earlier = calls
-            .iter()
-            .filter(|call| call.sub_stage.as_deref() == Some(name))
-            .count();
+        let calls = self.job.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = calls.iter().filter(|call| call.sub_stage.as_deref() == Some(name)).count();
         u32::try_from(earlier).unwrap_or(u32::MAX).saturating_add(1)
     }
 }
 
 fn configuration(message: String) -> Failure {
-    Failure::Build {
-        reason: FailureReason::RunnerConfigurationError,
-        exit_code: 0,
-        message,
-    }
+    Failure::Build { reason: FailureReason::RunnerConfigurationError, exit_code: 0, message }
 }
 
 /// A fresh directory for this user alone, which is not removed by itself.
 fn private_dir(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
-    tempfile::Builder::new()
-        .prefix(prefix)
-        .rand_bytes(10)
-        .tempdir_in(parent)
-        .map(tempfile::TempDir::keep)
+    tempfile::Builder::new().prefix(prefix).rand_bytes(10).tempdir_in(parent).map(tempfile::TempDir::keep)
 }
 
 /// A new file; the umask of this process applies to `mode`, as it does in the runner.
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)?
-        .write_all(content)
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content)
 }

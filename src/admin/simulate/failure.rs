@@ -45,11 +45,7 @@ impl FailureReason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
     /// Final: never retried in prepare. An exit code of 0 is not sent.
-    Build {
-        reason: FailureReason,
-        exit_code: i32,
-        message: String,
-    },
+    Build { reason: FailureReason, exit_code: i32, message: String },
     /// The job was canceled; a build failure with a name of its own.
     Canceled,
     /// `RUNNER_SCRIPT_TIMEOUT` is over; a build failure with a name of its own.
@@ -64,15 +60,7 @@ impl Failure {
     /// The same failure with words around its message.
     pub(super) fn wrap(self, words: impl Fn(&str) -> String) -> Self {
         match self {
-            Self::Build {
-                reason,
-                exit_code,
-                message,
-            } => Self::Build {
-                reason,
-                exit_code,
-                message: words(&message),
-            },
+            Self::Build { reason, exit_code, message } => Self::Build { reason, exit_code, message: words(&message) },
             Self::System(message) => Self::System(words(&message)),
             other => other,
         }
@@ -90,10 +78,7 @@ impl Failure {
 
     /// Whether prepare must not be tried again.
     pub(super) fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Build { .. } | Self::Canceled | Self::ScriptTimeout
-        )
+        matches!(self, Self::Build { .. } | Self::Canceled | Self::ScriptTimeout)
     }
 }
 
@@ -138,20 +123,14 @@ fn first_line_as_number(bytes: &[u8]) -> Option<i32> {
     let line = bytes.split(|&byte| byte == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = std::str::from_utf8(line).ok()?;
-    text.parse::<i64>()
-        .ok()
-        .and_then(|number| i32::try_from(number).ok())
+    text.parse::<i64>().ok().and_then(|number| i32::try_from(number).ok())
 }
 
 fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => {
-            let dumped = if status.core_dumped() {
-                " (core dumped)"
-            } else {
-                ""
-            };
+            let dumped = if status.core_dumped() { " (core dumped)" } else { "" };
             format!("signal: {}{dumped}", signal_name(signal))
         }
         (None, None) => "stopped".to_owned(),

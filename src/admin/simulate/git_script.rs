@@ -39,12 +39,8 @@ fn fetch(body: &mut Body, scene: &Scene) {
     let template = format!("{temp}/git-template");
     // What an earlier job left behind must not decide what git does in this one.
     body.line(format!("if [ -d {project}/.git ]; then"));
-    body.line(format!(
-        "  find {project}/.git -name '*.lock' -type f -exec rm -f {{}} +"
-    ));
-    body.line(format!(
-        "  rm -rf {project}/.git/config {project}/.git/hooks"
-    ));
+    body.line(format!("  find {project}/.git -name '*.lock' -type f -exec rm -f {{}} +"));
+    body.line(format!("  rm -rf {project}/.git/config {project}/.git/hooks"));
     body.line("fi");
     body.line(format!("rm -rf {}", quote(&template)));
     body.line(format!("mkdir -p {}", quote(&template)));
@@ -63,67 +59,35 @@ fn fetch(body: &mut Body, scene: &Scene) {
         body.line(format!("export GLR_EXT_GIT_CONFIG_PATH={ext}"));
         let url = &scene.job.url;
         if let Some((scheme, host)) = url.split_once("://") {
-            let with_token = format!(
-                "{scheme}://gitlab-ci-token:{}@{host}",
-                scene.job.payload.token
-            );
-            body.line(format!(
-                "git config -f {ext} {} {}",
-                quote(&format!("url.{with_token}.insteadOf")),
-                quote(url)
-            ));
+            let with_token = format!("{scheme}://gitlab-ci-token:{}@{host}", scene.job.payload.token);
+            body.line(format!("git config -f {ext} {} {}", quote(&format!("url.{with_token}.insteadOf")), quote(url)));
             body.line(format!("git config -f {config} include.path {ext}"));
         }
     }
     if git.depth > 0 {
-        body.notice(&format!(
-            "Fetching changes with git depth set to {}...",
-            git.depth
-        ));
+        body.notice(&format!("Fetching changes with git depth set to {}...", git.depth));
     } else {
         body.notice("Fetching changes...");
     }
-    body.line(format!(
-        "git init -q {project} --template {}",
-        quote(&template)
-    ));
+    body.line(format!("git init -q {project} --template {}", quote(&template)));
     body.line(format!("cd {project}"));
     let url = quote(&git.repo_url);
-    body.line(format!("if git remote add origin {url} >/dev/null 2>&1; then {}; else git remote set-url origin {url}; fi", "echo 'Created fresh repository.'"));
-    let depth = if git.depth > 0 {
-        format!(" --depth {}", git.depth)
-    } else {
-        String::new()
-    };
-    let refspecs: Vec<String> = git
-        .refspecs
-        .iter()
-        .flatten()
-        .map(|spec| quote(spec))
-        .collect();
     body.line(format!(
-        "git fetch origin --no-recurse-submodules --prune --quiet{depth} {}",
-        refspecs.join(" ")
+        "if git remote add origin {url} >/dev/null 2>&1; then {}; else git remote set-url origin {url}; fi",
+        "echo 'Created fresh repository.'"
     ));
+    let depth = if git.depth > 0 { format!(" --depth {}", git.depth) } else { String::new() };
+    let refspecs: Vec<String> = git.refspecs.iter().flatten().map(|spec| quote(spec)).collect();
+    body.line(format!("git fetch origin --no-recurse-submodules --prune --quiet{depth} {}", refspecs.join(" ")));
     let short: String = git.sha.chars().take(8).collect();
-    body.notice(&format!(
-        "Checking out {short} as detached HEAD (ref is {})...",
-        git.reference
-    ));
-    body.line(format!(
-        "git -c submodule.recurse=false checkout -f -q {}",
-        quote(&git.sha)
-    ));
+    body.notice(&format!("Checking out {short} as detached HEAD (ref is {})...", git.reference));
+    body.line(format!("git -c submodule.recurse=false checkout -f -q {}", quote(&git.sha)));
     body.line("git clean -ffdx");
     body.line("if git lfs version >/dev/null 2>&1; then git lfs pull; fi");
     match scene.get("GIT_SUBMODULE_STRATEGY") {
         strategy @ ("normal" | "recursive") => {
             body.notice("Updating/initializing submodules...");
-            let recursive = if strategy == "recursive" {
-                " --recursive"
-            } else {
-                ""
-            };
+            let recursive = if strategy == "recursive" { " --recursive" } else { "" };
             body.line(format!("git submodule update --init{recursive}"));
         }
         _ => body.notice("Skipping Git submodules setup"),
@@ -157,14 +121,7 @@ pub(super) fn clear_worktree(body: &mut Body, scene: &Scene) {
 }
 
 fn hook(body: &mut Body, scene: &Scene, name: &str) {
-    for hook in scene
-        .job
-        .payload
-        .hooks
-        .iter()
-        .flatten()
-        .filter(|hook| hook.name == name)
-    {
+    for hook in scene.job.payload.hooks.iter().flatten().filter(|hook| hook.name == name) {
         for command in hook.script.iter().flatten() {
             body.notice(&format!("$ {}", command.lines().next().unwrap_or_default()));
             body.line(command);

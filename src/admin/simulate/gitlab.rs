@@ -31,10 +31,7 @@ struct Answer {
 
 impl Server {
     /// Listens on a free port of 127.0.0.1, until the runtime ends.
-    pub(super) async fn start(
-        identity: &Identity,
-        settings: &GitLab,
-    ) -> Result<Self, SimulateError> {
+    pub(super) async fn start(identity: &Identity, settings: &GitLab) -> Result<Self, SimulateError> {
         let status = match settings.status {
             None => None,
             Some(code) => Some(
@@ -45,23 +42,15 @@ impl Server {
         let socket = tokio::net::TcpListener::bind(("127.0.0.1", 0))
             .await
             .map_err(SimulateError::system("listen on 127.0.0.1"))?;
-        let address = socket
-            .local_addr()
-            .map_err(SimulateError::system("listen on 127.0.0.1"))?;
+        let address = socket.local_addr().map_err(SimulateError::system("listen on 127.0.0.1"))?;
         let url = format!("http://{address}");
         let mut body = describe(identity, &url);
         for (path, value) in &settings.answers {
             put(&mut body, path, value.clone());
         }
-        let answer = Arc::new(Answer {
-            token: identity.token().to_owned(),
-            body,
-            status,
-            revoked: AtomicBool::new(false),
-        });
-        let router = Router::new()
-            .route("/api/v4/job", get(job))
-            .with_state(Arc::clone(&answer));
+        let answer =
+            Arc::new(Answer { token: identity.token().to_owned(), body, status, revoked: AtomicBool::new(false) });
+        let router = Router::new().route("/api/v4/job", get(job)).with_state(Arc::clone(&answer));
         tokio::spawn(async move { axum::serve(socket, router).await });
         Ok(Self { url, answer })
     }
@@ -88,11 +77,7 @@ async fn job(State(answer): State<Arc<Answer>>, headers: HeaderMap) -> Response 
     }
     let token = headers.get("JOB-TOKEN").map(|value| value.as_bytes());
     if token != Some(answer.token.as_bytes()) || answer.revoked.load(Ordering::Relaxed) {
-        return (
-            StatusCode::UNAUTHORIZED,
-            axum::Json(json!({"message": "401 Unauthorized"})),
-        )
-            .into_response();
+        return (StatusCode::UNAUTHORIZED, axum::Json(json!({"message": "401 Unauthorized"}))).into_response();
     }
     axum::Json(answer.body.clone()).into_response()
 }
@@ -160,12 +145,8 @@ impl ConfigCopy {
     /// The site's own file, unchanged.
     pub(super) fn none(path: &Path) -> Result<Self, SimulateError> {
         read(path)?;
-        let path = std::path::absolute(path)
-            .map_err(SimulateError::system("find the current directory"))?;
-        Ok(Self {
-            path,
-            directory: None,
-        })
+        let path = std::path::absolute(path).map_err(SimulateError::system("find the current directory"))?;
+        Ok(Self { path, directory: None })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -181,59 +162,36 @@ impl ConfigCopy {
 }
 
 fn read(path: &Path) -> Result<toml::Table, SimulateError> {
-    let problem = |problem: String| SimulateError::Config {
-        path: path.to_owned(),
-        problem,
-    };
+    let problem = |problem: String| SimulateError::Config { path: path.to_owned(), problem };
     let text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
-    text.parse()
-        .map_err(|error: toml::de::Error| problem(error.to_string()))
+    text.parse().map_err(|error: toml::de::Error| problem(error.to_string()))
 }
 
 /// A copy of the configuration in which the driver's GitLab is ours. Only this user can read it.
 pub(super) fn private_config(path: &Path, url: &str) -> Result<ConfigCopy, SimulateError> {
     let mut config = read(path)?;
-    let problem = |problem: String| SimulateError::Config {
-        path: path.to_owned(),
-        problem,
-    };
-    let gitlab = config
-        .entry("gitlab")
-        .or_insert_with(|| toml::Table::new().into());
-    let gitlab = gitlab
-        .as_table_mut()
-        .ok_or_else(|| problem("`gitlab` is not a table".to_owned()))?;
+    let problem = |problem: String| SimulateError::Config { path: path.to_owned(), problem };
+    let gitlab = config.entry("gitlab").or_insert_with(|| toml::Table::new().into());
+    let gitlab = gitlab.as_table_mut().ok_or_else(|| problem("`gitlab` is not a table".to_owned()))?;
     gitlab.insert("url".to_owned(), url.into());
     // The authority of the real GitLab has nothing to say about a plain HTTP address.
     gitlab.remove("ca_file");
     let text = toml::to_string(&config).map_err(|error| problem(error.to_string()))?;
     let what = || SimulateError::system("write a private copy of the configuration");
     // Both are made for their owner alone: 0700 and 0600.
-    let directory = tempfile::Builder::new()
-        .prefix("motmot-simulate")
-        .tempdir()
-        .map_err(what())?;
+    let directory = tempfile::Builder::new().prefix("motmot-simulate").tempdir().map_err(what())?;
     let copy = directory.path().join("config.toml");
     let mut file = tempfile::NamedTempFile::new_in(directory.path()).map_err(what())?;
     file.write_all(text.as_bytes()).map_err(what())?;
     file.persist(&copy).map_err(|error| what()(error.error))?;
-    Ok(ConfigCopy {
-        path: copy,
-        directory: Some(directory),
-    })
+    Ok(ConfigCopy { path: copy, directory: Some(directory) })
 }
 
 /// Address of GitLab in the configuration, for the variables of the job.
 pub(super) fn url_in(path: &Path) -> Result<String, SimulateError> {
     let config = read(path)?;
-    let url = config
-        .get("gitlab")
-        .and_then(|gitlab| gitlab.get("url"))
-        .and_then(toml::Value::as_str);
-    Ok(url
-        .unwrap_or("https://gitlab.invalid")
-        .trim_end_matches('/')
-        .to_owned())
+    let url = config.get("gitlab").and_then(|gitlab| gitlab.get("url")).and_then(toml::Value::as_str);
+    Ok(url.unwrap_or("https://gitlab.invalid").trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
@@ -248,9 +206,6 @@ mod tests {
         put(&mut body, "id", json!(9));
         put(&mut body, "user.username", json!("mallory"));
         put(&mut body, "a.b.c", json!(null));
-        assert_eq!(
-            body,
-            json!({"id": 9, "user": {"id": 2, "username": "mallory"}, "a": {"b": {"c": null}}})
-        );
+        assert_eq!(body, json!({"id": 9, "user": {"id": 2, "username": "mallory"}, "a": {"b": {"c": null}}}));
     }
 }

@@ -28,11 +28,7 @@ fn useful(cache: &Cache) -> bool {
 
 fn cache_file(scene: &Scene, cache: &Cache) -> String {
     let key = if cache.key.is_empty() {
-        format!(
-            "{}/{}",
-            scene.get("CI_JOB_NAME"),
-            scene.get("CI_COMMIT_REF_NAME")
-        )
+        format!("{}/{}", scene.get("CI_JOB_NAME"), scene.get("CI_COMMIT_REF_NAME"))
     } else {
         cache.key.clone()
     };
@@ -40,14 +36,8 @@ fn cache_file(scene: &Scene, cache: &Cache) -> String {
 }
 
 pub(super) fn restore_cache(body: &mut Body, scene: &Scene) -> Option<()> {
-    let caches: Vec<&Cache> = scene
-        .job
-        .payload
-        .cache
-        .iter()
-        .flatten()
-        .filter(|cache| useful(cache) && cache.policy != "push")
-        .collect();
+    let caches: Vec<&Cache> =
+        scene.job.payload.cache.iter().flatten().filter(|cache| useful(cache) && cache.policy != "push").collect();
     if caches.is_empty() {
         return None;
     }
@@ -65,17 +55,8 @@ pub(super) fn restore_cache(body: &mut Body, scene: &Scene) -> Option<()> {
 }
 
 pub(super) fn archive_cache(body: &mut Body, scene: &Scene, success: bool) -> Option<()> {
-    let wanted = |cache: &&Cache| {
-        useful(cache) && cache.policy != "pull" && when_matches(&cache.when, success)
-    };
-    let caches: Vec<&Cache> = scene
-        .job
-        .payload
-        .cache
-        .iter()
-        .flatten()
-        .filter(wanted)
-        .collect();
+    let wanted = |cache: &&Cache| useful(cache) && cache.policy != "pull" && when_matches(&cache.when, success);
+    let caches: Vec<&Cache> = scene.job.payload.cache.iter().flatten().filter(wanted).collect();
     if caches.is_empty() {
         return None;
     }
@@ -83,10 +64,7 @@ pub(super) fn archive_cache(body: &mut Body, scene: &Scene, success: bool) -> Op
     body.line(format!("cd {}", quote(&scene.dirs.project)));
     for cache in caches {
         body.notice(&format!("Creating cache {}...", cache.key));
-        let mut command = format!(
-            "gitlab-runner cache-archiver --file {} --timeout 10",
-            cache_file(scene, cache)
-        );
+        let mut command = format!("gitlab-runner cache-archiver --file {} --timeout 10", cache_file(scene, cache));
         paths(&mut command, "--path", cache.paths.as_deref());
         if cache.untracked {
             command.push_str(" --untracked");
@@ -94,33 +72,22 @@ pub(super) fn archive_cache(body: &mut Body, scene: &Scene, success: bool) -> Op
         guarded(
             body,
             "Creating cache",
-            &format!(
-                "if {command}; then echo 'Created cache'; else echo 'Failed to create cache'; fi"
-            ),
+            &format!("if {command}; then echo 'Created cache'; else echo 'Failed to create cache'; fi"),
         );
     }
     Some(())
 }
 
 pub(super) fn download_artifacts(body: &mut Body, scene: &Scene) -> Option<()> {
-    let dependencies: Vec<_> = scene
-        .job
-        .payload
-        .dependencies
-        .iter()
-        .flatten()
-        .filter(|job| !job.artifacts_file.filename.is_empty())
-        .collect();
+    let dependencies: Vec<_> =
+        scene.job.payload.dependencies.iter().flatten().filter(|job| !job.artifacts_file.filename.is_empty()).collect();
     if dependencies.is_empty() {
         return None;
     }
     body.variables(scene);
     body.line(format!("cd {}", quote(&scene.dirs.project)));
     for job in dependencies {
-        body.notice(&format!(
-            "Downloading artifacts for {} ({})...",
-            job.name, job.id
-        ));
+        body.notice(&format!("Downloading artifacts for {} ({})...", job.name, job.id));
         let command = format!(
             "gitlab-runner artifacts-downloader --url {} --token {} --id {}",
             quote(&scene.job.url),
@@ -134,21 +101,10 @@ pub(super) fn download_artifacts(body: &mut Body, scene: &Scene) -> Option<()> {
 
 pub(super) fn upload_artifacts(body: &mut Body, scene: &Scene, success: bool) -> Option<()> {
     let wanted = |artifact: &&Artifact| {
-        let something = artifact.untracked
-            || artifact
-                .paths
-                .as_ref()
-                .is_some_and(|paths| !paths.is_empty());
+        let something = artifact.untracked || artifact.paths.as_ref().is_some_and(|paths| !paths.is_empty());
         something && when_matches(&artifact.when, success)
     };
-    let artifacts: Vec<&Artifact> = scene
-        .job
-        .payload
-        .artifacts
-        .iter()
-        .flatten()
-        .filter(wanted)
-        .collect();
+    let artifacts: Vec<&Artifact> = scene.job.payload.artifacts.iter().flatten().filter(wanted).collect();
     if artifacts.is_empty() {
         return None;
     }

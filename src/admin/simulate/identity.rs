@@ -70,15 +70,9 @@ impl Identity {
         let info = &payload.job_info;
         let git = &payload.git_info;
         let default = Self::default();
-        let path = info
-            .project_full_path
-            .clone()
-            .filter(|path| !path.is_empty())
-            .or_else(|| slug(&git.repo_url));
+        let path = info.project_full_path.clone().filter(|path| !path.is_empty()).or_else(|| slug(&git.repo_url));
         Self {
-            user_login: payload
-                .first_variable("GITLAB_USER_LOGIN")
-                .map_or(default.user_login, str::to_owned),
+            user_login: payload.first_variable("GITLAB_USER_LOGIN").map_or(default.user_login, str::to_owned),
             user_id: info.user_id.unwrap_or_default(),
             project_path: path.unwrap_or(default.project_path),
             project_id: info.project_id,
@@ -99,18 +93,11 @@ impl Identity {
 
     /// With number and token drawn where none were given.
     pub(super) fn settled(&self) -> Self {
-        let job_id = self.job_id.unwrap_or_else(|| {
-            i64::try_from(1_000_000 + random() % 1_000_000_000).unwrap_or(1_000_000)
-        });
-        let job_token = self
-            .job_token
-            .clone()
-            .unwrap_or_else(|| format!("glcbt-64_{:016x}{:08x}", random(), random() >> 32));
-        Self {
-            job_id: Some(job_id),
-            job_token: Some(job_token),
-            ..self.clone()
-        }
+        let job_id =
+            self.job_id.unwrap_or_else(|| i64::try_from(1_000_000 + random() % 1_000_000_000).unwrap_or(1_000_000));
+        let job_token =
+            self.job_token.clone().unwrap_or_else(|| format!("glcbt-64_{:016x}{:08x}", random(), random() >> 32));
+        Self { job_id: Some(job_id), job_token: Some(job_token), ..self.clone() }
     }
 
     pub(super) fn id(&self) -> i64 {
@@ -129,36 +116,15 @@ impl Identity {
     fn predefined(&self, url: &str) -> Vec<Variable> {
         let host = url.split("://").nth(1).unwrap_or(url);
         let name = self.project_name();
-        let namespace = self
-            .project_path
-            .strip_suffix(name)
-            .unwrap_or_default()
-            .trim_end_matches('/');
+        let namespace = self.project_path.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
         let protected = self.protected.unwrap_or_default().to_string();
-        let ref_variable = if self.tag {
-            "CI_COMMIT_TAG"
-        } else {
-            "CI_COMMIT_BRANCH"
-        };
+        let ref_variable = if self.tag { "CI_COMMIT_TAG" } else { "CI_COMMIT_BRANCH" };
         let mut variables = vec![
             Variable::new("CI_PIPELINE_ID", self.pipeline_id.to_string()),
-            Variable::new(
-                "CI_PIPELINE_URL",
-                format!(
-                    "{url}/{}/-/pipelines/{}",
-                    self.project_path, self.pipeline_id
-                ),
-            ),
+            Variable::new("CI_PIPELINE_URL", format!("{url}/{}/-/pipelines/{}", self.project_path, self.pipeline_id)),
             Variable::new("CI_JOB_ID", self.id().to_string()),
-            Variable::new(
-                "CI_JOB_URL",
-                format!("{url}/{}/-/jobs/{}", self.project_path, self.id()),
-            ),
-            Variable {
-                public: false,
-                masked: true,
-                ..Variable::new("CI_JOB_TOKEN", self.token())
-            },
+            Variable::new("CI_JOB_URL", format!("{url}/{}/-/jobs/{}", self.project_path, self.id())),
+            Variable { public: false, masked: true, ..Variable::new("CI_JOB_TOKEN", self.token()) },
             Variable::new("CI_JOB_NAME", &*self.job_name),
             Variable::new("CI_JOB_STAGE", &*self.ci_stage),
             Variable::new("CI_PIPELINE_SOURCE", &*self.pipeline_source),
@@ -204,10 +170,8 @@ impl Simulation {
     /// Reads a payload file, see [`Payload::from_json`].
     pub fn adopt_file(&mut self, path: &std::path::Path) -> Result<(), SimulateError> {
         let origin = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| SimulateError::Payload {
-            origin: origin.clone(),
-            problem: error.to_string(),
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| SimulateError::Payload { origin: origin.clone(), problem: error.to_string() })?;
         self.adopt(Payload::from_json(&text, &origin)?);
         Ok(())
     }
@@ -233,14 +197,10 @@ impl Simulation {
         if recorded {
             // Where the recording has a variable for a fact, the first of that name is GitLab's own.
             for fresh in predefined {
-                let known = job
-                    .variables
-                    .iter_mut()
-                    .flatten()
-                    .find(|known| known.key == fresh.key);
-                if let Some(known) = known.filter(|known| {
-                    !known.key.starts_with("CI_SERVER") && known.key != "CI_API_V4_URL"
-                }) {
+                let known = job.variables.iter_mut().flatten().find(|known| known.key == fresh.key);
+                if let Some(known) =
+                    known.filter(|known| !known.key.starts_with("CI_SERVER") && known.key != "CI_API_V4_URL")
+                {
                     known.value = fresh.value;
                 }
             }
@@ -257,15 +217,11 @@ impl Simulation {
             job.git_info.refspecs = Some(vec![if identity.tag {
                 format!("+refs/tags/{0}:refs/tags/{0}", identity.reference)
             } else {
-                format!(
-                    "+refs/heads/{0}:refs/remotes/origin/{0}",
-                    identity.reference
-                )
+                format!("+refs/heads/{0}:refs/remotes/origin/{0}", identity.reference)
             }]);
         }
         if let Some(limit) = self.runner.job_timeout {
-            job.runner_info.timeout =
-                i64::try_from(limit.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+            job.runner_info.timeout = i64::try_from(limit.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         }
         self.add_steps(&mut job);
         let paths = |paths: &Vec<String>| Some(paths.clone());
@@ -289,9 +245,7 @@ impl Simulation {
             };
             job.artifacts.get_or_insert_default().push(artifact);
         }
-        job.variables
-            .get_or_insert_default()
-            .extend(self.variables.iter().cloned());
+        job.variables.get_or_insert_default().extend(self.variables.iter().cloned());
         job
     }
 
@@ -301,27 +255,16 @@ impl Simulation {
         let info = &mut job.job_info;
         identity.project_name().clone_into(&mut info.project_name);
         info.project_full_path = Some(identity.project_path.clone());
-        (
-            info.namespace_id,
-            info.root_namespace_id,
-            info.organization_id,
-        ) = (Some(3), Some(3), Some(1));
+        (info.namespace_id, info.root_namespace_id, info.organization_id) = (Some(3), Some(3), Some(1));
         info.instance_id = Some("simulated".to_owned());
         info.instance_uuid = Some("00000000-0000-4000-8000-000000000000".to_owned());
         "+Inf".clone_into(&mut info.project_jobs_running_on_instance_runners_count);
         let git = &mut job.git_info;
         let (scheme, host) = url.split_once("://").unwrap_or(("http", url));
-        git.repo_url = format!(
-            "{scheme}://gitlab-ci-token:{}@{host}/{}.git",
-            identity.token(),
-            identity.project_path
-        );
+        git.repo_url = format!("{scheme}://gitlab-ci-token:{}@{host}/{}.git", identity.token(), identity.project_path);
         "sha1".clone_into(&mut git.repo_object_format);
         git.before_sha = "0".repeat(40);
-        git.refspecs = Some(vec![format!(
-            "+refs/pipelines/{0}:refs/pipelines/{0}",
-            identity.pipeline_id
-        )]);
+        git.refspecs = Some(vec![format!("+refs/pipelines/{0}:refs/pipelines/{0}", identity.pipeline_id)]);
         git.depth = 20;
         job.runner_info.timeout = 3600;
         job.credentials = Some(serde_json::Value::Array(Vec::new()));

@@ -50,19 +50,10 @@ struct State {
 }
 
 impl Job {
-    pub(super) fn new(
-        simulation: &Simulation,
-        payload: Payload,
-        config: &Path,
-        url: String,
-        logs: Logs,
-    ) -> Arc<Self> {
+    pub(super) fn new(simulation: &Simulation, payload: Payload, config: &Path, url: String, logs: Logs) -> Arc<Self> {
         let limit = job_timeout(simulation, &payload);
-        let control = Control::new(
-            Context::background(Some(limit)),
-            simulation.faults.cancel.clone(),
-            simulation.handle_signals,
-        );
+        let control =
+            Control::new(Context::background(Some(limit)), simulation.faults.cancel.clone(), simulation.handle_signals);
         let control = Arc::new(control);
         if let Some((mode, text)) = control.waits_for_text() {
             let control = Arc::clone(&control);
@@ -118,12 +109,7 @@ impl Job {
     /// Nine characters of the runner's token behind its kind.
     pub(super) fn short_token(&self) -> String {
         let token = &self.simulation.runner.token;
-        token
-            .strip_prefix("glrt-")
-            .unwrap_or(token)
-            .chars()
-            .take(9)
-            .collect()
+        token.strip_prefix("glrt-").unwrap_or(token).chars().take(9).collect()
     }
 
     /// Plays the job, unless the runner dies before its end.
@@ -150,37 +136,18 @@ impl Job {
         if let Some(result) = result {
             self.report(result, &mut outcome).await;
         }
-        outcome
-            .calls
-            .clone_from(&self.calls.lock().unwrap_or_else(PoisonError::into_inner));
+        outcome.calls.clone_from(&self.calls.lock().unwrap_or_else(PoisonError::into_inner));
         outcome
     }
 
     async fn run(self: &Arc<Self>) -> Result<(), Failure> {
         let runner = &self.simulation.runner;
         let version = runner.version.number();
-        self.logs
-            .line(&format!(
-                "Running with gitlab-runner {version} ({})",
-                runner.version.revision()
-            ))
-            .await;
-        self.logs
-            .line(&format!(
-                "  on {} {}, system ID: s_simulated000",
-                runner.name,
-                self.short_token()
-            ))
-            .await;
-        let prepare = self.control.job.child(
-            runner
-                .prepare_timeout
-                .filter(|_| runner.version.has_pipeline_id()),
-        );
+        self.logs.line(&format!("Running with gitlab-runner {version} ({})", runner.version.revision())).await;
+        self.logs.line(&format!("  on {} {}, system ID: s_simulated000", runner.name, self.short_token())).await;
+        let prepare = self.control.job.child(runner.prepare_timeout.filter(|_| runner.version.has_pipeline_id()));
         self.logs.section("start", "prepare_executor").await;
-        self.logs
-            .line("\x1b[36;1mPreparing the \"custom\" executor\x1b[0;m")
-            .await;
+        self.logs.line("\x1b[36;1mPreparing the \"custom\" executor\x1b[0;m").await;
         let prepared = self.prepare(&prepare).await;
         self.logs.section("end", "prepare_executor").await;
         let executor = Arc::new(prepared?);
@@ -207,15 +174,8 @@ impl Job {
                 return Err(self.handle_ended(ended));
             }
             let interval = self.simulation.runner.retry_interval;
-            self.logs
-                .error(&format!("Preparation failed: {}", failure.message()))
-                .await;
-            self.logs
-                .info(&format!(
-                    "Will be retried in {} ...",
-                    duration::show(interval)
-                ))
-                .await;
+            self.logs.error(&format!("Preparation failed: {}", failure.message())).await;
+            self.logs.info(&format!("Will be retried in {} ...", duration::show(interval))).await;
             // Also after the last attempt, like the runner.
             tokio::time::sleep(interval).await;
             last = failure;
@@ -230,26 +190,18 @@ impl Job {
             Ended::DeadlineExceeded => Failure::Build {
                 reason: FailureReason::JobExecutionTimeout,
                 exit_code: 0,
-                message: format!(
-                    "execution took longer than {} seconds",
-                    duration::show(self.timeout())
-                ),
+                message: format!("execution took longer than {} seconds", duration::show(self.timeout())),
             },
         }
     }
 
     /// Runs the sub-stages, but leaves them alone when the job is stopped and they do not end.
-    async fn run_scripts(
-        self: &Arc<Self>,
-        executor: &Arc<Executor>,
-        prepare: &Context,
-    ) -> Result<(), Failure> {
+    async fn run_scripts(self: &Arc<Self>, executor: &Arc<Executor>, prepare: &Context) -> Result<(), Failure> {
         let context = self.control.job.child(None);
         // prepare_script still belongs to the time for preparation.
         let prepare = context.either(prepare);
         let mut scripts = tokio::spawn({
-            let (job, executor, context) =
-                (Arc::clone(self), Arc::clone(executor), context.clone());
+            let (job, executor, context) = (Arc::clone(self), Arc::clone(executor), context.clone());
             async move { job.scripts(&executor, &context, &prepare).await }
         });
         let failure = tokio::select! {
@@ -269,13 +221,8 @@ impl Job {
             }
         };
         context.cancel();
-        if tokio::time::timeout(self.simulation.runner.wait_for_build_finish, scripts)
-            .await
-            .is_err()
-        {
-            self.logs
-                .warning("Timed out waiting for the build to finish")
-                .await;
+        if tokio::time::timeout(self.simulation.runner.wait_for_build_finish, scripts).await.is_err() {
+            self.logs.warning("Timed out waiting for the build to finish").await;
         }
         Err(failure)
     }
@@ -293,56 +240,24 @@ impl Job {
             })
         })?;
         let runner = &self.simulation.runner;
-        let sources = context.child(
-            runner
-                .get_sources_timeout
-                .filter(|_| runner.version.traps_term()),
-        );
-        let mut result = self
-            .attempts(
-                executor,
-                &Stage::GetSources,
-                "GET_SOURCES_ATTEMPTS",
-                &sources,
-            )
-            .await;
+        let sources = context.child(runner.get_sources_timeout.filter(|_| runner.version.traps_term()));
+        let mut result = self.attempts(executor, &Stage::GetSources, "GET_SOURCES_ATTEMPTS", &sources).await;
         if result.is_err() && context.ended().is_none() && sources.ended().is_some() {
             return Err(self.handle_ended(Ended::DeadlineExceeded));
         }
         if result.is_ok() {
-            result = self
-                .attempts(
-                    executor,
-                    &Stage::RestoreCache,
-                    "RESTORE_CACHE_ATTEMPTS",
-                    context,
-                )
-                .await;
+            result = self.attempts(executor, &Stage::RestoreCache, "RESTORE_CACHE_ATTEMPTS", context).await;
         }
         if result.is_ok() {
-            result = self
-                .attempts(
-                    executor,
-                    &Stage::DownloadArtifacts,
-                    "ARTIFACT_DOWNLOAD_ATTEMPTS",
-                    context,
-                )
-                .await;
+            result = self.attempts(executor, &Stage::DownloadArtifacts, "ARTIFACT_DOWNLOAD_ATTEMPTS", context).await;
         }
         if result.is_ok() {
             result = self.user_scripts(executor, context).await;
         }
         let success = result.is_ok();
-        let cache = self
-            .stage(executor, &Stage::ArchiveCache { success }, context)
-            .await;
-        let upload = self
-            .stage(executor, &Stage::UploadArtifacts { success }, context)
-            .await;
-        if let Err(failure) = self
-            .stage(executor, &Stage::CleanupFileVariables, context)
-            .await
-        {
+        let cache = self.stage(executor, &Stage::ArchiveCache { success }, context).await;
+        let upload = self.stage(executor, &Stage::UploadArtifacts { success }, context).await;
+        if let Err(failure) = self.stage(executor, &Stage::CleanupFileVariables, context).await {
             self.logs
                 .runner(
                     "warning",
@@ -364,11 +279,7 @@ impl Job {
     }
 
     /// The steps, then `after_script`.
-    async fn user_scripts(
-        self: &Arc<Self>,
-        executor: &Executor,
-        context: &Context,
-    ) -> Result<(), Failure> {
+    async fn user_scripts(self: &Arc<Self>, executor: &Executor, context: &Context) -> Result<(), Failure> {
         let variables = self.variables();
         let script = context.child(limit(&variables, "RUNNER_SCRIPT_TIMEOUT"));
         self.control.narrow(script.clone());
@@ -377,13 +288,7 @@ impl Job {
             if step.name == "after_script" {
                 continue;
             }
-            result = self
-                .stage(
-                    executor,
-                    &Stage::Step(position, step.name.to_lowercase()),
-                    &script,
-                )
-                .await;
+            result = self.stage(executor, &Stage::Step(position, step.name.to_lowercase()), &script).await;
             if result.is_err() {
                 break;
             }
@@ -391,13 +296,9 @@ impl Job {
         match (context.ended(), script.ended()) {
             (None, Some(Ended::Canceled)) => {
                 result = Err(Failure::Canceled);
-                self.logs
-                    .warning("script canceled externally (UI, API)")
-                    .await;
+                self.logs.warning("script canceled externally (UI, API)").await;
             }
-            (None | Some(Ended::Canceled), Some(Ended::DeadlineExceeded)) => {
-                result = Err(Failure::ScriptTimeout)
-            }
+            (None | Some(Ended::Canceled), Some(Ended::DeadlineExceeded)) => result = Err(Failure::ScriptTimeout),
             _ => {}
         }
         self.state().status = Some(match &result {
@@ -406,20 +307,15 @@ impl Job {
             Err(Failure::ScriptTimeout | Failure::Ended(Ended::DeadlineExceeded)) => "timedout",
             Err(_) => "failed",
         });
-        let after = context.child(Some(
-            limit(&variables, "RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT),
-        ));
+        let after =
+            context.child(Some(limit(&variables, "RUNNER_AFTER_SCRIPT_TIMEOUT").unwrap_or(AFTER_SCRIPT_TIMEOUT)));
         if let Err(failure) = self.stage(executor, &Stage::AfterScript, &after).await {
-            let ignored =
-                get(&variables, "AFTER_SCRIPT_IGNORE_ERRORS").is_none_or(|value| !is_false(value));
+            let ignored = get(&variables, "AFTER_SCRIPT_IGNORE_ERRORS").is_none_or(|value| !is_false(value));
             if context.ended() == Some(Ended::DeadlineExceeded) {
                 // Reported by the job's own limit.
             } else if ignored {
                 self.logs
-                    .warning(&format!(
-                        "after_script failed, but job will continue unaffected: {}",
-                        failure.message()
-                    ))
+                    .warning(&format!("after_script failed, but job will continue unaffected: {}", failure.message()))
                     .await;
             } else if result.is_ok() {
                 result = Err(failure);
@@ -436,9 +332,8 @@ impl Job {
         variable: &str,
         context: &Context,
     ) -> Result<(), Failure> {
-        let wanted = get(&self.variables(), variable)
-            .filter(|value| !value.is_empty())
-            .map_or(Ok(1), str::parse::<u32>);
+        let wanted =
+            get(&self.variables(), variable).filter(|value| !value.is_empty()).map_or(Ok(1), str::parse::<u32>);
         let Some(attempts) = wanted.ok().filter(|attempts| (1..=10).contains(attempts)) else {
             return Err(Failure::System(format!(
                 "number of attempts out of the range [1, 10] for stage: {}",
@@ -460,9 +355,7 @@ impl Job {
                 break;
             }
             if self.simulation.runner.version.backs_off() {
-                self.logs
-                    .info(&format!("Retrying in {}", duration::show(pause)))
-                    .await;
+                self.logs.info(&format!("Retrying in {}", duration::show(pause))).await;
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = context.done() => {}
@@ -474,12 +367,7 @@ impl Job {
     }
 
     /// One sub-stage, or nothing at all if its time is over or it has nothing to do.
-    async fn stage(
-        self: &Arc<Self>,
-        executor: &Executor,
-        stage: &Stage,
-        context: &Context,
-    ) -> Result<(), Failure> {
+    async fn stage(self: &Arc<Self>, executor: &Executor, stage: &Stage, context: &Context) -> Result<(), Failure> {
         if let Some(ended) = context.ended() {
             return Err(Failure::Ended(ended));
         }
@@ -488,9 +376,7 @@ impl Job {
         };
         let name = stage.name();
         self.logs.section("start", &name).await;
-        self.logs
-            .line(&format!("\x1b[36;1m{}\x1b[0;m", stage.description()))
-            .await;
+        self.logs.line(&format!("\x1b[36;1m{}\x1b[0;m", stage.description())).await;
         let result = executor.run(stage, &script, context).await;
         self.logs.section("end", &name).await;
         if context.ended() == Some(Ended::DeadlineExceeded) {
@@ -508,34 +394,19 @@ impl Job {
         };
         outcome.status = Status::Failed;
         let (reason, exit_code) = match &failure {
-            Failure::Build {
-                reason, exit_code, ..
-            } => (*reason, *exit_code),
+            Failure::Build { reason, exit_code, .. } => (*reason, *exit_code),
             // `job_canceled` is a word of the runner that GitLab does not know.
             Failure::Canceled => (FailureReason::UnknownFailure, 0),
             Failure::ScriptTimeout => (FailureReason::JobExecutionTimeout, 0),
             Failure::System(_) | Failure::Ended(_) => (FailureReason::RunnerSystemFailure, 0),
         };
-        let kind = if reason == FailureReason::RunnerSystemFailure {
-            " (system failure)"
-        } else {
-            ""
-        };
-        self.logs
-            .error(&format!("Job failed{kind}: {}", failure.message()))
-            .await;
+        let kind = if reason == FailureReason::RunnerSystemFailure { " (system failure)" } else { "" };
+        self.logs.error(&format!("Job failed{kind}: {}", failure.message())).await;
         let known = |reason: FailureReason| {
-            self.payload
-                .features
-                .failure_reasons
-                .iter()
-                .flatten()
-                .any(|known| known == reason.name())
+            self.payload.features.failure_reasons.iter().flatten().any(|known| known == reason.name())
         };
         outcome.failure_reason = Some(match reason {
-            FailureReason::RunnerConfigurationError if !known(reason) => {
-                FailureReason::ScriptFailure
-            }
+            FailureReason::RunnerConfigurationError if !known(reason) => FailureReason::ScriptFailure,
             other => other,
         });
         outcome.exit_code = Some(exit_code).filter(|&code| code != 0);
@@ -544,19 +415,15 @@ impl Job {
 }
 
 fn job_timeout(simulation: &Simulation, payload: &Payload) -> Duration {
-    simulation.runner.job_timeout.unwrap_or_else(|| {
-        match u64::try_from(payload.runner_info.timeout) {
-            Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
-            _ => DEFAULT_JOB_TIMEOUT,
-        }
+    simulation.runner.job_timeout.unwrap_or_else(|| match u64::try_from(payload.runner_info.timeout) {
+        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
+        _ => DEFAULT_JOB_TIMEOUT,
     })
 }
 
 /// A time limit that a user set; nonsense and zero are no limit.
 fn limit(variables: &[Variable], name: &str) -> Option<Duration> {
-    get(variables, name)
-        .and_then(|text| duration::parse(text).ok())
-        .filter(|limit| !limit.is_zero())
+    get(variables, name).and_then(|text| duration::parse(text).ok()).filter(|limit| !limit.is_zero())
 }
 
 fn is_false(value: &str) -> bool {

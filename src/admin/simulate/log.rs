@@ -74,22 +74,12 @@ const QUEUE: usize = 16;
 impl Logs {
     pub(super) fn new(style: Style) -> (Self, mpsc::Receiver<Entry>) {
         let (queue, entries) = mpsc::channel(QUEUE);
-        (
-            Self(Arc::new(Inner {
-                queue,
-                style,
-                state: Mutex::default(),
-            })),
-            entries,
-        )
+        (Self(Arc::new(Inner { queue, style, state: Mutex::default() })), entries)
     }
 
     /// Calls `action` once when `text` has appeared in the job log.
     pub(super) fn when_seen(&self, text: &str, action: impl Fn() + Send + 'static) {
-        let trigger = Trigger {
-            text: Finder::new(text).into_owned(),
-            action: Box::new(action),
-        };
+        let trigger = Trigger { text: Finder::new(text).into_owned(), action: Box::new(action) };
         self.state().triggers.push(trigger);
     }
 
@@ -116,49 +106,26 @@ impl Logs {
 
     /// A line of the runner without a colour of its own.
     pub(super) async fn line(&self, text: &str) {
-        self.job(
-            Stream::ExecutorOut,
-            format!("\x1b[0K{text}\x1b[0;m\n").into_bytes(),
-        )
-        .await;
+        self.job(Stream::ExecutorOut, format!("\x1b[0K{text}\x1b[0;m\n").into_bytes()).await;
     }
 
     pub(super) async fn info(&self, text: &str) {
-        self.job(
-            Stream::ExecutorOut,
-            format!("\x1b[32;1m{text}\x1b[0;m\n").into_bytes(),
-        )
-        .await;
+        self.job(Stream::ExecutorOut, format!("\x1b[32;1m{text}\x1b[0;m\n").into_bytes()).await;
     }
 
     pub(super) async fn warning(&self, text: &str) {
-        self.job(
-            Stream::ExecutorOut,
-            format!("\x1b[0;33mWARNING: {text}\x1b[0;m\n").into_bytes(),
-        )
-        .await;
+        self.job(Stream::ExecutorOut, format!("\x1b[0;33mWARNING: {text}\x1b[0;m\n").into_bytes()).await;
     }
 
     pub(super) async fn error(&self, text: &str) {
-        self.job(
-            Stream::ExecutorOut,
-            format!("\x1b[31;1mERROR: {text}\x1b[0;m\n").into_bytes(),
-        )
-        .await;
+        self.job(Stream::ExecutorOut, format!("\x1b[31;1mERROR: {text}\x1b[0;m\n").into_bytes()).await;
     }
 
     /// The invisible marker that lets GitLab fold a part of the log; `edge` is `start` or `end`.
     pub(super) async fn section(&self, edge: &str, name: &str) {
         if self.0.style.sections {
-            let now = SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs();
-            self.job(
-                Stream::ExecutorOut,
-                format!("section_{edge}:{now}:{name}\r\x1b[0K").into_bytes(),
-            )
-            .await;
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            self.job(Stream::ExecutorOut, format!("section_{edge}:{now}:{name}\r\x1b[0K").into_bytes()).await;
         }
     }
 
@@ -166,22 +133,13 @@ impl Logs {
     pub(super) async fn runner(&self, level: &str, message: &str, fields: &str) {
         let message = serde_json::Value::from(message);
         let line = format!("level={level} msg={message} {fields}");
-        let _ = self
-            .0
-            .queue
-            .send(Entry::Runner(format!("{}\n", line.trim_end()).into_bytes()))
-            .await;
+        let _ = self.0.queue.send(Entry::Runner(format!("{}\n", line.trim_end()).into_bytes())).await;
     }
 }
 
 impl State {
     fn notice(&mut self, bytes: &[u8]) {
-        let Some(longest) = self
-            .triggers
-            .iter()
-            .map(|trigger| trigger.text.needle().len())
-            .max()
-        else {
+        let Some(longest) = self.triggers.iter().map(|trigger| trigger.text.needle().len()).max() else {
             return;
         };
         let keep = longest.saturating_sub(1);
@@ -267,10 +225,7 @@ mod tests {
         text.extend(state.stamp(Stream::ExecutorOut, b"other\n"));
         text.extend(state.stamp(Stream::WorkOut, b"o\n"));
         let text = String::from_utf8_lossy(&text).into_owned();
-        let ends: Vec<&str> = text
-            .lines()
-            .map(|line| line.split_once(' ').map_or("", |(_, rest)| rest))
-            .collect();
+        let ends: Vec<&str> = text.lines().map(|line| line.split_once(' ').map_or("", |(_, rest)| rest)).collect();
         assert_eq!(ends, ["01O one", "01O tw", "00O other", "01O+o"]);
     }
 }

@@ -91,13 +91,8 @@ pub struct Driver {
 
 impl Default for Driver {
     fn default() -> Self {
-        let bin_dir = std::env::current_exe()
-            .ok()
-            .and_then(|exe| exe.parent().map(Path::to_owned));
-        Self {
-            bin_dir: bin_dir.unwrap_or_default(),
-            config: PathBuf::from("/etc/motmot/config.toml"),
-        }
+        let bin_dir = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+        Self { bin_dir: bin_dir.unwrap_or_default(), config: PathBuf::from("/etc/motmot/config.toml") }
     }
 }
 
@@ -263,9 +258,7 @@ impl Simulation {
     ) -> Result<Outcome, SimulateError> {
         for exec in Exec::ALL {
             let program = self.driver.bin_dir.join(exec.program());
-            if nix::unistd::access(&program, nix::unistd::AccessFlags::X_OK).is_err()
-                || program.is_dir()
-            {
+            if nix::unistd::access(&program, nix::unistd::AccessFlags::X_OK).is_err() || program.is_dir() {
                 return Err(SimulateError::Binary(program));
             }
         }
@@ -273,10 +266,7 @@ impl Simulation {
             .enable_all()
             .build()
             .map_err(SimulateError::system("start the emulator"))?;
-        let style = log::Style {
-            timestamps: self.runner.timestamps,
-            sections: self.runner.sections,
-        };
+        let style = log::Style { timestamps: self.runner.timestamps, sections: self.runner.sections };
         let (logs, entries) = log::Logs::new(style);
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || log::write_out(entries, log, runner_log));
@@ -284,9 +274,7 @@ impl Simulation {
             // Ends the tasks that still listen to abandoned processes, and with them the last
             // senders: only then does the writer return.
             drop(runtime);
-            let written = writer
-                .join()
-                .unwrap_or_else(|_| Err(io::Error::other("the log writer panicked")));
+            let written = writer.join().unwrap_or_else(|_| Err(io::Error::other("the log writer panicked")));
             let outcome = outcome?;
             written.map_err(SimulateError::system("write the job log"))?;
             Ok(outcome)
@@ -295,15 +283,9 @@ impl Simulation {
 
     async fn play(&self, logs: log::Logs) -> Result<Outcome, SimulateError> {
         let identity = self.identity.settled();
-        let gitlab = if self.gitlab.from_config {
-            None
-        } else {
-            Some(gitlab::Server::start(&identity, &self.gitlab).await?)
-        };
-        let url = gitlab.as_ref().map_or_else(
-            || gitlab::url_in(&self.driver.config),
-            |server| Ok(server.url()),
-        )?;
+        let gitlab =
+            if self.gitlab.from_config { None } else { Some(gitlab::Server::start(&identity, &self.gitlab).await?) };
+        let url = gitlab.as_ref().map_or_else(|| gitlab::url_in(&self.driver.config), |server| Ok(server.url()))?;
         let config = match &gitlab {
             Some(server) => gitlab::private_config(&self.driver.config, &server.url())?,
             None => gitlab::ConfigCopy::none(&self.driver.config)?,

@@ -163,21 +163,12 @@ pub struct Variable {
 impl Variable {
     /// An ordinary variable.
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            value: value.into(),
-            public: true,
-            ..Self::default()
-        }
+        Self { key: key.into(), value: value.into(), public: true, ..Self::default() }
     }
 
     /// A variable of type *file*: the driver sees its content, the script a path.
     pub fn file(key: impl Into<String>, value: impl Into<String>) -> Self {
-        Self {
-            file: true,
-            public: false,
-            ..Self::new(key, value)
-        }
+        Self { file: true, public: false, ..Self::new(key, value) }
     }
 }
 
@@ -329,9 +320,7 @@ pub(super) struct PolicyOptions {
 }
 
 /// Go leaves a field at its zero value when the JSON says `null`.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -345,10 +334,8 @@ impl Payload {
     /// Reads a payload: the answer of `jobs/request` (also as the only element of a list) or a
     /// `JOB_RESPONSE_FILE`. `origin` is used in messages, for instance the file's name.
     pub fn from_json(text: &str, origin: &str) -> Result<Self, SimulateError> {
-        let problem = |error: serde_json::Error| SimulateError::Payload {
-            origin: origin.to_owned(),
-            problem: error.to_string(),
-        };
+        let problem =
+            |error: serde_json::Error| SimulateError::Payload { origin: origin.to_owned(), problem: error.to_string() };
         if text.trim_start().starts_with('[') {
             let mut jobs: Vec<Self> = serde_json::from_str(text).map_err(problem)?;
             match (jobs.pop(), jobs.is_empty()) {
@@ -364,10 +351,7 @@ impl Payload {
     }
 
     /// The line that the runner of this version writes to `response.json`.
-    pub(super) fn response_file(
-        &self,
-        version: RunnerVersion,
-    ) -> Result<Vec<u8>, serde_json::Error> {
+    pub(super) fn response_file(&self, version: RunnerVersion) -> Result<Vec<u8>, serde_json::Error> {
         let mut job = self.clone();
         let info = &mut job.job_info;
         gate(&mut info.pipeline_id, version.has_pipeline_id());
@@ -387,22 +371,14 @@ impl Payload {
         gate(&mut job.git_info.protected, version.has_protected());
         gate(&mut job.runner_info.uuid, version.has_runner_uuid());
         gate(&mut job.policy_options, version.has_policy_options());
-        job.inputs = version
-            .has_inputs()
-            .then(|| Value::Object(serde_json::Map::new()));
+        job.inputs = version.has_inputs().then(|| Value::Object(serde_json::Map::new()));
         let empty = || Value::Object(serde_json::Map::new());
-        job.suspend_options = version
-            .has_pipeline_id()
-            .then(|| job.suspend_options.take().unwrap_or_else(empty));
+        job.suspend_options = version.has_pipeline_id().then(|| job.suspend_options.take().unwrap_or_else(empty));
         if let Some(Value::String(text)) = &job.run {
             job.run = serde_json::from_str(text).ok();
         }
-        job.run = job
-            .run
-            .filter(|run| run.as_array().is_some_and(|list| !list.is_empty()));
-        job.secrets = job
-            .secrets
-            .filter(|map| map.as_object().is_some_and(|map| !map.is_empty()));
+        job.run = job.run.filter(|run| run.as_array().is_some_and(|list| !list.is_empty()));
+        job.secrets = job.secrets.filter(|map| map.as_object().is_some_and(|map| !map.is_empty()));
         job.hooks = job.hooks.filter(|hooks| !hooks.is_empty());
         let text = serde_json::to_string(&job)?;
         Ok(escape_like_go(&text).into_bytes())
@@ -410,11 +386,7 @@ impl Payload {
 
     /// The first variable of this name, which is the one GitLab itself put there in most cases.
     pub(super) fn first_variable(&self, key: &str) -> Option<&str> {
-        self.variables
-            .iter()
-            .flatten()
-            .find(|variable| variable.key == key)
-            .map(|variable| variable.value.as_str())
+        self.variables.iter().flatten().find(|variable| variable.key == key).map(|variable| variable.value.as_str())
     }
 }
 

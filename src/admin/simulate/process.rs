@@ -75,12 +75,7 @@ pub(super) async fn run(
     started: impl FnOnce(),
 ) -> End {
     let mut command = Command::new(&launch.program);
-    command
-        .args(&launch.args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    command.args(&launch.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     command.env_clear().envs(last_wins(&launch.env));
     if let Some(cwd) = &launch.cwd {
         command.current_dir(cwd);
@@ -91,10 +86,7 @@ pub(super) async fn run(
         Err(error) => {
             let problem = start_problem(&launch, &error);
             call.exit = Exit::NotStarted(problem.clone());
-            calls
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(call);
+            calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
             return End::NotStarted(problem);
         }
     };
@@ -105,14 +97,8 @@ pub(super) async fn run(
     };
     let pid = child.id().unwrap_or_default();
     started();
-    let stdout = child
-        .stdout
-        .take()
-        .map(|pipe| tokio::spawn(pump(pipe, launch.stdout, logs.clone())));
-    let stderr = child
-        .stderr
-        .take()
-        .map(|pipe| tokio::spawn(pump(pipe, launch.stderr, logs.clone())));
+    let stdout = child.stdout.take().map(|pipe| tokio::spawn(pump(pipe, launch.stdout, logs.clone())));
+    let stderr = child.stderr.take().map(|pipe| tokio::spawn(pump(pipe, launch.stderr, logs.clone())));
     let (sender, mut ended) = oneshot::channel();
     // A task of its own: a call that the runner gave up on goes on, and so does its output.
     tokio::spawn({
@@ -124,15 +110,9 @@ pub(super) async fn run(
             // that holds a pipe keeps the stage open.
             let (kept, bytes_out) = joined(stdout).await;
             let (_, bytes_err) = joined(stderr).await;
-            if let Some(call) = calls
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_mut(index)
-            {
-                call.exit = status.as_ref().map_or_else(
-                    |error| Exit::NotStarted(error.to_string()),
-                    |status| exit(*status),
-                );
+            if let Some(call) = calls.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+                call.exit =
+                    status.as_ref().map_or_else(|error| Exit::NotStarted(error.to_string()), |status| exit(*status));
                 call.duration = begin.elapsed().as_secs_f64();
                 call.eof_delay = Some(exited.elapsed().as_secs_f64());
                 call.stdout_bytes = bytes_out;
@@ -152,8 +132,7 @@ pub(super) async fn run(
         () = context.done() => {}
     }
     if let Err(error) = signal(pid, Signal::SIGTERM) {
-        logs.warning(&format!("Failed to terminate process: {error}"))
-            .await;
+        logs.warning(&format!("Failed to terminate process: {error}")).await;
         force(pid, logs).await;
     }
     if let Ok(result) = tokio::time::timeout(patience.graceful, &mut ended).await {
@@ -168,18 +147,14 @@ pub(super) async fn run(
 
 async fn force(pid: u32, logs: &Logs) {
     if let Err(error) = signal(pid, Signal::SIGKILL) {
-        logs.warning(&format!("Failed to force-kill: {error}"))
-            .await;
+        logs.warning(&format!("Failed to force-kill: {error}")).await;
     }
 }
 
 /// Signals the whole process group, as the runner does.
 fn signal(pid: u32, signal: Signal) -> Result<(), &'static str> {
     // A pid of 0 would mean our own group.
-    let group = i32::try_from(pid)
-        .ok()
-        .filter(|&pid| pid > 1)
-        .ok_or("no such process")?;
+    let group = i32::try_from(pid).ok().filter(|&pid| pid > 1).ok_or("no such process")?;
     kill(Pid::from_raw(-group), signal).map_err(|error| match error {
         nix::errno::Errno::EPERM => "operation not permitted",
         nix::errno::Errno::ESRCH => "no such process",
@@ -202,10 +177,7 @@ fn last_wins(env: &[OsString]) -> BTreeMap<&OsStr, &OsStr> {
         .filter_map(|entry| {
             let bytes = entry.as_bytes();
             let equals = memchr::memchr(b'=', bytes.get(1..)?)? + 1;
-            Some((
-                OsStr::from_bytes(&bytes[..equals]),
-                OsStr::from_bytes(&bytes[equals + 1..]),
-            ))
+            Some((OsStr::from_bytes(&bytes[..equals]), OsStr::from_bytes(&bytes[equals + 1..])))
         })
         .collect()
 }
@@ -284,16 +256,8 @@ async fn deliver(sink: Sink, bytes: Vec<u8>, logs: &Logs) {
         Sink::Job(stream) => logs.job(stream, bytes).await,
         Sink::Keep => {}
         Sink::Runner(level, pipe) => {
-            for line in bytes
-                .split(|&byte| byte == b'\n')
-                .filter(|line| !line.is_empty())
-            {
-                logs.runner(
-                    level,
-                    &String::from_utf8_lossy(line),
-                    &format!("cleanup_std={pipe}"),
-                )
-                .await;
+            for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                logs.runner(level, &String::from_utf8_lossy(line), &format!("cleanup_std={pipe}")).await;
             }
         }
     }

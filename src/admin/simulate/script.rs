@@ -35,15 +35,8 @@ impl Scene<'_> {
 
 /// The script of a sub-stage, or `None` if it has nothing to do and is skipped.
 pub(super) fn generate(job: &Job, stage: &Stage, shell: &str) -> Option<Vec<u8>> {
-    let scene = Scene {
-        job,
-        variables: job.variables(),
-        dirs: job.dirs(),
-        version: job.simulation.runner.version,
-    };
-    let mut body = Body {
-        text: String::new(),
-    };
+    let scene = Scene { job, variables: job.variables(), dirs: job.dirs(), version: job.simulation.runner.version };
+    let mut body = Body { text: String::new() };
     match stage {
         Stage::PrepareScript => prepare(&mut body, &scene),
         Stage::GetSources => git_script::get_sources(&mut body, &scene),
@@ -52,33 +45,17 @@ pub(super) fn generate(job: &Job, stage: &Stage, shell: &str) -> Option<Vec<u8>>
         Stage::DownloadArtifacts => helper_script::download_artifacts(&mut body, &scene)?,
         Stage::Step(position, _) => {
             let step = job.payload.steps.as_ref()?.get(*position)?;
-            user(
-                &mut body,
-                &scene,
-                step.script.as_deref().unwrap_or_default(),
-            );
+            user(&mut body, &scene, step.script.as_deref().unwrap_or_default());
         }
         Stage::AfterScript => {
-            let step = job
-                .payload
-                .steps
-                .iter()
-                .flatten()
-                .find(|step| step.name == "after_script")?;
-            let commands = step
-                .script
-                .as_deref()
-                .filter(|commands| !commands.is_empty())?;
+            let step = job.payload.steps.iter().flatten().find(|step| step.name == "after_script")?;
+            let commands = step.script.as_deref().filter(|commands| !commands.is_empty())?;
             body.variables(&scene);
             body.notice("Running after script...");
             body.commands(&scene, commands);
         }
-        Stage::ArchiveCache { success } => {
-            helper_script::archive_cache(&mut body, &scene, *success)?
-        }
-        Stage::UploadArtifacts { success } => {
-            helper_script::upload_artifacts(&mut body, &scene, *success)?
-        }
+        Stage::ArchiveCache { success } => helper_script::archive_cache(&mut body, &scene, *success)?,
+        Stage::UploadArtifacts { success } => helper_script::upload_artifacts(&mut body, &scene, *success)?,
         Stage::CleanupFileVariables => cleanup(&mut body, &scene),
     }
     Some(wrap(&body.text, &scene, shell).into_bytes())
@@ -113,18 +90,12 @@ impl Body {
 
     /// A green line in the job log.
     pub(super) fn notice(&mut self, text: &str) {
-        self.line(format!(
-            "echo {}",
-            quote(&format!("\x1b[32;1m{text}\x1b[0;m"))
-        ));
+        self.line(format!("echo {}", quote(&format!("\x1b[32;1m{text}\x1b[0;m"))));
     }
 
     /// A yellow line in the job log.
     pub(super) fn warn(&mut self, text: &str) {
-        self.line(format!(
-            "echo {}",
-            quote(&format!("\x1b[0;33m{text}\x1b[0;m"))
-        ));
+        self.line(format!("echo {}", quote(&format!("\x1b[0;33m{text}\x1b[0;m"))));
     }
 
     /// Exports all variables in order, writes the files, and reads what earlier scripts left in `GITLAB_ENV`.
@@ -135,9 +106,7 @@ impl Body {
         self.line(format!("export GITLAB_ENV={env}"));
         self.line(format!("mkdir -p {}", quote(&temp)));
         self.line(format!("touch {env}"));
-        self.line(format!(
-            "while IFS= read -r assignment; do export \"$assignment\" || true; done < {env}"
-        ));
+        self.line(format!("while IFS= read -r assignment; do export \"$assignment\" || true; done < {env}"));
     }
 
     fn export(&mut self, scene: &Scene, write_files: bool) {
@@ -163,9 +132,7 @@ impl Body {
         for command in commands {
             let command = command.trim();
             match command.split_once('\n') {
-                Some((first, _)) => {
-                    self.notice(&format!("$ {first} # collapsed multi-line command"))
-                }
+                Some((first, _)) => self.notice(&format!("$ {first} # collapsed multi-line command")),
                 None if command.is_empty() => {
                     self.line("echo");
                     continue;
@@ -179,17 +146,11 @@ impl Body {
 
 fn prepare(body: &mut Body, scene: &Scene) {
     // The name is the driver's and stands inside double quotes, so the shell expands what is in it.
-    let via = scene
-        .job
-        .hostname()
-        .filter(|name| !name.is_empty())
-        .map_or_else(String::new, |name| format!(" via {name}"));
+    let via =
+        scene.job.hostname().filter(|name| !name.is_empty()).map_or_else(String::new, |name| format!(" via {name}"));
     body.line(format!("echo \"Running on $(hostname){via}...\""));
     let temp = scene.dirs.temp();
-    body.line(format!(
-        "rm -f {}",
-        quote(&format!("{temp}/gitlab_runner_env"))
-    ));
+    body.line(format!("rm -f {}", quote(&format!("{temp}/gitlab_runner_env"))));
     body.line(format!("rm -f {}", quote(&format!("{temp}/masking.db"))));
 }
 
@@ -205,10 +166,7 @@ fn cleanup(body: &mut Body, scene: &Scene) {
         body.line(format!("rm -f {}", quote(&format!("{temp}/{name}"))));
     }
     for variable in scene.variables.iter().filter(|variable| variable.file) {
-        body.line(format!(
-            "rm -f {}",
-            quote(&format!("{temp}/{}", variable.key))
-        ));
+        body.line(format!("rm -f {}", quote(&format!("{temp}/{}", variable.key))));
     }
     git_script::forget_credentials(body, scene);
 }
@@ -228,9 +186,7 @@ pub(super) fn quote(text: &str) -> String {
             '\t' => word.push_str("\\t"),
             '\\' => word.push_str("\\\\"),
             '\'' => word.push_str("\\'"),
-            control if control.is_ascii_control() => {
-                word.push_str(&format!("\\x{:02x}", u32::from(control)))
-            }
+            control if control.is_ascii_control() => word.push_str(&format!("\\x{:02x}", u32::from(control))),
             other => word.push(other),
         }
     }
@@ -247,20 +203,8 @@ mod tests {
     #[test]
     fn bash_reads_a_quoted_word_back_unchanged() {
         let all: String = ('\u{1}'..='\u{ff}').collect();
-        for text in [
-            "",
-            "plain",
-            "a b",
-            "it's",
-            "$(id) `id` \\ \"",
-            "\x1bA1",
-            "line\nline\r\n\t",
-            &all,
-        ] {
-            let output = Command::new("bash")
-                .arg("-c")
-                .arg(format!("printf %s {}", quote(text)))
-                .output();
+        for text in ["", "plain", "a b", "it's", "$(id) `id` \\ \"", "\x1bA1", "line\nline\r\n\t", &all] {
+            let output = Command::new("bash").arg("-c").arg(format!("printf %s {}", quote(text))).output();
             let stdout = output.map(|output| output.stdout).unwrap_or_default();
             assert_eq!(String::from_utf8_lossy(&stdout), text);
         }

@@ -53,9 +53,7 @@ impl Stage {
         match self {
             Self::PrepareScript => "Preparing environment",
             Self::GetSources => "Getting source from Git repository",
-            Self::ClearWorktree => {
-                "Deleting all tracked and untracked files due to source fetch failure"
-            }
+            Self::ClearWorktree => "Deleting all tracked and untracked files due to source fetch failure",
             Self::RestoreCache => "Restoring cache",
             Self::DownloadArtifacts => "Downloading artifacts",
             Self::Step(..) => {

@@ -26,11 +26,7 @@ impl Dirs {
 
 /// The last variable of a name, as the runner looks them up.
 pub(super) fn get<'a>(variables: &'a [Variable], key: &str) -> Option<&'a str> {
-    variables
-        .iter()
-        .rev()
-        .find(|variable| variable.key == key)
-        .map(|variable| variable.value.as_str())
+    variables.iter().rev().find(|variable| variable.key == key).map(|variable| variable.value.as_str())
 }
 
 impl Job {
@@ -52,40 +48,19 @@ impl Job {
             all.push(Variable::new("CI_JOB_IMAGE", &*self.payload.image.name));
         }
         all.push(Variable::new("CI_RUNNER_SHORT_TOKEN", self.short_token()));
-        all.extend(
-            runner
-                .environment
-                .iter()
-                .map(|(key, value)| Variable::new(key, value)),
-        );
+        all.extend(runner.environment.iter().map(|(key, value)| Variable::new(key, value)));
         all.push(Variable::new("CI_BUILDS_DIR", &*dirs.builds));
         all.push(Variable::new("CI_PROJECT_DIR", &*dirs.project));
-        all.push(Variable::new(
-            "CI_CONCURRENT_ID",
-            runner.concurrent_id.to_string(),
-        ));
-        all.push(Variable::new(
-            "CI_CONCURRENT_PROJECT_ID",
-            runner.concurrent_project_id.to_string(),
-        ));
+        all.push(Variable::new("CI_CONCURRENT_ID", runner.concurrent_id.to_string()));
+        all.push(Variable::new("CI_CONCURRENT_PROJECT_ID", runner.concurrent_project_id.to_string()));
         all.push(Variable::new("CI_SERVER", "yes"));
         all.push(Variable::new("CI_JOB_STATUS", "running"));
-        all.push(Variable::new(
-            "CI_JOB_TIMEOUT",
-            self.timeout().as_secs().to_string(),
-        ));
+        all.push(Variable::new("CI_JOB_TIMEOUT", self.timeout().as_secs().to_string()));
         all.extend(self.payload.variables.iter().flatten().cloned());
         all.push(Variable::new("CI_SHARED_ENVIRONMENT", "true"));
         all.push(Variable::new("CI_RUNNER_VERSION", runner.version.number()));
-        all.push(Variable::new(
-            "CI_RUNNER_REVISION",
-            runner.version.revision(),
-        ));
-        let arch = if cfg!(target_arch = "aarch64") {
-            "linux/arm64"
-        } else {
-            "linux/amd64"
-        };
+        all.push(Variable::new("CI_RUNNER_REVISION", runner.version.revision()));
+        let arch = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
         all.push(Variable::new("CI_RUNNER_EXECUTABLE_ARCH", arch));
         all.push(Variable::new("RUNNER_TEMP_PROJECT_DIR", dirs.temp()));
         // Flags fixed by the runner cannot be changed by a job.
@@ -105,17 +80,10 @@ impl Job {
     }
 
     /// The environment of one call, as `KEY=VALUE` in the runner's order.
-    pub(super) fn environment(
-        &self,
-        temp: Option<&Path>,
-        job_env: &[(String, String)],
-    ) -> Vec<OsString> {
+    pub(super) fn environment(&self, temp: Option<&Path>, job_env: &[(String, String)]) -> Vec<OsString> {
         let runner = &self.simulation.runner;
-        let mut env: Vec<OsString> = std::env::vars_os()
-            .map(|(key, value)| entry(key, value))
-            .collect();
-        let inside =
-            |name: &str| temp.map_or_else(OsString::new, |temp| temp.join(name).into_os_string());
+        let mut env: Vec<OsString> = std::env::vars_os().map(|(key, value)| entry(key, value)).collect();
+        let inside = |name: &str| temp.map_or_else(OsString::new, |temp| temp.join(name).into_os_string());
         env.push(entry("TMPDIR", temp.unwrap_or(Path::new(""))));
         env.push(entry("JOB_RESPONSE_FILE", inside("response.json")));
         env.push(entry("BUILD_FAILURE_EXIT_CODE", "1"));
@@ -125,9 +93,7 @@ impl Job {
         }
         env.extend(job_env.iter().map(|(key, value)| entry(key, value)));
         env.extend(
-            self.variables()
-                .iter()
-                .map(|variable| entry(format!("CUSTOM_ENV_{}", variable.key), &variable.value)),
+            self.variables().iter().map(|variable| entry(format!("CUSTOM_ENV_{}", variable.key), &variable.value)),
         );
         env.push(entry("CUSTOM_ENV_CI_JOB_SERVICES", self.services()));
         env
@@ -145,11 +111,7 @@ impl Job {
             }
             element
         }).collect();
-        if list.is_empty() {
-            String::new()
-        } else {
-            json!(list).to_string()
-        }
+        if list.is_empty() { String::new() } else { json!(list).to_string() }
     }
 }
 
@@ -165,15 +127,8 @@ fn expand(variables: &[Variable], temp: &str) -> Vec<Variable> {
     variables
         .iter()
         .map(|variable| {
-            let value = if variable.raw {
-                variable.value.clone()
-            } else {
-                substitute(&variable.value, &look_up)
-            };
-            Variable {
-                value,
-                ..variable.clone()
-            }
+            let value = if variable.raw { variable.value.clone() } else { substitute(&variable.value, &look_up) };
+            Variable { value, ..variable.clone() }
         })
         .collect()
 }
@@ -205,9 +160,7 @@ fn substitute(text: &str, look_up: &dyn Fn(&str) -> String) -> String {
             }
             rest = &rest[1..];
         } else {
-            let end = rest
-                .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-                .unwrap_or(rest.len());
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
             if end == 0 {
                 result.push('$');
             } else {
@@ -229,28 +182,12 @@ mod tests {
         let given = [
             Variable::new("A", "1"),
             Variable::new("B", "$A-${A}-$A_-$$-$ -$"),
-            Variable {
-                raw: true,
-                ..Variable::new("C", "$A")
-            },
+            Variable { raw: true, ..Variable::new("C", "$A") },
             Variable::file("F", "secret $A"),
             Variable::new("D", "$F $C $B"),
             Variable::new("A", "2"),
         ];
-        let values: Vec<String> = expand(&given, "/p.tmp")
-            .into_iter()
-            .map(|variable| variable.value)
-            .collect();
-        assert_eq!(
-            values,
-            [
-                "1",
-                "2-2--$-$ -$",
-                "$A",
-                "secret 2",
-                "/p.tmp/F $A $A-${A}-$A_-$$-$ -$",
-                "2"
-            ]
-        );
+        let values: Vec<String> = expand(&given, "/p.tmp").into_iter().map(|variable| variable.value).collect();
+        assert_eq!(values, ["1", "2-2--$-$ -$", "$A", "secret 2", "/p.tmp/F $A $A-${A}-$A_-$$-$ -$", "2"]);
     }
 }

@@ -45,8 +45,16 @@ impl Place {
     fn judge(&self, more: &[&str]) -> Result<Verified, Refusal> {
         let (keys, file) = (self.path("keys"), self.path("token"));
         let (issuer, audience) = (settings().issuer, settings().audience);
-        let usual = ["--jwks-file", keys.to_str().unwrap(), "--issuer", &issuer, "--audience", &audience,
-            "--token-file", file.to_str().unwrap()];
+        let usual = [
+            "--jwks-file",
+            keys.to_str().unwrap(),
+            "--issuer",
+            &issuer,
+            "--audience",
+            &audience,
+            "--token-file",
+            file.to_str().unwrap(),
+        ];
         // An option that is given again replaces the usual one.
         let usual = usual.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten();
         let words = ["verify"].iter().chain(usual).chain(more);
@@ -93,7 +101,9 @@ fn no_refusal_prints_the_token() {
     let secret = token();
     for more in [["--issuer", "x"], ["--max-age", "1s"], ["--claim", "sub=x"], ["--jwks-file", "/nonexistent"]] {
         let refusal = place.judge(&more).unwrap_err();
-        assert!(!format!("{refusal} {refusal:?}").contains("eyJ") && !format!("{refusal}").contains(secret.signature()));
+        assert!(
+            !format!("{refusal} {refusal:?}").contains("eyJ") && !format!("{refusal}").contains(secret.signature())
+        );
     }
 }
 
@@ -106,9 +116,14 @@ fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
     assert!(parse(&["--token-file", "-"]).is_ok());
     assert!(parse(&["--token-env", "CI_JOB_JWT"]).is_ok());
     for bad in [
-        &[][..], &["--token-file", "-", "--token-env", "X"], &["--token", "x"], &["eyJ"],
-        &["--token-file", "-", "--claim", "x"], &["--token-file", "-", "--claim", "=x"],
-        &["--token-file", "-", "--max-age", "0s"], &["--token-file", "-", "--max-age", "soon"],
+        &[][..],
+        &["--token-file", "-", "--token-env", "X"],
+        &["--token", "x"],
+        &["eyJ"],
+        &["--token-file", "-", "--claim", "x"],
+        &["--token-file", "-", "--claim", "=x"],
+        &["--token-file", "-", "--max-age", "0s"],
+        &["--token-file", "-", "--max-age", "soon"],
         &["--token-file", "-", "--max-age=-5m"],
     ] {
         let code = parse(bad).unwrap_err().exit_code();
@@ -121,8 +136,18 @@ fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
 #[test]
 fn a_variable_that_is_not_set_is_a_usage_error() {
     let place = Place::new();
-    let words = ["verify", "--jwks-file", place.path("keys").to_str().unwrap(), "--issuer", "i", "--audience", "a",
-        "--token-env", "MOTMOT_TEST_NOT_SET"].map(ToOwned::to_owned);
+    let words = [
+        "verify",
+        "--jwks-file",
+        place.path("keys").to_str().unwrap(),
+        "--issuer",
+        "i",
+        "--audience",
+        "a",
+        "--token-env",
+        "MOTMOT_TEST_NOT_SET",
+    ]
+    .map(ToOwned::to_owned);
     let refusal = judge(&Program::try_parse_from(words).unwrap().args, Timestamp::UNIX_EPOCH).unwrap_err();
     assert_eq!(refusal.code(), USAGE);
 }

@@ -104,7 +104,9 @@ fn an_hmac_keyed_with_our_public_key_is_refused() {
 
 #[test]
 fn only_the_exact_name_of_the_keys_algorithm_is_accepted() {
-    for alg in [json!("es256"), json!("ES256 "), json!("ES384"), json!("RS256"), json!(["ES256"]), json!(null), json!(1)] {
+    for alg in
+        [json!("es256"), json!("ES256 "), json!("ES384"), json!("RS256"), json!(["ES256"]), json!(null), json!(1)]
+    {
         assert_eq!(untrusted(&signed(with(header(), "alg", alg), payload())), Untrusted::Algorithm("ES256"));
     }
     assert_eq!(untrusted(&signed(without(header(), "alg"), payload())), Untrusted::Algorithm("ES256"));
@@ -126,14 +128,32 @@ fn degenerate_and_misshapen_signatures_are_refused() {
     let genuine = signed(header(), payload());
     let (message, signature) = genuine.rsplit_once('.').unwrap();
     let raw = URL_SAFE_NO_PAD.decode(signature).unwrap();
-    let order = [&[255; 4][..], &[0; 4], &[255; 8], &[0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84],
-        &[0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51]].concat();
+    let order = [
+        &[255; 4][..],
+        &[0; 4],
+        &[255; 8],
+        &[0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84],
+        &[0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51],
+    ]
+    .concat();
     let (r, s, zero) = (&raw[..32], &raw[32..], &[0_u8; 32][..]);
     let der = p256::ecdsa::Signature::from_slice(&raw).unwrap().to_der();
     for bad in [
-        [zero, s].concat(), [r, zero].concat(), [zero, zero].concat(), [&order, s].concat(), [r, &order].concat(),
-        [&order[..], &order[..]].concat(), [&[255; 32][..], s].concat(), raw[..63].to_vec(), raw[1..].to_vec(),
-        [&raw[..], &[0]].concat(), [&[0], &raw[..]].concat(), der.as_bytes().to_vec(), vec![], raw.repeat(2), [s, r].concat(),
+        [zero, s].concat(),
+        [r, zero].concat(),
+        [zero, zero].concat(),
+        [&order, s].concat(),
+        [r, &order].concat(),
+        [&order[..], &order[..]].concat(),
+        [&[255; 32][..], s].concat(),
+        raw[..63].to_vec(),
+        raw[1..].to_vec(),
+        [&raw[..], &[0]].concat(),
+        [&[0], &raw[..]].concat(),
+        der.as_bytes().to_vec(),
+        vec![],
+        raw.repeat(2),
+        [s, r].concat(),
     ] {
         assert_eq!(untrusted(&format!("{message}.{}", b64(&bad))), Untrusted::Signature, "{bad:02x?}");
     }
@@ -158,9 +178,18 @@ fn the_text_of_a_token_has_one_spelling() {
     let (message, signature) = good.rsplit_once('.').unwrap();
     let (head, body) = message.split_once('.').unwrap();
     for bad in [
-        format!("{good}="), format!("{good}=="), format!("{good} "), format!("{good}\n"), format!(" {good}"),
-        format!("{head}=.{body}.{signature}"), format!("{head}.{body}=.{signature}"), format!("{head} .{body}.{signature}"),
-        format!("{good}A"), good.replace('_', "/"), good.replace('-', "+"), format!("{good}\0"),
+        format!("{good}="),
+        format!("{good}=="),
+        format!("{good} "),
+        format!("{good}\n"),
+        format!(" {good}"),
+        format!("{head}=.{body}.{signature}"),
+        format!("{head}.{body}=.{signature}"),
+        format!("{head} .{body}.{signature}"),
+        format!("{good}A"),
+        good.replace('_', "/"),
+        good.replace('-', "+"),
+        format!("{good}\0"),
     ] {
         if bad != good {
             untrusted(&bad);
@@ -171,8 +200,18 @@ fn the_text_of_a_token_has_one_spelling() {
         let other = format!("{}{last}", &good[..good.len() - 1]);
         assert_eq!(verify(&other).is_ok(), other == good);
     }
-    for bad in [String::new(), ".".into(), "..".into(), head.into(), message.into(), format!("{good}."), format!(".{good}"),
-        format!("{good}.{signature}"), format!("{head}..{signature}"), format!("{head}.{body}.")] {
+    for bad in [
+        String::new(),
+        ".".into(),
+        "..".into(),
+        head.into(),
+        message.into(),
+        format!("{good}."),
+        format!(".{good}"),
+        format!("{good}.{signature}"),
+        format!("{head}..{signature}"),
+        format!("{head}.{body}."),
+    ] {
         untrusted(&bad);
     }
     assert_eq!(untrusted(message), Untrusted::Parts);
@@ -183,9 +222,16 @@ fn the_text_of_a_token_has_one_spelling() {
 #[test]
 fn header_members_that_point_elsewhere_or_change_meaning_are_refused() {
     for (member, value) in [
-        ("crit", json!(["exp2"])), ("crit", json!([])), ("jku", json!("https://evil")), ("x5u", json!("https://evil")),
-        ("x5c", json!(["AAAA"])), ("jwk", json!(key(2).public_jwk())), ("zip", json!("DEF")), ("cty", json!("JWT")),
-        ("x5t", json!("AA")), ("enc", json!("A128GCM")),
+        ("crit", json!(["exp2"])),
+        ("crit", json!([])),
+        ("jku", json!("https://evil")),
+        ("x5u", json!("https://evil")),
+        ("x5c", json!(["AAAA"])),
+        ("jwk", json!(key(2).public_jwk())),
+        ("zip", json!("DEF")),
+        ("cty", json!("JWT")),
+        ("x5t", json!("AA")),
+        ("enc", json!("A128GCM")),
     ] {
         assert_eq!(untrusted(&signed(with(header(), member, value), payload())), Untrusted::HeaderMember(member));
     }
@@ -214,8 +260,23 @@ fn repeated_members_are_refused_in_header_and_payload() {
 fn times_must_be_there_and_integers() {
     for claim in ["exp", "iat", "nbf"] {
         assert_eq!(untrusted(&signed(header(), without(payload(), claim))), Untrusted::NotATime(claim_name(claim)));
-        for bad in ["1700000000.0", "1.7e9", "\"1700000000\"", "-1", "-1700000000", "18446744073709551615", "1e400",
-            "9223372036854775807", "253402300800", "99999999999999999999999", "[1700000000]", "{}", "null", "true", "\"\""] {
+        for bad in [
+            "1700000000.0",
+            "1.7e9",
+            "\"1700000000\"",
+            "-1",
+            "-1700000000",
+            "18446744073709551615",
+            "1e400",
+            "9223372036854775807",
+            "253402300800",
+            "99999999999999999999999",
+            "[1700000000]",
+            "{}",
+            "null",
+            "true",
+            "\"\"",
+        ] {
             let text = with(payload(), claim, json!("@")).to_string().replace("\"@\"", bad);
             let why = verify(&signed(header(), text)).unwrap_err();
             let expected = [Untrusted::NotATime(claim_name(claim)), Untrusted::Json("payload")];
@@ -256,9 +317,19 @@ fn a_life_that_is_too_long_or_not_positive_is_refused() {
 fn issuer_and_audience_are_single_strings_compared_exactly() {
     let (iss, aud) = (settings().issuer, settings().audience);
     for (claim, right) in [("iss", iss), ("aud", aud)] {
-        for bad in [json!([right]), json!([right, "https://evil"]), json!(["https://evil", right]), json!(5), json!(null),
-            json!({}), json!(""), json!(format!("{right}/")), json!(right.to_uppercase()), json!(format!("{right}\0")),
-            json!("https://evil")] {
+        for bad in [
+            json!([right]),
+            json!([right, "https://evil"]),
+            json!(["https://evil", right]),
+            json!(5),
+            json!(null),
+            json!({}),
+            json!(""),
+            json!(format!("{right}/")),
+            json!(right.to_uppercase()),
+            json!(format!("{right}\0")),
+            json!("https://evil"),
+        ] {
             let result = verify(&signed(header(), with(payload(), claim, bad.clone())));
             assert!(matches!(result, Err(VerifyError::Party(_))), "{claim} {bad}");
         }
@@ -289,8 +360,12 @@ fn a_required_claim_must_be_there_a_string_and_equal() {
 #[test]
 fn no_message_holds_any_part_of_an_untrusted_token() {
     let secret = "Zm9vYmFyc2VjcmV0";
-    for bad in [secret.to_owned(), format!("{secret}.{secret}.{secret}"), signed(with(header(), secret, json!(1)), payload()),
-        signed(with(header(), "typ", json!(secret)), payload())] {
+    for bad in [
+        secret.to_owned(),
+        format!("{secret}.{secret}.{secret}"),
+        signed(with(header(), secret, json!(1)), payload()),
+        signed(with(header(), "typ", json!(secret)), payload()),
+    ] {
         let error = verify(&bad).unwrap_err();
         assert!(!format!("{error} {error:?}").contains(secret));
     }
