@@ -62,7 +62,10 @@ pub(super) fn chosen(
     dir: Option<PathBuf>,
     configured_dir: impl FnOnce() -> anyhow::Result<PathBuf>,
 ) -> anyhow::Result<PathBuf> {
-    dir.map_or_else(|| configured_dir().context("no --dir given, and the configuration does not help"), Ok)
+    dir.map_or_else(
+        || configured_dir().context("no --dir given, and the configuration does not help"),
+        Ok,
+    )
 }
 
 /// The ring of a directory, as admin commands read it.
@@ -74,7 +77,11 @@ fn init(dir: &Path) -> anyhow::Result<String> {
     let made = keys::init(dir, OWNER, Timestamp::now())?;
     // Read it back the way a stage will: what is announced works.
     let ring = ring(dir)?;
-    Ok(format!("made {}\nactive key: {}\npublish its public half with `motmot jwks`\n", made.path.display(), ring.active().kid()))
+    Ok(format!(
+        "made {}\nactive key: {}\npublish its public half with `motmot jwks`\n",
+        made.path.display(),
+        ring.active().kid()
+    ))
 }
 
 fn list(dir: &Path, json: bool) -> anyhow::Result<String> {
@@ -94,8 +101,14 @@ fn list(dir: &Path, json: bool) -> anyhow::Result<String> {
             KeyState::Active => "active",
             KeyState::Retired => "retired",
         };
-        let since = entry.since.map_or_else(|| "unknown".to_owned(), |since| format!("{since:.0}"));
-        writeln!(text, "{:<43}  {state:<7}  {since}", entry.public.kid().as_str())?;
+        let since = entry
+            .since
+            .map_or_else(|| "unknown".to_owned(), |since| format!("{since:.0}"));
+        writeln!(
+            text,
+            "{:<43}  {state:<7}  {since}",
+            entry.public.kid().as_str()
+        )?;
     }
     Ok(text)
 }
@@ -112,15 +125,37 @@ mod tests {
         let kid = ring(&dir).unwrap().active().kid().to_string();
         assert!(said.contains(&format!("active key: {kid}\n")), "{said}");
         let table = list(&dir, false).unwrap();
-        assert!(table.lines().nth(1).unwrap().starts_with(&format!("{kid}  active   20")), "{table}");
+        assert!(
+            table
+                .lines()
+                .nth(1)
+                .unwrap()
+                .starts_with(&format!("{kid}  active   20")),
+            "{table}"
+        );
         let list: serde_json::Value = serde_json::from_str(&list(&dir, true).unwrap()).unwrap();
         assert_eq!(list[0]["kid"], kid);
         assert_eq!(list[0]["state"], "active");
     }
 
     #[test]
+    fn a_problem_is_told_once() {
+        let place = tempfile::tempdir().unwrap();
+        init(place.path()).unwrap();
+        let kid = ring(place.path()).unwrap().active().kid().to_string();
+        let path = place.path().join(format!("{kid}.pem"));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(path, mode).unwrap();
+        let said = format!("{:#}", list(place.path(), false).unwrap_err());
+        assert_eq!(said.matches("chmod 0400").count(), 1, "{said}");
+    }
+
+    #[test]
     fn the_configuration_is_asked_only_without_a_directory_on_the_command_line() {
-        assert_eq!(chosen(Some("x".into()), || unreachable!()).unwrap(), Path::new("x"));
+        assert_eq!(
+            chosen(Some("x".into()), || unreachable!()).unwrap(),
+            Path::new("x")
+        );
         assert_eq!(chosen(None, || Ok("y".into())).unwrap(), Path::new("y"));
         assert!(chosen(None, || anyhow::bail!("no file")).is_err());
     }

@@ -74,21 +74,33 @@ struct Expectation {
 
 fn expectation(text: &str) -> Result<Expectation, String> {
     match text.split_once('=') {
-        Some((path, value)) if !path.is_empty() => Ok(Expectation { path: path.to_owned(), value: value.to_owned() }),
+        Some((path, value)) if !path.is_empty() => Ok(Expectation {
+            path: path.to_owned(),
+            value: value.to_owned(),
+        }),
         _ => Err("write NAME=VALUE".to_owned()),
     }
 }
 
 fn positive(text: &str) -> Result<SignedDuration, String> {
-    let life: SignedDuration = text.parse().map_err(|_| "write a duration such as 15m or 6h".to_owned())?;
-    if life.as_secs() >= 1 { Ok(life) } else { Err("must be at least 1s".to_owned()) }
+    let life: SignedDuration = text
+        .parse()
+        .map_err(|_| "write a duration such as 15m or 6h".to_owned())?;
+    if life.as_secs() >= 1 {
+        Ok(life)
+    } else {
+        Err("must be at least 1s".to_owned())
+    }
 }
 
 /// Why a token was not accepted.
 #[derive(Debug, Error)]
 enum Refusal {
     #[error("{source_name}: {error}")]
-    Input { source_name: String, error: io::Error },
+    Input {
+        source_name: String,
+        error: io::Error,
+    },
     #[error("the environment variable {0} is not set, or is not text")]
     Variable(String),
     #[error("{}: {error}", path.display())]
@@ -133,8 +145,14 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
 fn judge(args: &VerifyArgs, now: Timestamp) -> Result<Verified, Refusal> {
     let path = &args.jwks_file;
     let document = File::open(path).and_then(|file| read_at_most(file, MAX_DOCUMENT));
-    let document = document.map_err(|error| Refusal::KeyFile { path: path.clone(), error })?;
-    let keys = KeySet::from_json(&document).map_err(|problem| Refusal::Keys { path: path.clone(), problem })?;
+    let document = document.map_err(|error| Refusal::KeyFile {
+        path: path.clone(),
+        error,
+    })?;
+    let keys = KeySet::from_json(&document).map_err(|problem| Refusal::Keys {
+        path: path.clone(),
+        problem,
+    })?;
     let token = read_token(args)?;
     let verified = Verifier::new(keys, &args.issuer, &args.audience)
         .with_max_life(args.max_age.as_secs())
@@ -149,10 +167,19 @@ fn judge(args: &VerifyArgs, now: Timestamp) -> Result<Verified, Refusal> {
 fn read_token(args: &VerifyArgs) -> Result<Zeroizing<String>, Refusal> {
     let mut text = match (&args.token_file, &args.token_env) {
         (Some(path), _) => {
-            let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-            read_token_file(path).map_err(|error| Refusal::Input { source_name: name, error })?
+            let name = if path == Path::new("-") {
+                "standard input".to_owned()
+            } else {
+                path.display().to_string()
+            };
+            read_token_file(path).map_err(|error| Refusal::Input {
+                source_name: name,
+                error,
+            })?
         }
-        (None, Some(name)) => Zeroizing::new(std::env::var(name).map_err(|_| Refusal::Variable(name.clone()))?),
+        (None, Some(name)) => {
+            Zeroizing::new(std::env::var(name).map_err(|_| Refusal::Variable(name.clone()))?)
+        }
         (None, None) => return Err(Refusal::Variable(String::new())), // clap insists on one of both
     };
     let length = text.trim_end_matches(['\r', '\n']).len();
@@ -165,16 +192,22 @@ fn read_token_file(path: &Path) -> io::Result<Zeroizing<String>> {
         Some("-") => read_at_most(io::stdin().lock(), MAX_TOKEN + 2)?,
         _ => read_at_most(File::open(path)?, MAX_TOKEN + 2)?,
     };
-    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "is not text"))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "is not text"))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// All of it, or an error if that is more than `limit` bytes.
 fn read_at_most(reader: impl Read, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
-    reader.take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
+    reader
+        .take(u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if bytes.len() > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("is larger than {limit} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("is larger than {limit} bytes"),
+        ));
     }
     Ok(bytes)
 }

@@ -22,7 +22,12 @@ mod tests {
         let keys = KeySet::from_json(document.as_bytes()).unwrap();
         assert_eq!(keys.kids().collect::<Vec<_>>(), [&made.kid]);
         let value: serde_json::Value = serde_json::from_str(&document).unwrap();
-        let mut names: Vec<_> = value["keys"][0].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut names: Vec<_> = value["keys"][0]
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         names.sort_unstable();
         assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
     }

@@ -93,7 +93,6 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         problem: PemError,
     },
     /// The name of a key file is not the key's.
@@ -110,7 +109,6 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         problem: RingProblem,
     },
     /// The new key cannot be encoded.
@@ -122,7 +120,6 @@ pub enum KeyError {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        #[source]
         error: std::io::Error,
     },
 }
@@ -133,7 +130,7 @@ pub enum KeyError {
 pub enum RingProblem {
     /// Not JSON, a member too many or too few.
     #[error("not a list of keys: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// Written by a later version of this program.
     #[error("version {0} is not known to this program")]
     Version(u32),
@@ -174,15 +171,35 @@ impl RingFile {
             return Err(RingProblem::Version(self.version));
         }
         let mut entries: Vec<KeyEntry> = Vec::new();
-        for RingLine { kid, state, since, x, y } in self.keys {
+        for RingLine {
+            kid,
+            state,
+            since,
+            x,
+            y,
+        } in self.keys
+        {
             let public = public_key(&x, &y).map(|key| PublicJwk::new(&key));
-            let public = public.filter(|public| public.kid().as_str() == kid).ok_or(RingProblem::Kid(kid))?;
-            if entries.iter().any(|entry| entry.public.kid() == public.kid()) {
+            let public = public
+                .filter(|public| public.kid().as_str() == kid)
+                .ok_or(RingProblem::Kid(kid))?;
+            if entries
+                .iter()
+                .any(|entry| entry.public.kid() == public.kid())
+            {
                 return Err(RingProblem::Twice(public.kid().clone()));
             }
-            entries.push(KeyEntry { public, state, since });
+            entries.push(KeyEntry {
+                public,
+                state,
+                since,
+            });
         }
-        match entries.iter().filter(|entry| entry.state == KeyState::Active).count() {
+        match entries
+            .iter()
+            .filter(|entry| entry.state == KeyState::Active)
+            .count()
+        {
             1 => Ok(entries),
             count => Err(RingProblem::Active(count)),
         }
@@ -194,13 +211,26 @@ impl KeyRing {
     ///
     /// Directory and files must be `owner`'s and closed to everybody else; see [`files::read_trusted`].
     pub fn load(dir: &Path, owner: Owner) -> Result<Self, KeyError> {
-        let real = files::trusted_directory(dir, owner)
-            .map_err(|error| if error.is_missing() { KeyError::Empty(dir.to_owned()) } else { error.into() })?;
-        let Some(entries) = read_ring(&real, owner)? else { return Self::load_single(dir, &real, owner) };
+        let real = files::trusted_directory(dir, owner).map_err(|error| {
+            if error.is_missing() {
+                KeyError::Empty(dir.to_owned())
+            } else {
+                error.into()
+            }
+        })?;
+        let Some(entries) = read_ring(&real, owner)? else {
+            return Self::load_single(dir, &real, owner);
+        };
         // Exactly one is active, as the reader has made sure.
-        let active = entries.iter().find(|entry| entry.state == KeyState::Active).ok_or(KeyError::Empty(real.clone()))?;
+        let active = entries
+            .iter()
+            .find(|entry| entry.state == KeyState::Active)
+            .ok_or(KeyError::Empty(real.clone()))?;
         let path = real.join(format!("{}.pem", active.public.kid()));
-        Ok(Self { active: read_key(&path, owner)?, entries })
+        Ok(Self {
+            active: read_key(&path, owner)?,
+            entries,
+        })
     }
 
     /// The ring of a directory without `ring.json`.
@@ -211,8 +241,15 @@ impl KeyRing {
             return Err(KeyError::Ambiguous(dir.to_owned()));
         }
         let active = read_key(&path, owner)?;
-        let entry = KeyEntry { public: active.public_jwk().clone(), state: KeyState::Active, since: None };
-        Ok(Self { active, entries: vec![entry] })
+        let entry = KeyEntry {
+            public: active.public_jwk().clone(),
+            state: KeyState::Active,
+            since: None,
+        };
+        Ok(Self {
+            active,
+            entries: vec![entry],
+        })
     }
 
     /// The key that signs.
@@ -227,7 +264,12 @@ impl KeyRing {
 
     /// The document for verifiers: the public halves of all keys.
     pub fn jwks(&self) -> Jwks {
-        Jwks::new(self.entries.iter().map(|entry| entry.public.clone()).collect())
+        Jwks::new(
+            self.entries
+                .iter()
+                .map(|entry| entry.public.clone())
+                .collect(),
+        )
     }
 }
 
@@ -241,7 +283,9 @@ pub fn init(dir: &Path, owner: Owner, now: Timestamp) -> Result<NewKey, KeyError
         return Err(KeyError::Exists(dir.to_owned()));
     }
     let secret = SecretKey::random(&mut OsRng);
-    let text: Zeroizing<String> = secret.to_pkcs8_pem(LineEnding::LF).map_err(|_| KeyError::Encode)?;
+    let text: Zeroizing<String> = secret
+        .to_pkcs8_pem(LineEnding::LF)
+        .map_err(|_| KeyError::Encode)?;
     let public = PublicJwk::new(&secret.public_key());
     let path = real.join(format!("{}.pem", public.kid()));
     create(&path, text.as_bytes())?;
@@ -253,31 +297,47 @@ pub fn init(dir: &Path, owner: Owner, now: Timestamp) -> Result<NewKey, KeyError
         x: x.to_owned(),
         y: y.to_owned(),
     };
-    let content = RingFile { version: RingFile::VERSION, keys: vec![line] };
+    let content = RingFile {
+        version: RingFile::VERSION,
+        keys: vec![line],
+    };
     let content = serde_json::to_vec_pretty(&content).map_err(|_| KeyError::Encode)?;
     if let Err(error) = create(&ring, &content) {
         // Another `init` was faster, or the disk is full. Our key is in no list and has signed nothing.
         let _ = fs::remove_file(&path);
         return Err(error);
     }
-    Ok(NewKey { kid: public.kid().clone(), path })
+    Ok(NewKey {
+        kid: public.kid().clone(),
+        path,
+    })
 }
 
 fn create(path: &Path, content: &[u8]) -> Result<(), KeyError> {
     files::create_private(path, content, MODE).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
-        _ => KeyError::Io { path: path.to_owned(), error },
+        _ => KeyError::Io {
+            path: path.to_owned(),
+            error,
+        },
     })
 }
 
 /// The entries of `ring.json`, or nothing where there is no such file.
 fn read_ring(dir: &Path, owner: Owner) -> Result<Option<Vec<KeyEntry>>, KeyError> {
     let path = dir.join(RING);
-    let content = match files::read_trusted(&path, &Trust { owner, secrecy: Secrecy::Private }, RING_LIMIT) {
+    let content = match files::read_trusted(
+        &path,
+        Trust {
+            owner,
+            secrecy: Secrecy::Private,
+        },
+        RING_LIMIT,
+    ) {
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
     };
-    let ring = serde_json::from_slice::<RingFile>(&content).map_err(RingProblem::from);
+    let ring = serde_json::from_slice::<RingFile>(&content).map_err(RingProblem::Json);
     match ring.and_then(RingFile::entries) {
         Ok(entries) => Ok(Some(entries)),
         Err(problem) => Err(KeyError::Ring { path, problem }),
@@ -285,20 +345,39 @@ fn read_ring(dir: &Path, owner: Owner) -> Result<Option<Vec<KeyEntry>>, KeyError
 }
 
 fn read_key(path: &Path, owner: Owner) -> Result<SigningKey, KeyError> {
-    let content = files::read_trusted(path, &Trust { owner, secrecy: Secrecy::Private }, PEM_LIMIT)?;
+    let content = files::read_trusted(
+        path,
+        Trust {
+            owner,
+            secrecy: Secrecy::Private,
+        },
+        PEM_LIMIT,
+    )?;
     let content = Zeroizing::new(content);
-    let secret = pem::private_key(&content).map_err(|problem| KeyError::Pem { path: path.to_owned(), problem })?;
+    let secret = pem::private_key(&content).map_err(|problem| KeyError::Pem {
+        path: path.to_owned(),
+        problem,
+    })?;
     let key = SigningKey::new(&secret).map_err(|_| KeyError::Encode)?;
-    if path.file_stem().is_some_and(|stem| stem == key.kid().as_str()) {
+    if path
+        .file_stem()
+        .is_some_and(|stem| stem == key.kid().as_str())
+    {
         Ok(key)
     } else {
-        Err(KeyError::KidMismatch { path: path.to_owned(), kid: key.kid().clone() })
+        Err(KeyError::KidMismatch {
+            path: path.to_owned(),
+            kid: key.kid().clone(),
+        })
     }
 }
 
 /// Everything called `*.pem`, links and directories included: those are refused by name when they are read.
 fn key_files(dir: &Path) -> Result<Vec<PathBuf>, KeyError> {
-    let failed = |error| KeyError::Io { path: dir.to_owned(), error };
+    let failed = |error| KeyError::Io {
+        path: dir.to_owned(),
+        error,
+    };
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

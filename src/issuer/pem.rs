@@ -15,14 +15,15 @@ pub enum PemError {
     #[error("has more than one PEM block: keep one private key per file")]
     Several,
     /// Nobody is there to type a password.
-    #[error("is encrypted: a stage cannot ask for a password, decrypt it with `openssl pkcs8 -in FILE -out NEW`")]
+    #[error(
+        "is encrypted: a stage cannot ask for a password, decrypt it with `openssl pkcs8 -in FILE -out NEW`"
+    )]
     Encrypted,
-    /// RSA, or another kind.
-    #[error("is not an elliptic curve key: ES256 needs one on the curve P-256, `motmot keys init` makes it")]
-    WrongKind,
-    /// Another curve, or a public half that is not the private half's.
-    #[error("is not a valid private key on the curve P-256: `motmot keys init` makes one")]
-    WrongCurve,
+    /// RSA, another curve, or a public half that is not the private half's.
+    #[error(
+        "is not a valid elliptic curve key on P-256, which ES256 needs: `motmot keys init` makes one"
+    )]
+    NotP256,
 }
 
 /// Reads one P-256 key: PKCS#8 (RFC 5958) or, as `openssl ecparam -genkey` writes it, SEC1 (RFC 5915), there possibly with
@@ -33,14 +34,11 @@ pub(super) fn private_key(content: &[u8]) -> Result<SecretKey, PemError> {
     let text = std::str::from_utf8(content).map_err(|_| PemError::NotPem)?;
     let (label, block) = single_block(without_parameters(text.trim()))?;
     match label {
-        "PRIVATE KEY" => SecretKey::from_pkcs8_pem(block).map_err(|error| match error {
-            p256::pkcs8::Error::PublicKey(p256::pkcs8::spki::Error::OidUnknown { .. }) => PemError::WrongKind,
-            _ => PemError::WrongCurve,
-        }),
+        "PRIVATE KEY" => SecretKey::from_pkcs8_pem(block).map_err(|_| PemError::NotP256),
         "EC PRIVATE KEY" if block.contains("Proc-Type:") => Err(PemError::Encrypted),
-        "EC PRIVATE KEY" => SecretKey::from_sec1_pem(block).map_err(|_| PemError::WrongCurve),
+        "EC PRIVATE KEY" => SecretKey::from_sec1_pem(block).map_err(|_| PemError::NotP256),
         "ENCRYPTED PRIVATE KEY" => Err(PemError::Encrypted),
-        label if label.ends_with("PRIVATE KEY") => Err(PemError::WrongKind),
+        label if label.ends_with("PRIVATE KEY") => Err(PemError::NotP256),
         _ => Err(PemError::NotPem),
     }
 }
@@ -52,13 +50,18 @@ fn single_block(text: &str) -> Result<(&str, &str), PemError> {
     }
     let after = text.strip_prefix("-----BEGIN ").ok_or(PemError::NotPem)?;
     let (label, _) = after.split_once("-----").ok_or(PemError::NotPem)?;
-    if text.ends_with(&format!("-----END {label}-----")) { Ok((label, text)) } else { Err(PemError::NotPem) }
+    if text.ends_with(&format!("-----END {label}-----")) {
+        Ok((label, text))
+    } else {
+        Err(PemError::NotPem)
+    }
 }
 
 /// `openssl ecparam -genkey` puts the name of the curve first; the key repeats it, so nothing depends on it.
 fn without_parameters(text: &str) -> &str {
     let rest = text.strip_prefix("-----BEGIN EC PARAMETERS-----");
-    rest.and_then(|rest| rest.split_once("-----END EC PARAMETERS-----")).map_or(text, |(_, rest)| rest.trim_start())
+    rest.and_then(|rest| rest.split_once("-----END EC PARAMETERS-----"))
+        .map_or(text, |(_, rest)| rest.trim_start())
 }
 
 #[cfg(test)]
@@ -68,7 +71,7 @@ mod tests {
     use super::*;
     use crate::token::signing::tests::secret;
 
-    // Made with openssl 3 for these tests: `genrsa 512 | pkcs8 -topk8`, `ecparam -name secp384r1 -genkey`, ...
+    // Made with openssl 3 for these tests: `genrsa 1024`, `ecparam -genkey`, `genpkey`, `pkcs8 -topk8`.
     const RSA: &str = include_str!("../../tests/keys/rsa-pkcs8.pem");
     const RSA_OLD: &str = include_str!("../../tests/keys/rsa-pkcs1.pem");
     const P384: &str = include_str!("../../tests/keys/p384-pkcs8.pem");
@@ -86,18 +89,26 @@ mod tests {
     fn keys_from_openssl_are_read_in_both_forms() {
         read(P256_ECPARAM).unwrap();
         read(P256_GENPKEY).unwrap();
-        let (_, bare) = P256_ECPARAM.split_once("-----END EC PARAMETERS-----\n").unwrap();
+        let (_, bare) = P256_ECPARAM
+            .split_once("-----END EC PARAMETERS-----\n")
+            .unwrap();
         assert_eq!(read(bare), read(P256_ECPARAM));
-        assert_eq!(read(&secret(1).to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap(), secret(1));
-        assert_eq!(read(&secret(1).to_sec1_pem(LineEnding::LF).unwrap()).unwrap(), secret(1));
+        assert_eq!(
+            read(&secret(1).to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap(),
+            secret(1)
+        );
+        assert_eq!(
+            read(&secret(1).to_sec1_pem(LineEnding::LF).unwrap()).unwrap(),
+            secret(1)
+        );
     }
 
     #[test]
     fn keys_of_another_kind_are_refused() {
-        assert_eq!(read(RSA), Err(PemError::WrongKind));
-        assert_eq!(read(RSA_OLD), Err(PemError::WrongKind));
-        assert_eq!(read(P384), Err(PemError::WrongCurve));
-        assert_eq!(read(P384_SEC1), Err(PemError::WrongCurve));
+        assert_eq!(read(RSA), Err(PemError::NotP256));
+        assert_eq!(read(RSA_OLD), Err(PemError::NotP256));
+        assert_eq!(read(P384), Err(PemError::NotP256));
+        assert_eq!(read(P384_SEC1), Err(PemError::NotP256));
     }
 
     #[test]
@@ -109,11 +120,24 @@ mod tests {
     #[test]
     fn a_file_holds_one_key_and_nothing_else() {
         assert_eq!(read(&P256_GENPKEY.repeat(2)), Err(PemError::Several));
-        assert_eq!(read(&format!("{P256_GENPKEY}{P256_ECPARAM}")), Err(PemError::Several));
-        assert_eq!(read(&format!("words\n{P256_GENPKEY}")), Err(PemError::NotPem));
+        assert_eq!(
+            read(&format!("{P256_GENPKEY}{P256_ECPARAM}")),
+            Err(PemError::Several)
+        );
+        assert_eq!(
+            read(&format!("words\n{P256_GENPKEY}")),
+            Err(PemError::NotPem)
+        );
         assert_eq!(read(&format!("{P256_GENPKEY}words")), Err(PemError::NotPem));
         let public = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
-        for bad in ["", "\n", "-----BEGIN PRIVATE KEY-----", public, "\u{feff}", "-----BEGIN EC PARAMETERS-----"] {
+        for bad in [
+            "",
+            "\n",
+            "-----BEGIN PRIVATE KEY-----",
+            public,
+            "\u{feff}",
+            "-----BEGIN EC PARAMETERS-----",
+        ] {
             assert_eq!(read(bad), Err(PemError::NotPem), "{bad}");
         }
         assert_eq!(private_key(&[0xff, 0xfe]), Err(PemError::NotPem));
@@ -121,13 +145,23 @@ mod tests {
 
     #[test]
     fn a_public_half_that_is_not_the_private_halfs_is_refused() {
-        let (mine, other) = (secret(1).to_pkcs8_der().unwrap(), secret(2).public_key().to_sec1_bytes());
+        let (mine, other) = (
+            secret(1).to_pkcs8_der().unwrap(),
+            secret(2).public_key().to_sec1_bytes(),
+        );
         let mut der = mine.as_bytes().to_vec();
         let start = der.len() - other.len();
         der[start..].copy_from_slice(&other);
         let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
-        let lines: Vec<_> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let forged = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        assert_eq!(read(&forged), Err(PemError::WrongCurve));
+        let lines: Vec<_> = body
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        let forged = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        );
+        assert_eq!(read(&forged), Err(PemError::NotP256));
     }
 }

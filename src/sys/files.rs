@@ -68,7 +68,6 @@ pub struct TrustError {
     /// The file or directory that is at fault; possibly a directory above the one asked for.
     pub path: PathBuf,
     /// What is wrong with it.
-    #[source]
     pub fault: Fault,
 }
 
@@ -119,7 +118,9 @@ pub enum Fault {
         path: PathBuf,
     },
     /// A secret under a second name.
-    #[error("has {count} hard links, a secret must have one: copy it to a new file, then remove all names of the old one")]
+    #[error(
+        "has {count} hard links, a secret must have one: copy it to a new file, then remove all names of the old one"
+    )]
     HardLinks {
         /// How many.
         count: u64,
@@ -135,7 +136,7 @@ pub enum Fault {
     TooManyLinks,
     /// The operating system refused.
     #[error("{0}")]
-    Io(#[source] io::Error),
+    Io(io::Error),
 }
 
 impl TrustError {
@@ -152,16 +153,20 @@ impl TrustError {
 ///
 /// # Errors
 /// [`TrustError`] names the first path at fault.
-pub fn read_trusted(path: &Path, trust: &Trust, max_bytes: usize) -> Result<Vec<u8>, TrustError> {
+pub fn read_trusted(path: &Path, trust: Trust, max_bytes: usize) -> Result<Vec<u8>, TrustError> {
     let (path, before) = resolve(path, trust.owner, Last::AsItIs)?;
     // Judged once by name before it is opened: opening a device or a pipe can have effects of its own.
     judge_file(&path, &before, trust)?;
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).bits())
+        .custom_flags(
+            (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).bits(),
+        )
         .open(&path)
         .map_err(|error| fault(&path, from_io(error)))?;
-    let meta = file.metadata().map_err(|error| fault(&path, Fault::Io(error)))?;
+    let meta = file
+        .metadata()
+        .map_err(|error| fault(&path, Fault::Io(error)))?;
     judge_file(&path, &meta, trust)?;
     let size = usize::try_from(meta.len()).unwrap_or(usize::MAX);
     if size > max_bytes {
@@ -170,8 +175,13 @@ pub fn read_trusted(path: &Path, trust: &Trust, max_bytes: usize) -> Result<Vec<
     // Room for all of it at once: a vector that grows would leave pieces of a key behind in freed memory.
     let mut bytes = Vec::with_capacity(max_bytes.min(size.saturating_add(1)));
     // The limit holds again while reading, the file may have grown since.
-    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-    (&file).take(limit).read_to_end(&mut bytes).map_err(|error| fault(&path, Fault::Io(error)))?;
+    let limit = u64::try_from(max_bytes)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    (&file)
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(|error| fault(&path, Fault::Io(error)))?;
     if bytes.len() > max_bytes {
         return Err(fault(&path, Fault::TooLarge { limit: max_bytes }));
     }
@@ -184,7 +194,11 @@ pub fn read_trusted(path: &Path, trust: &Trust, max_bytes: usize) -> Result<Vec<
 /// [`TrustError`] names the first path at fault.
 pub fn trusted_directory(path: &Path, owner: Owner) -> Result<PathBuf, TrustError> {
     let (path, meta) = resolve(path, owner, Last::FollowLink)?;
-    if meta.is_dir() { Ok(path) } else { Err(fault(&path, Fault::NotDirectory)) }
+    if meta.is_dir() {
+        Ok(path)
+    } else {
+        Err(fault(&path, Fault::NotDirectory))
+    }
 }
 
 /// Makes a directory for secrets (mode 0700), and those above it (mode 0755) where they are missing, then judges it like
@@ -194,10 +208,15 @@ pub fn trusted_directory(path: &Path, owner: Owner) -> Result<PathBuf, TrustErro
 /// [`TrustError`] if it cannot be made or cannot be trusted.
 pub fn make_private_directory(path: &Path, owner: Owner) -> Result<PathBuf, TrustError> {
     let made = |result: io::Result<()>| match result {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path, Fault::Io(error))),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(fault(path, Fault::Io(error)))
+        }
         _ => Ok(()),
     };
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         made(DirBuilder::new().recursive(true).mode(0o755).create(parent))?;
     }
     made(DirBuilder::new().mode(0o700).create(path))?;
@@ -220,18 +239,26 @@ pub fn create_private(path: &Path, content: &[u8], mode: u32) -> io::Result<()> 
         .tempfile_in(directory)?;
     temporary.write_all(content)?;
     temporary.as_file().sync_all()?;
-    temporary.persist_noclobber(path).map_err(|error| error.error)?;
+    temporary
+        .persist_noclobber(path)
+        .map_err(|error| error.error)?;
     // The name is durable only once its directory is.
     File::open(directory)?.sync_all()
 }
 
 /// The login name of `uid`, or the number where it has none; for people to read, never to decide by.
 fn account_name(uid: u32) -> String {
-    users::get_user_by_uid(uid).map_or_else(|| format!("uid {uid}"), |user| user.name().to_string_lossy().into_owned())
+    users::get_user_by_uid(uid).map_or_else(
+        || format!("uid {uid}"),
+        |user| user.name().to_string_lossy().into_owned(),
+    )
 }
 
 fn fault(path: &Path, fault: Fault) -> TrustError {
-    TrustError { path: path.to_owned(), fault }
+    TrustError {
+        path: path.to_owned(),
+        fault,
+    }
 }
 
 fn from_io(error: io::Error) -> Fault {
@@ -247,10 +274,17 @@ fn judge_owner(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), TrustEr
         return Ok(());
     }
     let (found, wanted) = (account_name(meta.uid()), owner.wanted());
-    Err(fault(path, Fault::Owner { found, wanted, path: path.to_owned() }))
+    Err(fault(
+        path,
+        Fault::Owner {
+            found,
+            wanted,
+            path: path.to_owned(),
+        },
+    ))
 }
 
-fn judge_file(path: &Path, meta: &Metadata, trust: &Trust) -> Result<(), TrustError> {
+fn judge_file(path: &Path, meta: &Metadata, trust: Trust) -> Result<(), TrustError> {
     if !meta.is_file() {
         return Err(fault(path, Fault::NotRegular));
     }
@@ -258,14 +292,29 @@ fn judge_file(path: &Path, meta: &Metadata, trust: &Trust) -> Result<(), TrustEr
     let mode = meta.mode() & 0o7777;
     let (owner, own_path) = (|| account_name(meta.uid()), path.to_owned());
     match trust.secrecy {
-        Secrecy::Private if mode & ANY_FOR_OTHERS != 0 => {
-            Err(fault(path, Fault::NotPrivate { mode, owner: owner(), path: own_path }))
-        }
+        Secrecy::Private if mode & ANY_FOR_OTHERS != 0 => Err(fault(
+            path,
+            Fault::NotPrivate {
+                mode,
+                owner: owner(),
+                path: own_path,
+            },
+        )),
         // A second name may lie in a directory with other rules, or in a backup.
-        Secrecy::Private if meta.nlink() != 1 => Err(fault(path, Fault::HardLinks { count: meta.nlink() })),
-        Secrecy::Public if mode & WRITABLE_BY_OTHERS != 0 => {
-            Err(fault(path, Fault::Writable { mode, owner: owner(), path: own_path }))
-        }
+        Secrecy::Private if meta.nlink() != 1 => Err(fault(
+            path,
+            Fault::HardLinks {
+                count: meta.nlink(),
+            },
+        )),
+        Secrecy::Public if mode & WRITABLE_BY_OTHERS != 0 => Err(fault(
+            path,
+            Fault::Writable {
+                mode,
+                owner: owner(),
+                path: own_path,
+            },
+        )),
         Secrecy::Private | Secrecy::Public => Ok(()),
     }
 }
@@ -275,7 +324,14 @@ fn judge_directory(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), Tru
     let mode = meta.mode() & 0o7777;
     // In root's sticky directories (/tmp) others may add entries but not touch ours; each entry's owner is judged too.
     if mode & WRITABLE_BY_OTHERS != 0 && !(mode & STICKY != 0 && meta.uid() == 0) {
-        return Err(fault(path, Fault::Writable { mode, owner: account_name(meta.uid()), path: path.to_owned() }));
+        return Err(fault(
+            path,
+            Fault::Writable {
+                mode,
+                owner: account_name(meta.uid()),
+                path: path.to_owned(),
+            },
+        ));
     }
     Ok(())
 }
@@ -331,8 +387,13 @@ fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata),
 
 /// The names in a path, last one first.
 fn steps(path: &Path) -> Vec<OsString> {
-    let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-    named.map(|part| part.as_os_str().to_owned()).rev().collect()
+    let named = path
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    named
+        .map(|part| part.as_os_str().to_owned())
+        .rev()
+        .collect()
 }
 
 #[cfg(test)]

@@ -28,7 +28,11 @@ impl Kid {
     /// Accepts a name.
     pub fn new(text: &str) -> Result<Self, KidError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) { Ok(Self(text.to_owned())) } else { Err(KidError) }
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(KidError)
+        }
     }
 
     /// The name as text.
@@ -72,7 +76,15 @@ impl PublicJwk {
         let (x, y) = point.as_bytes()[1..].split_at(COORDINATE);
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         let kid = thumbprint(&x, &y);
-        Self { kty: "EC", crv: "P-256", x, y, usage: "sig", alg: "ES256", kid }
+        Self {
+            kty: "EC",
+            crv: "P-256",
+            x,
+            y,
+            usage: "sig",
+            alg: "ES256",
+            kid,
+        }
     }
 
     /// The key's name, the thumbprint of the rest.
@@ -109,7 +121,9 @@ impl Jwks {
 /// Two keys never share one, and anybody can compute it from the published document. Members in lexical order, no white
 /// space; base64url needs no escapes in JSON.
 fn thumbprint(x: &str, y: &str) -> Kid {
-    let digest = Sha256::digest(format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#));
+    let digest = Sha256::digest(format!(
+        r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#
+    ));
     Kid(URL_SAFE_NO_PAD.encode(digest))
 }
 
@@ -117,7 +131,10 @@ fn thumbprint(x: &str, y: &str) -> Kid {
 ///
 /// A point off the curve would open the door to invalid-curve attacks; that is why it is checked even for public keys.
 pub fn public_key(x: &str, y: &str) -> Option<p256::PublicKey> {
-    let (x, y) = (URL_SAFE_NO_PAD.decode(x).ok()?, URL_SAFE_NO_PAD.decode(y).ok()?);
+    let (x, y) = (
+        URL_SAFE_NO_PAD.decode(x).ok()?,
+        URL_SAFE_NO_PAD.decode(y).ok()?,
+    );
     if x.len() != COORDINATE || y.len() != COORDINATE {
         return None;
     }
@@ -135,17 +152,32 @@ mod tests {
     fn the_thumbprint_is_recomputed_by_hand() {
         // The key of RFC 7517, appendix A.1; the digest was computed with openssl over the text in RFC 7638's form.
         let jwk = PublicJwk::new(&public_key(X, Y).unwrap());
-        let text = [r#"{"crv":"P-256","kty":"EC","x":""#, X, r#"","y":""#, Y, r#""}"#].concat();
+        let text = [
+            r#"{"crv":"P-256","kty":"EC","x":""#,
+            X,
+            r#"","y":""#,
+            Y,
+            r#""}"#,
+        ]
+        .concat();
         let by_hand = URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()));
         assert_eq!(jwk.kid().as_str(), by_hand);
-        assert_eq!(jwk.kid().as_str(), "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s");
+        assert_eq!(
+            jwk.kid().as_str(),
+            "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
+        );
         assert_eq!(jwk.coordinates(), (X, Y));
     }
 
     #[test]
     fn a_published_key_has_exactly_the_public_members() {
         let value = serde_json::to_value(PublicJwk::new(&public_key(X, Y).unwrap())).unwrap();
-        let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut names: Vec<_> = value
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         names.sort_unstable();
         assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
     }
@@ -162,7 +194,15 @@ mod tests {
     #[test]
     fn a_key_id_is_short_and_of_one_alphabet() {
         assert!(Kid::new(&"a".repeat(64)).is_ok());
-        for bad in ["", "../../etc/passwd", "a b", "a\0", "é", "' OR 1=1", &"a".repeat(65)] {
+        for bad in [
+            "",
+            "../../etc/passwd",
+            "a b",
+            "a\0",
+            "é",
+            "' OR 1=1",
+            &"a".repeat(65),
+        ] {
             assert!(Kid::new(bad).is_err(), "{bad}");
         }
     }

@@ -89,14 +89,20 @@ impl KeySet {
         if document.len() > MAX_DOCUMENT {
             return Err(KeySetError::TooLarge);
         }
-        let StrictObject(document) = serde_json::from_slice(document).map_err(|_| KeySetError::Json)?;
-        let listed = document.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty()).ok_or(KeySetError::Empty)?;
+        let StrictObject(document) =
+            serde_json::from_slice(document).map_err(|_| KeySetError::Json)?;
+        let listed = document
+            .get("keys")
+            .and_then(Value::as_array)
+            .filter(|keys| !keys.is_empty())
+            .ok_or(KeySetError::Empty)?;
         if listed.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(listed.len()));
         }
         let mut keys: Vec<VerifyingKey> = Vec::with_capacity(listed.len());
         for (index, listed) in listed.iter().enumerate() {
-            let key = VerifyingKey::read(listed).map_err(|problem| KeySetError::Key { index, problem })?;
+            let key = VerifyingKey::read(listed)
+                .map_err(|problem| KeySetError::Key { index, problem })?;
             if keys.iter().any(|other| other.kid == key.kid) {
                 return Err(KeySetError::SameKid(key.kid));
             }
@@ -127,16 +133,30 @@ impl VerifyingKey {
         if listed.contains_key("d") || listed.contains_key("k") {
             return Err(KeyProblem::Private);
         }
-        for (member, wanted) in [("kty", "EC"), ("crv", "P-256"), ("alg", "ES256"), ("use", "sig")] {
+        for (member, wanted) in [
+            ("kty", "EC"),
+            ("crv", "P-256"),
+            ("alg", "ES256"),
+            ("use", "sig"),
+        ] {
             if text(listed, member) != Some(wanted) {
                 return Err(KeyProblem::Member { member, wanted });
             }
         }
-        let kid = text(listed, "kid").and_then(|kid| Kid::new(kid).ok()).ok_or(KeyProblem::Kid)?;
-        let (x, y) = text(listed, "x").zip(text(listed, "y")).ok_or(KeyProblem::Point)?;
+        let kid = text(listed, "kid")
+            .and_then(|kid| Kid::new(kid).ok())
+            .ok_or(KeyProblem::Kid)?;
+        let (x, y) = text(listed, "x")
+            .zip(text(listed, "y"))
+            .ok_or(KeyProblem::Point)?;
         public_key(x, y).ok_or(KeyProblem::Point)?;
         let key = DecodingKey::from_ec_components(x, y).map_err(|_| KeyProblem::Point)?;
-        Ok(Self { kid, algorithm: Algorithm::ES256, algorithm_name: "ES256", key })
+        Ok(Self {
+            kid,
+            algorithm: Algorithm::ES256,
+            algorithm_name: "ES256",
+            key,
+        })
     }
 }
 
@@ -168,16 +188,32 @@ mod tests {
     #[test]
     fn every_member_must_be_there_and_right() {
         for (member, bad) in [
-            ("kty", json!("RSA")), ("kty", json!("oct")), ("crv", json!("P-384")), ("alg", json!("HS256")),
-            ("alg", json!("es256")), ("alg", json!("none")), ("use", json!("enc")), ("kid", json!("../x")),
-            ("kid", json!(5)), ("kid", json!("a".repeat(65))), ("x", json!("AAAA")), ("x", json!(1)), ("y", json!("")),
+            ("kty", json!("RSA")),
+            ("kty", json!("oct")),
+            ("crv", json!("P-384")),
+            ("alg", json!("HS256")),
+            ("alg", json!("es256")),
+            ("alg", json!("none")),
+            ("use", json!("enc")),
+            ("kid", json!("../x")),
+            ("kid", json!(5)),
+            ("kid", json!("a".repeat(65))),
+            ("x", json!("AAAA")),
+            ("x", json!(1)),
+            ("y", json!("")),
         ] {
             let mut with = document();
             with["keys"][0][member] = bad.clone();
-            assert!(matches!(read(&with), Err(KeySetError::Key { index: 0, .. })), "{member} {bad}");
+            assert!(
+                matches!(read(&with), Err(KeySetError::Key { index: 0, .. })),
+                "{member} {bad}"
+            );
             let mut without = document();
             without["keys"][0].as_object_mut().unwrap().remove(member);
-            assert!(matches!(read(&without), Err(KeySetError::Key { index: 0, .. })), "{member}");
+            assert!(
+                matches!(read(&without), Err(KeySetError::Key { index: 0, .. })),
+                "{member}"
+            );
         }
     }
 
@@ -185,14 +221,26 @@ mod tests {
     fn a_point_off_the_curve_is_refused() {
         let mut bad = document();
         bad["keys"][0]["y"] = bad["keys"][0]["x"].clone();
-        assert_eq!(read(&bad).unwrap_err(), KeySetError::Key { index: 0, problem: KeyProblem::Point });
+        assert_eq!(
+            read(&bad).unwrap_err(),
+            KeySetError::Key {
+                index: 0,
+                problem: KeyProblem::Point
+            }
+        );
     }
 
     #[test]
     fn a_published_private_key_is_refused_loudly() {
         let mut bad = document();
         bad["keys"][0]["d"] = json!("AAAA");
-        assert_eq!(read(&bad).unwrap_err(), KeySetError::Key { index: 0, problem: KeyProblem::Private });
+        assert_eq!(
+            read(&bad).unwrap_err(),
+            KeySetError::Key {
+                index: 0,
+                problem: KeyProblem::Private
+            }
+        );
     }
 
     #[test]
@@ -208,9 +256,18 @@ mod tests {
         assert_eq!(read(&json!({"keys": []})).unwrap_err(), KeySetError::Empty);
         assert_eq!(read(&json!({"keys": {}})).unwrap_err(), KeySetError::Empty);
         assert_eq!(read(&json!({})).unwrap_err(), KeySetError::Empty);
-        assert_eq!(read(&json!({"keys": vec![1; 17]})).unwrap_err(), KeySetError::TooMany(17));
+        assert_eq!(
+            read(&json!({"keys": vec![1; 17]})).unwrap_err(),
+            KeySetError::TooMany(17)
+        );
         assert_eq!(read(&json!([])).unwrap_err(), KeySetError::Json);
-        assert_eq!(KeySet::from_json(&vec![b' '; MAX_DOCUMENT + 1]).unwrap_err(), KeySetError::TooLarge);
-        assert_eq!(KeySet::from_json(br#"{"keys":[],"keys":[]}"#).unwrap_err(), KeySetError::Json);
+        assert_eq!(
+            KeySet::from_json(&vec![b' '; MAX_DOCUMENT + 1]).unwrap_err(),
+            KeySetError::TooLarge
+        );
+        assert_eq!(
+            KeySet::from_json(br#"{"keys":[],"keys":[]}"#).unwrap_err(),
+            KeySetError::Json
+        );
     }
 }

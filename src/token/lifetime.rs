@@ -17,7 +17,9 @@ pub enum TtlError {
     #[error("a token's life of {0:#} is too short: choose 60s to 6h")]
     TooShort(SignedDuration),
     /// Longer than services that follow the WLCG profile accept.
-    #[error("a token's life of {0:#} is too long: choose 60s to 6h; long jobs get fresh tokens while they run")]
+    #[error(
+        "a token's life of {0:#} is too long: choose 60s to 6h; long jobs get fresh tokens while they run"
+    )]
     TooLong(SignedDuration),
     /// A NumericDate of ours is an integer.
     #[error("a token's life of {0:#} is not a whole number of seconds")]
@@ -41,7 +43,9 @@ impl Ttl {
         } else if life.subsec_nanos() != 0 {
             Err(TtlError::Fraction(life))
         } else {
-            u32::try_from(life.as_secs()).map(Self).map_err(|_| TtlError::TooLong(life))
+            u32::try_from(life.as_secs())
+                .map(Self)
+                .map_err(|_| TtlError::TooLong(life))
         }
     }
 
@@ -95,7 +99,9 @@ pub fn refresh_delay(issued_at: Timestamp, now: Timestamp, ttl: Ttl, jitter: Jit
     let half = ttl.as_secs() * 1000 / 2;
     // Ten-thousandths: Jitter counts from -1000 to 1000.
     let target = half + half * jitter.0 / 10_000;
-    let age = now.as_millisecond().saturating_sub(issued_at.as_millisecond());
+    let age = now
+        .as_millisecond()
+        .saturating_sub(issued_at.as_millisecond());
     let delay = target.saturating_sub(age).clamp(1000, half);
     Duration::from_millis(delay.unsigned_abs())
 }
@@ -126,32 +132,60 @@ mod tests {
         }
         assert_eq!(ttl(60), Ttl::MIN);
         assert_eq!(ttl(21_600), Ttl::MAX);
-        assert!(matches!(Ttl::new(SignedDuration::from_millis(60_500)), Err(TtlError::Fraction(_))));
-        let message = Ttl::new(SignedDuration::from_hours(24)).unwrap_err().to_string();
-        assert!(message.contains("24h") && message.contains("60s to 6h"), "{message}");
+        assert!(matches!(
+            Ttl::new(SignedDuration::from_millis(60_500)),
+            Err(TtlError::Fraction(_))
+        ));
+        let message = Ttl::new(SignedDuration::from_hours(24))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("24h") && message.contains("60s to 6h"),
+            "{message}"
+        );
     }
 
     #[test]
     fn a_fresh_token_is_refreshed_at_half_its_life() {
-        assert_eq!(refresh_delay(at(1000), at(1000), ttl(900), Jitter::NONE), Duration::from_secs(450));
-        assert_eq!(refresh_delay(at(1000), at(1100), ttl(900), Jitter::NONE), Duration::from_secs(350));
-        assert_eq!(refresh_delay(at(1000), at(1000), ttl(900), Jitter(-1000)), Duration::from_secs(405));
-        assert_eq!(refresh_delay(at(1000), at(1100), ttl(900), Jitter(1000)), Duration::from_secs(395));
+        assert_eq!(
+            refresh_delay(at(1000), at(1000), ttl(900), Jitter::NONE),
+            Duration::from_secs(450)
+        );
+        assert_eq!(
+            refresh_delay(at(1000), at(1100), ttl(900), Jitter::NONE),
+            Duration::from_secs(350)
+        );
+        assert_eq!(
+            refresh_delay(at(1000), at(1000), ttl(900), Jitter(-1000)),
+            Duration::from_secs(405)
+        );
+        assert_eq!(
+            refresh_delay(at(1000), at(1100), ttl(900), Jitter(1000)),
+            Duration::from_secs(395)
+        );
     }
 
     #[test]
     fn a_clock_that_was_set_gives_neither_zero_nor_an_eternity() {
         for now in [-377_705_023_201, -1, 0, 999] {
-            assert_eq!(refresh_delay(at(1000), at(now), ttl(900), Jitter::NONE), Duration::from_secs(450));
+            assert_eq!(
+                refresh_delay(at(1000), at(now), ttl(900), Jitter::NONE),
+                Duration::from_secs(450)
+            );
         }
         for now in [1450, 1900, 5_000_000_000, 253_402_207_200] {
-            assert_eq!(refresh_delay(at(1000), at(now), ttl(900), Jitter::NONE), Duration::from_secs(1));
+            assert_eq!(
+                refresh_delay(at(1000), at(now), ttl(900), Jitter::NONE),
+                Duration::from_secs(1)
+            );
         }
     }
 
     #[test]
     fn the_pause_after_failures_grows_from_one_to_thirty_seconds() {
-        let pauses: Vec<_> = (0..8).map(|failures| back_off(failures).as_secs()).collect();
+        let pauses: Vec<_> = (0..8)
+            .map(|failures| back_off(failures).as_secs())
+            .collect();
         assert_eq!(pauses, [1, 1, 2, 4, 8, 16, 30, 30]);
         assert_eq!(back_off(u32::MAX).as_secs(), 30);
     }

@@ -5,7 +5,6 @@ use std::fmt;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::pkcs8::EncodePrivateKey;
-use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -36,7 +35,10 @@ impl SigningKey {
     /// Wraps a private key.
     pub fn new(key: &p256::SecretKey) -> Result<Self, SigningKeyError> {
         let der = key.to_pkcs8_der().map_err(|_| SigningKeyError)?; // wipes itself
-        Ok(Self { public: PublicJwk::new(&key.public_key()), secret: EncodingKey::from_ec_der(der.as_bytes()) })
+        Ok(Self {
+            public: PublicJwk::new(&key.public_key()),
+            secret: EncodingKey::from_ec_der(der.as_bytes()),
+        })
     }
 
     /// The key's name.
@@ -52,7 +54,9 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("kid", &self.kid().as_str()).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("kid", &self.kid().as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -113,7 +117,10 @@ impl Token {
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Token").field("jti", &self.jti()).field("kid", &self.kid.as_str()).finish_non_exhaustive()
+        f.debug_struct("Token")
+            .field("jti", &self.jti())
+            .field("kid", &self.kid.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,7 +135,9 @@ pub enum TokenError {
     #[error("the token cannot be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
     /// Over [`MAX_MINTED`].
-    #[error("the token would have {0} bytes, more than {MAX_MINTED}: shorten the names of job and stage in .gitlab-ci.yml")]
+    #[error(
+        "the token would have {0} bytes, more than {MAX_MINTED}: shorten the names of job and stage in .gitlab-ci.yml"
+    )]
     TooLarge(usize),
     /// Our own public key does not pass our own reader.
     #[error("the public half of the signing key is not accepted")]
@@ -154,8 +163,13 @@ pub fn mint(
     now: Timestamp,
 ) -> Result<Token, TokenError> {
     let claims = Claims::new(settings, facts, stage, now)?;
-    let header = Header { kid: Some(key.kid().as_str().to_owned()), ..Header::new(Algorithm::ES256) };
-    let compact = Zeroizing::new(jsonwebtoken::encode(&header, &claims, &key.secret).map_err(TokenError::Sign)?);
+    let header = Header {
+        kid: Some(key.kid().as_str().to_owned()),
+        ..Header::new(Algorithm::ES256)
+    };
+    let compact = Zeroizing::new(
+        jsonwebtoken::encode(&header, &claims, &key.secret).map_err(TokenError::Sign)?,
+    );
     if compact.len() > MAX_MINTED {
         return Err(TokenError::TooLarge(compact.len()));
     }
@@ -164,11 +178,19 @@ pub fn mint(
         .with_max_life(settings.ttl.as_secs())
         .verify(&compact, now)?;
     let said = serde_json::to_value(&claims).map_err(|_| TokenError::SelfCheckClaims)?;
-    if said.as_object() != Some(verified.claims()) || verified.job_claims().ok().as_ref() != Some(&claims) {
+    if said.as_object() != Some(verified.claims())
+        || verified.job_claims().ok().as_ref() != Some(&claims)
+    {
         return Err(TokenError::SelfCheckClaims);
     }
     let time = |second| Timestamp::from_second(second).map_err(|_| TokenError::SelfCheckClaims);
-    Ok(Token { issued_at: time(claims.iat)?, expires_at: time(claims.exp)?, kid: key.kid().clone(), claims, compact })
+    Ok(Token {
+        issued_at: time(claims.iat)?,
+        expires_at: time(claims.exp)?,
+        kid: key.kid().clone(),
+        claims,
+        compact,
+    })
 }
 
 #[cfg(test)]
@@ -176,7 +198,7 @@ pub(crate) mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use p256::ecdsa::signature::Verifier as _;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::token::claims::tests::{NOW, facts, settings, stage};
@@ -191,7 +213,14 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn token() -> Token {
-        mint(&key(1), &settings(), &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap()
+        mint(
+            &key(1),
+            &settings(),
+            &facts(),
+            &stage(),
+            Timestamp::from_second(NOW).unwrap(),
+        )
+        .unwrap()
     }
 
     fn json_part(text: &str) -> Value {
@@ -202,7 +231,9 @@ pub(crate) mod tests {
     fn another_crypto_library_accepts_the_signature() {
         let token = token();
         let (message, signature) = token.as_str().rsplit_once('.').unwrap();
-        let signature = p256::ecdsa::Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).unwrap()).unwrap();
+        let signature =
+            p256::ecdsa::Signature::from_slice(&URL_SAFE_NO_PAD.decode(signature).unwrap())
+                .unwrap();
         let public = p256::ecdsa::VerifyingKey::from(secret(1).public_key());
         public.verify(message.as_bytes(), &signature).unwrap();
         public.verify(b"something else", &signature).unwrap_err();
@@ -212,7 +243,10 @@ pub(crate) mod tests {
     fn the_header_holds_three_members() {
         let token = token();
         let header = json_part(token.as_str().split('.').next().unwrap());
-        assert_eq!(header, json!({"alg": "ES256", "typ": "JWT", "kid": key(1).kid().as_str()}));
+        assert_eq!(
+            header,
+            json!({"alg": "ES256", "typ": "JWT", "kid": key(1).kid().as_str()})
+        );
     }
 
     #[test]
@@ -224,7 +258,10 @@ pub(crate) mod tests {
         assert_eq!(token.issued_at().as_second(), NOW);
         assert_eq!(token.expires_at().as_second(), NOW + 900);
         assert_eq!(token.kid(), key(1).kid());
-        assert!(token.as_str().ends_with(&format!(".{}", token.signature())) && token.signature().len() == 86);
+        assert!(
+            token.as_str().ends_with(&format!(".{}", token.signature()))
+                && token.signature().len() == 86
+        );
         assert!(token.as_str().len() < USUAL_TOKEN);
     }
 
@@ -232,15 +269,30 @@ pub(crate) mod tests {
     fn neither_key_nor_token_can_be_printed() {
         let (token, key) = (token(), key(1));
         let (shown, shown_key) = (format!("{token:?}"), format!("{key:?}"));
-        assert!(!shown.contains(token.signature()) && !shown.contains("eyJ"), "{shown}");
-        assert!(!shown_key.contains("1, 1, 1") && !shown_key.contains("0101"), "{shown_key}");
+        assert!(
+            !shown.contains(token.signature()) && !shown.contains("eyJ"),
+            "{shown}"
+        );
+        assert!(
+            !shown_key.contains("1, 1, 1") && !shown_key.contains("0101"),
+            "{shown_key}"
+        );
     }
 
     #[test]
     fn a_token_up_to_8_kib_is_allowed_and_no_larger() {
         let mint = |length| {
-            let facts = JobFacts { job_name: Some("j".repeat(length)), ..facts() };
-            mint(&key(1), &settings(), &facts, &stage(), Timestamp::from_second(NOW).unwrap())
+            let facts = JobFacts {
+                job_name: Some("j".repeat(length)),
+                ..facts()
+            };
+            mint(
+                &key(1),
+                &settings(),
+                &facts,
+                &stage(),
+                Timestamp::from_second(NOW).unwrap(),
+            )
         };
         assert!(mint(4000).unwrap().as_str().len() > USUAL_TOKEN);
         assert!(matches!(mint(7000), Err(TokenError::TooLarge(_))));
@@ -250,7 +302,14 @@ pub(crate) mod tests {
     fn every_life_within_bounds_can_be_minted() {
         for ttl in [crate::token::Ttl::MIN, crate::token::Ttl::MAX] {
             let settings = TokenSettings { ttl, ..settings() };
-            mint(&key(2), &settings, &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap();
+            mint(
+                &key(2),
+                &settings,
+                &facts(),
+                &stage(),
+                Timestamp::from_second(NOW).unwrap(),
+            )
+            .unwrap();
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// Parsers disagree on which of two equal names counts, and some (Go's) do not tell upper case from lower: a token that
 /// one service reads as `aud: a` and another as `AUD: b` is a token for both. So names that differ only in ASCII case
-/// are a repetition too (RFC 8725, section 2.4 of the attacks; RFC 7519, section 4 allows to reject).
+/// are a repetition too (RFC 7515 and RFC 7519, section 4 of both, let a reader refuse repetitions).
 #[derive(Debug)]
 pub(crate) struct StrictObject(pub(crate) Map<String, Value>);
 
@@ -52,7 +52,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("not a number"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a number"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -98,7 +100,9 @@ mod tests {
 
     #[test]
     fn repeated_members_are_refused_at_any_depth_and_in_any_case_or_spelling() {
-        assert!(accepted(r#"{"a":1,"b":[{"a":1},{"a":null}],"c":{"a":true,"d":-1.5}}"#));
+        assert!(accepted(
+            r#"{"a":1,"b":[{"a":1},{"a":null}],"c":{"a":true,"d":-1.5}}"#
+        ));
         assert!(!accepted(r#"{"a":1,"a":1}"#));
         assert!(!accepted(r#"{"a":1,"A":2}"#));
         assert!(!accepted(r#"{"a":1,"\u0061":2}"#));
@@ -108,7 +112,16 @@ mod tests {
 
     #[test]
     fn only_one_object_is_accepted() {
-        for text in ["[]", "1", "null", "", "{}{}", "{} x", r#"{"a":1,}"#, r#""{}""#] {
+        for text in [
+            "[]",
+            "1",
+            "null",
+            "",
+            "{}{}",
+            "{} x",
+            r#"{"a":1,}"#,
+            r#""{}""#,
+        ] {
             assert!(!accepted(text), "{text}");
         }
     }
@@ -117,6 +130,9 @@ mod tests {
     fn the_content_is_what_an_ordinary_parser_reads() {
         let text = r#"{"a":[1,-2,3.5,"x",null,true,{"b":18446744073709551615}]}"#;
         let strict: StrictObject = serde_json::from_str(text).unwrap();
-        assert_eq!(Value::Object(strict.0), serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(
+            Value::Object(strict.0),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
     }
 }

@@ -48,7 +48,9 @@ pub enum SubjectError {
     #[error("the {0} of the job is empty, so no subject can be made")]
     Empty(&'static str),
     /// Longer than verifiers accept, even with the ref's digest in place of its name.
-    #[error("the subject would have {0} bytes, more than the {MAX_SUBJECT} that verifiers accept: shorten the project's path")]
+    #[error(
+        "the subject would have {0} bytes, more than the {MAX_SUBJECT} that verifiers accept: shorten the project's path"
+    )]
     TooLong(usize),
     /// Not what [`Subject::encode`] writes.
     #[error("not a subject in canonical form")]
@@ -58,20 +60,35 @@ pub enum SubjectError {
 impl Subject {
     /// The subject of a job. What is unknown is left out, key and all.
     pub fn of(facts: &JobFacts) -> Result<Self, SubjectError> {
-        let project = facts.project_path.clone().map_or(ProjectName::Id(facts.project_id), ProjectName::Path);
+        let project = facts
+            .project_path
+            .clone()
+            .map_or(ProjectName::Id(facts.project_id), ProjectName::Path);
         Self::new(project, facts.ref_type, facts.git_ref.clone())
     }
 
     /// The subject with these components; a ref that makes it too long is replaced by its digest.
-    pub fn new(project: ProjectName, ref_type: Option<RefType>, git_ref: Option<String>) -> Result<Self, SubjectError> {
+    pub fn new(
+        project: ProjectName,
+        ref_type: Option<RefType>,
+        git_ref: Option<String>,
+    ) -> Result<Self, SubjectError> {
         match (&project, git_ref.as_deref()) {
-            (ProjectName::Path(path), _) if path.is_empty() => return Err(SubjectError::Empty("project path")),
+            (ProjectName::Path(path), _) if path.is_empty() => {
+                return Err(SubjectError::Empty("project path"));
+            }
             (ProjectName::Id(0), _) => return Err(SubjectError::Empty("project id")),
             (_, Some("")) => return Err(SubjectError::Empty("ref")),
             _ => {}
         }
-        let mut subject = Self { project, ref_type, git_ref: git_ref.map(RefName::Name) };
-        if let (true, Some(RefName::Name(name))) = (subject.encode().len() > MAX_SUBJECT, &subject.git_ref) {
+        let mut subject = Self {
+            project,
+            ref_type,
+            git_ref: git_ref.map(RefName::Name),
+        };
+        if let (true, Some(RefName::Name(name))) =
+            (subject.encode().len() > MAX_SUBJECT, &subject.git_ref)
+        {
             subject.git_ref = Some(RefName::Digest(Sha256::digest(name).into()));
         }
         match subject.encode().len() {
@@ -108,8 +125,12 @@ impl Subject {
     /// Reads a subject back. Only what [`Subject::encode`] writes is accepted, byte for byte.
     pub fn parse(line: &str) -> Result<Self, SubjectError> {
         let subject = Self::read(line).ok_or(SubjectError::Malformed)?;
-        // Other spellings of the same facts (`%41`, `%3a`, `ref_sha256` of a short name is not detectable) are no subjects.
-        if subject.encode() == line && line.len() <= MAX_SUBJECT { Ok(subject) } else { Err(SubjectError::Malformed) }
+        // Other spellings of the same facts (`%41` for `A`, `%3a` for `%3A`) are no subjects.
+        if subject.encode() == line && line.len() <= MAX_SUBJECT {
+            Ok(subject)
+        } else {
+            Err(SubjectError::Malformed)
+        }
     }
 
     fn read(line: &str) -> Option<Self> {
@@ -131,7 +152,11 @@ impl Subject {
             (None, None) => None,
             _ => return None,
         };
-        parts.next().is_none().then_some(Self { project, ref_type, git_ref })
+        parts.next().is_none().then_some(Self {
+            project,
+            ref_type,
+            git_ref,
+        })
     }
 
     /// The project.
@@ -168,26 +193,43 @@ fn unescaped(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.bytes();
     while let Some(byte) = rest.next() {
-        bytes.push(if byte == b'%' { nibble(rest.next()?)? << 4 | nibble(rest.next()?)? } else { byte });
+        bytes.push(if byte == b'%' {
+            nibble(rest.next()?)? << 4 | nibble(rest.next()?)?
+        } else {
+            byte
+        });
     }
-    String::from_utf8(bytes).ok().filter(|value| !value.is_empty())
+    String::from_utf8(bytes)
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().fold(String::with_capacity(64), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    digest
+        .iter()
+        .fold(String::with_capacity(64), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> = text.bytes().map(nibble).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+    let bytes: Vec<u8> = digits
+        .chunks_exact(2)
+        .map(|pair| pair[0] << 4 | pair[1])
+        .collect();
+    if digits.len() == 64 {
+        bytes.try_into().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -197,63 +239,122 @@ mod tests {
     use super::*;
 
     fn line(path: &str, kind: Option<RefType>, git_ref: Option<&str>) -> String {
-        Subject::new(ProjectName::Path(path.into()), kind, git_ref.map(Into::into)).unwrap().encode()
+        Subject::new(
+            ProjectName::Path(path.into()),
+            kind,
+            git_ref.map(Into::into),
+        )
+        .unwrap()
+        .encode()
     }
 
     #[test]
     fn an_ordinary_branch_reads_as_in_gitlabs_own_tokens() {
         let sub = line("climate/model", Some(RefType::Branch), Some("feature/x"));
-        assert_eq!(sub, "project_path:climate/model:ref_type:branch:ref:feature/x");
+        assert_eq!(
+            sub,
+            "project_path:climate/model:ref_type:branch:ref:feature/x"
+        );
     }
 
     #[test]
     fn unknown_facts_leave_their_key_out() {
         assert_eq!(line("a/b", None, Some("main")), "project_path:a/b:ref:main");
-        assert_eq!(line("a/b", Some(RefType::Tag), None), "project_path:a/b:ref_type:tag");
+        assert_eq!(
+            line("a/b", Some(RefType::Tag), None),
+            "project_path:a/b:ref_type:tag"
+        );
         assert_eq!(line("a/b", None, None), "project_path:a/b");
-        assert_eq!(Subject::new(ProjectName::Id(7), None, None).unwrap().encode(), "project_id:7");
+        assert_eq!(
+            Subject::new(ProjectName::Id(7), None, None)
+                .unwrap()
+                .encode(),
+            "project_id:7"
+        );
     }
 
     #[test]
     fn separators_and_escapes_in_a_value_are_escaped() {
         let sub = line("a/b", Some(RefType::Branch), Some("x:ref:main%3A é\n"));
-        assert_eq!(sub, "project_path:a/b:ref_type:branch:ref:x%3Aref%3Amain%253A%20%C3%A9%0A");
+        assert_eq!(
+            sub,
+            "project_path:a/b:ref_type:branch:ref:x%3Aref%3Amain%253A%20%C3%A9%0A"
+        );
     }
 
     #[test]
     fn an_empty_component_is_refused() {
         let path = |path: &str| ProjectName::Path(path.into());
-        assert_eq!(Subject::new(path(""), None, None), Err(SubjectError::Empty("project path")));
-        assert_eq!(Subject::new(path("a"), None, Some(String::new())), Err(SubjectError::Empty("ref")));
-        assert_eq!(Subject::new(ProjectName::Id(0), None, None), Err(SubjectError::Empty("project id")));
+        assert_eq!(
+            Subject::new(path(""), None, None),
+            Err(SubjectError::Empty("project path"))
+        );
+        assert_eq!(
+            Subject::new(path("a"), None, Some(String::new())),
+            Err(SubjectError::Empty("ref"))
+        );
+        assert_eq!(
+            Subject::new(ProjectName::Id(0), None, None),
+            Err(SubjectError::Empty("project id"))
+        );
     }
 
     #[test]
     fn a_long_ref_becomes_its_digest_under_another_key_and_is_never_cut() {
         let fits = "r".repeat(MAX_SUBJECT - "project_path:a/b:ref_type:branch:ref:".len());
-        assert_eq!(line("a/b", Some(RefType::Branch), Some(&fits)).len(), MAX_SUBJECT);
+        assert_eq!(
+            line("a/b", Some(RefType::Branch), Some(&fits)).len(),
+            MAX_SUBJECT
+        );
         let long = format!("{fits}r");
         let sub = line("a/b", Some(RefType::Branch), Some(&long));
         let digest = hex(&Sha256::digest(&long).into());
-        assert_eq!(sub, format!("project_path:a/b:ref_type:branch:ref_sha256:{digest}"));
+        assert_eq!(
+            sub,
+            format!("project_path:a/b:ref_type:branch:ref_sha256:{digest}")
+        );
         assert_ne!(sub, line("a/b", Some(RefType::Branch), Some(&digest)));
-        assert_ne!(sub, line("a/b", Some(RefType::Branch), Some(&format!("{long}r"))));
+        assert_ne!(
+            sub,
+            line("a/b", Some(RefType::Branch), Some(&format!("{long}r")))
+        );
     }
 
     #[test]
     fn a_project_path_that_is_too_long_by_itself_is_refused() {
         let path = ProjectName::Path("p".repeat(250));
-        assert!(matches!(Subject::new(path, None, Some("main".into())), Err(SubjectError::TooLong(_))));
+        assert!(matches!(
+            Subject::new(path, None, Some("main".into())),
+            Err(SubjectError::TooLong(_))
+        ));
     }
 
     #[test]
     fn only_the_canonical_spelling_is_read() {
         for bad in [
-            "", "project_path", "project_path:", "project_path:a:", "project_path:a:ref:", "project_path:a:ref:x:y",
-            "project_path:%41", "project_path:a%3a", "project_path:a%", "project_path:a%2", "project_path:%FF",
-            "project_path:a:ref:x:ref_type:tag", "project_path:a:ref_type:Tag", "project_path:a:ref_type",
-            "project_id:0", "project_id:07", "project_id:+7", "job:1", "project_path:a b", "project_path:é",
-            "project_path:a:ref_sha256:00", " project_path:a", "project_path:a:ref_type:tag:ref_type:tag",
+            "",
+            "project_path",
+            "project_path:",
+            "project_path:a:",
+            "project_path:a:ref:",
+            "project_path:a:ref:x:y",
+            "project_path:%41",
+            "project_path:a%3a",
+            "project_path:a%",
+            "project_path:a%2",
+            "project_path:%FF",
+            "project_path:a:ref:x:ref_type:tag",
+            "project_path:a:ref_type:Tag",
+            "project_path:a:ref_type",
+            "project_id:0",
+            "project_id:07",
+            "project_id:+7",
+            "job:1",
+            "project_path:a b",
+            "project_path:é",
+            "project_path:a:ref_sha256:00",
+            " project_path:a",
+            "project_path:a:ref_type:tag:ref_type:tag",
         ] {
             assert_eq!(Subject::parse(bad), Err(SubjectError::Malformed), "{bad}");
         }
@@ -261,8 +362,15 @@ mod tests {
 
     fn facts() -> impl Strategy<Value = (ProjectName, Option<RefType>, Option<String>)> {
         let tricky = "([a-c/:% \u{e9}]|%3A|:ref:|:ref_type:tag|ref_sha256|\\PC|\n){1,60}";
-        let project = prop_oneof![tricky.prop_map(ProjectName::Path), (1..9_u64).prop_map(ProjectName::Id)];
-        let kind = prop_oneof![Just(None), Just(Some(RefType::Branch)), Just(Some(RefType::Tag))];
+        let project = prop_oneof![
+            tricky.prop_map(ProjectName::Path),
+            (1..9_u64).prop_map(ProjectName::Id)
+        ];
+        let kind = prop_oneof![
+            Just(None),
+            Just(Some(RefType::Branch)),
+            Just(Some(RefType::Tag))
+        ];
         (project, kind, proptest::option::of(tricky))
     }
 

@@ -19,8 +19,14 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap(), now: NOW };
-        place.write("keys", &serde_json::to_string(&Jwks::new(vec![key(1).public_jwk().clone()])).unwrap());
+        let place = Self {
+            dir: tempfile::tempdir().unwrap(),
+            now: NOW,
+        };
+        place.write(
+            "keys",
+            &serde_json::to_string(&Jwks::new(vec![key(1).public_jwk().clone()])).unwrap(),
+        );
         place.write("token", token().as_str());
         place
     }
@@ -39,18 +45,33 @@ impl Place {
 
     /// The exit code with further arguments; later ones win.
     fn code(&self, more: &[&str]) -> u8 {
-        self.judge(more).map_or_else(|refusal| refusal.code(), |_| 0)
+        self.judge(more)
+            .map_or_else(|refusal| refusal.code(), |_| 0)
     }
 
     fn judge(&self, more: &[&str]) -> Result<Verified, Refusal> {
         let (keys, file) = (self.path("keys"), self.path("token"));
         let (issuer, audience) = (settings().issuer, settings().audience);
-        let usual = ["--jwks-file", keys.to_str().unwrap(), "--issuer", &issuer, "--audience", &audience,
-            "--token-file", file.to_str().unwrap()];
+        let usual = [
+            "--jwks-file",
+            keys.to_str().unwrap(),
+            "--issuer",
+            &issuer,
+            "--audience",
+            &audience,
+            "--token-file",
+            file.to_str().unwrap(),
+        ];
         // An option that is given again replaces the usual one.
-        let usual = usual.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten();
+        let usual = usual
+            .chunks(2)
+            .filter(|pair| !more.contains(&pair[0]))
+            .flatten();
         let words = ["verify"].iter().chain(usual).chain(more);
-        judge(&Program::try_parse_from(words).unwrap().args, Timestamp::from_second(self.now).unwrap())
+        judge(
+            &Program::try_parse_from(words).unwrap().args,
+            Timestamp::from_second(self.now).unwrap(),
+        )
     }
 }
 
@@ -59,7 +80,15 @@ fn a_good_token_is_verified_with_or_without_a_line_end() {
     let place = Place::new();
     assert_eq!(place.code(&[]), 0);
     place.write("token", &format!("{}\r\n", token().as_str()));
-    assert_eq!(place.code(&["--claim", "hpc.local_user=arthur", "--claim", "project_id=22"]), 0);
+    assert_eq!(
+        place.code(&[
+            "--claim",
+            "hpc.local_user=arthur",
+            "--claim",
+            "project_id=22"
+        ]),
+        0
+    );
     place.write("token", &format!(" {}", token().as_str()));
     assert_eq!(place.code(&[]), UNTRUSTED);
 }
@@ -71,8 +100,15 @@ fn each_kind_of_refusal_has_its_exit_code() {
     assert_eq!(place.code(&["--audience", "https://evil"]), PARTY);
     assert_eq!(place.code(&["--max-age", "10m"]), TIME);
     assert_eq!(place.code(&["--claim", "hpc.local_user=ford"]), CLAIMS);
-    assert_eq!(place.code(&["--claim", "hpc.site="]), CLAIMS, "missing is not empty");
-    assert_eq!(place.code(&["--jwks-file", "/nonexistent"]), KEYS_UNAVAILABLE);
+    assert_eq!(
+        place.code(&["--claim", "hpc.site="]),
+        CLAIMS,
+        "missing is not empty"
+    );
+    assert_eq!(
+        place.code(&["--jwks-file", "/nonexistent"]),
+        KEYS_UNAVAILABLE
+    );
     assert_eq!(place.code(&["--token-file", "/nonexistent"]), USAGE);
     place.write("token", "not a token");
     assert_eq!(place.code(&[]), UNTRUSTED);
@@ -83,7 +119,10 @@ fn each_kind_of_refusal_has_its_exit_code() {
     assert_eq!(Place::new().at(NOW + 3600).code(&[]), TIME);
     assert_eq!(Place::new().at(NOW - 3600).code(&[]), TIME);
     let other = Place::new();
-    other.write("keys", &serde_json::to_string(&Jwks::new(vec![key(2).public_jwk().clone()])).unwrap());
+    other.write(
+        "keys",
+        &serde_json::to_string(&Jwks::new(vec![key(2).public_jwk().clone()])).unwrap(),
+    );
     assert_eq!(other.code(&[]), UNTRUSTED);
 }
 
@@ -91,38 +130,82 @@ fn each_kind_of_refusal_has_its_exit_code() {
 fn no_refusal_prints_the_token() {
     let place = Place::new();
     let secret = token();
-    for more in [["--issuer", "x"], ["--max-age", "1s"], ["--claim", "sub=x"], ["--jwks-file", "/nonexistent"]] {
+    for more in [
+        ["--issuer", "x"],
+        ["--max-age", "1s"],
+        ["--claim", "sub=x"],
+        ["--jwks-file", "/nonexistent"],
+    ] {
         let refusal = place.judge(&more).unwrap_err();
-        assert!(!format!("{refusal} {refusal:?}").contains("eyJ") && !format!("{refusal}").contains(secret.signature()));
+        assert!(
+            !format!("{refusal} {refusal:?}").contains("eyJ")
+                && !format!("{refusal}").contains(secret.signature())
+        );
     }
 }
 
 #[test]
 fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
     let parse = |words: &[&str]| {
-        let usual = ["verify", "--jwks-file", "k", "--issuer", "i", "--audience", "a"];
+        let usual = [
+            "verify",
+            "--jwks-file",
+            "k",
+            "--issuer",
+            "i",
+            "--audience",
+            "a",
+        ];
         Program::try_parse_from(usual.iter().chain(words))
     };
     assert!(parse(&["--token-file", "-"]).is_ok());
     assert!(parse(&["--token-env", "CI_JOB_JWT"]).is_ok());
     for bad in [
-        &[][..], &["--token-file", "-", "--token-env", "X"], &["--token", "x"], &["eyJ"],
-        &["--token-file", "-", "--claim", "x"], &["--token-file", "-", "--claim", "=x"],
-        &["--token-file", "-", "--max-age", "0s"], &["--token-file", "-", "--max-age", "soon"],
+        &[][..],
+        &["--token-file", "-", "--token-env", "X"],
+        &["--token", "x"],
+        &["eyJ"],
+        &["--token-file", "-", "--claim", "x"],
+        &["--token-file", "-", "--claim", "=x"],
+        &["--token-file", "-", "--max-age", "0s"],
+        &["--token-file", "-", "--max-age", "soon"],
         &["--token-file", "-", "--max-age=-5m"],
     ] {
         let code = parse(bad).unwrap_err().exit_code();
         assert_eq!(code, i32::from(USAGE), "{bad:?}");
     }
-    let split = parse(&["--token-file", "-", "--claim", "a.b=c=d"]).unwrap().args.claims;
-    assert_eq!(split, [Expectation { path: "a.b".into(), value: "c=d".into() }]);
+    let split = parse(&["--token-file", "-", "--claim", "a.b=c=d"])
+        .unwrap()
+        .args
+        .claims;
+    assert_eq!(
+        split,
+        [Expectation {
+            path: "a.b".into(),
+            value: "c=d".into()
+        }]
+    );
 }
 
 #[test]
 fn a_variable_that_is_not_set_is_a_usage_error() {
     let place = Place::new();
-    let words = ["verify", "--jwks-file", place.path("keys").to_str().unwrap(), "--issuer", "i", "--audience", "a",
-        "--token-env", "MOTMOT_TEST_NOT_SET"].map(ToOwned::to_owned);
-    let refusal = judge(&Program::try_parse_from(words).unwrap().args, Timestamp::UNIX_EPOCH).unwrap_err();
+    let words = [
+        "verify",
+        "--jwks-file",
+        place.path("keys").to_str().unwrap(),
+        "--issuer",
+        "i",
+        "--audience",
+        "a",
+        "--token-env",
+        "MOTMOT_TEST_NOT_SET",
+    ]
+    .map(ToOwned::to_owned);
+    let refusal = judge(
+        &Program::try_parse_from(words).unwrap().args,
+        Timestamp::UNIX_EPOCH,
+    )
+    .unwrap_err();
     assert_eq!(refusal.code(), USAGE);
 }

@@ -34,11 +34,21 @@ fn put(dir: &TempDir, number: u8) -> PathBuf {
 fn line(number: u8, state: KeyState) -> RingLine {
     let jwk = key(number).public_jwk().clone();
     let (x, y) = jwk.coordinates();
-    RingLine { kid: key(number).kid().to_string(), state, since: None, x: x.to_owned(), y: y.to_owned() }
+    RingLine {
+        kid: key(number).kid().to_string(),
+        state,
+        since: None,
+        x: x.to_owned(),
+        y: y.to_owned(),
+    }
 }
 
 fn write_ring(dir: &TempDir, keys: Vec<RingLine>) {
-    write(dir, RING, &serde_json::to_vec(&RingFile { version: 1, keys }).unwrap());
+    write(
+        dir,
+        RING,
+        &serde_json::to_vec(&RingFile { version: 1, keys }).unwrap(),
+    );
 }
 
 #[test]
@@ -50,11 +60,18 @@ fn a_new_key_is_private_named_by_its_thumbprint_and_active() {
     for file in fs::read_dir(&keys).unwrap() {
         assert_eq!(file.unwrap().metadata().unwrap().mode() & 0o7777, 0o400);
     }
-    assert_eq!(made.path.file_name().unwrap(), format!("{}.pem", made.kid).as_str());
+    assert_eq!(
+        made.path.file_name().unwrap(),
+        format!("{}.pem", made.kid).as_str()
+    );
     let ring = KeyRing::load(&keys, OWNER).unwrap();
     assert_eq!(ring.active().kid(), &made.kid);
     assert_eq!(ring.entries()[0].since, Some(now()));
-    assert!(fs::read_to_string(&made.path).unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+    assert!(
+        fs::read_to_string(&made.path)
+            .unwrap()
+            .starts_with("-----BEGIN PRIVATE KEY-----\n")
+    );
 }
 
 #[test]
@@ -62,11 +79,17 @@ fn init_never_overwrites_or_adds() {
     let dir = place();
     let made = init(dir.path(), OWNER, now()).unwrap();
     let before = fs::read(&made.path).unwrap();
-    assert!(matches!(init(dir.path(), OWNER, now()), Err(KeyError::Exists(_))));
+    assert!(matches!(
+        init(dir.path(), OWNER, now()),
+        Err(KeyError::Exists(_))
+    ));
     assert_eq!(fs::read(&made.path).unwrap(), before);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     fs::remove_file(&made.path).unwrap();
-    assert!(matches!(init(dir.path(), OWNER, now()), Err(KeyError::Exists(_))), "ring.json alone is a ring, too");
+    assert!(
+        matches!(init(dir.path(), OWNER, now()), Err(KeyError::Exists(_))),
+        "ring.json alone is a ring, too"
+    );
 }
 
 #[test]
@@ -74,12 +97,24 @@ fn two_inits_at_once_leave_one_ring_that_works() {
     let dir = place();
     let path = dir.path();
     let results: Vec<bool> = std::thread::scope(|scope| {
-        let started: Vec<_> = (0..4).map(|_| scope.spawn(|| init(path, OWNER, now()).is_ok())).collect();
-        started.into_iter().map(|thread| thread.join().unwrap()).collect()
+        let started: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| init(path, OWNER, now()).is_ok()))
+            .collect();
+        started
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    assert!(results.iter().filter(|won| **won).count() == 1, "{results:?}");
+    assert!(
+        results.iter().filter(|won| **won).count() == 1,
+        "{results:?}"
+    );
     load(&dir).unwrap();
-    assert_eq!(fs::read_dir(path).unwrap().count(), 2, "the losers take their keys away");
+    assert_eq!(
+        fs::read_dir(path).unwrap().count(),
+        2,
+        "the losers take their keys away"
+    );
 }
 
 #[test]
@@ -87,7 +122,10 @@ fn no_directory_and_no_key_say_what_to_run() {
     let dir = place();
     for path in [dir.path().to_owned(), dir.path().join("none")] {
         let message = KeyRing::load(&path, OWNER).unwrap_err().to_string();
-        assert!(message.contains(&format!("motmot keys init --dir {}", path.display())), "{message}");
+        assert!(
+            message.contains(&format!("motmot keys init --dir {}", path.display())),
+            "{message}"
+        );
     }
 }
 
@@ -105,7 +143,9 @@ fn a_key_made_by_openssl_ecparam_is_accepted_once_it_has_its_name() {
     let dir = place();
     let content = include_bytes!("../../../tests/keys/p256-ecparam.pem");
     let wrong = write(&dir, "mine.pem", content);
-    let Err(KeyError::KidMismatch { kid, .. }) = load(&dir) else { panic!() };
+    let Err(KeyError::KidMismatch { kid, .. }) = load(&dir) else {
+        panic!()
+    };
     fs::rename(wrong, dir.path().join(format!("{kid}.pem"))).unwrap();
     assert_eq!(load(&dir).unwrap().active().kid(), &kid);
 }
@@ -123,10 +163,22 @@ fn the_list_says_which_key_signs_and_all_of_them_are_published() {
     let dir = place();
     put(&dir, 1);
     put(&dir, 2);
-    write_ring(&dir, vec![line(3, KeyState::Retired), line(2, KeyState::Active), line(1, KeyState::Next)]);
+    write_ring(
+        &dir,
+        vec![
+            line(3, KeyState::Retired),
+            line(2, KeyState::Active),
+            line(1, KeyState::Next),
+        ],
+    );
     let ring = load(&dir).unwrap();
     assert_eq!(ring.active().kid(), key(2).kid());
-    let published: Vec<_> = ring.jwks().keys().iter().map(|jwk| jwk.kid().clone()).collect();
+    let published: Vec<_> = ring
+        .jwks()
+        .keys()
+        .iter()
+        .map(|jwk| jwk.kid().clone())
+        .collect();
     assert_eq!(published, [3, 2, 1].map(|number| key(number).kid().clone()));
 }
 
@@ -143,18 +195,39 @@ fn a_list_that_does_not_fit_its_keys_is_refused() {
     };
     let active = |number| line(number, KeyState::Active);
     assert!(matches!(problem(vec![]), RingProblem::Active(0)));
-    assert!(matches!(problem(vec![line(1, KeyState::Next)]), RingProblem::Active(0)));
-    assert!(matches!(problem(vec![active(1), active(2)]), RingProblem::Active(2)));
-    assert!(matches!(problem(vec![active(1), line(1, KeyState::Next)]), RingProblem::Twice(_)));
-    let swapped = RingLine { kid: key(1).kid().to_string(), ..active(2) };
+    assert!(matches!(
+        problem(vec![line(1, KeyState::Next)]),
+        RingProblem::Active(0)
+    ));
+    assert!(matches!(
+        problem(vec![active(1), active(2)]),
+        RingProblem::Active(2)
+    ));
+    assert!(matches!(
+        problem(vec![active(1), line(1, KeyState::Next)]),
+        RingProblem::Twice(_)
+    ));
+    let swapped = RingLine {
+        kid: key(1).kid().to_string(),
+        ..active(2)
+    };
     assert!(matches!(problem(vec![swapped]), RingProblem::Kid(_)));
-    let outside = RingLine { kid: "../../x".into(), ..active(1) };
+    let outside = RingLine {
+        kid: "../../x".into(),
+        ..active(1)
+    };
     assert!(matches!(problem(vec![outside]), RingProblem::Kid(_)));
 }
 
 #[test]
 fn a_list_with_words_of_another_version_is_refused() {
-    for bad in [r#"{"version":2,"keys":[]}"#, r#"{"version":1,"keys":[],"more":1}"#, "", "[]", "{}"] {
+    for bad in [
+        r#"{"version":2,"keys":[]}"#,
+        r#"{"version":1,"keys":[],"more":1}"#,
+        "",
+        "[]",
+        "{}",
+    ] {
         let dir = place();
         write(&dir, RING, bad.as_bytes());
         assert!(matches!(load(&dir), Err(KeyError::Ring { .. })), "{bad}");
@@ -193,7 +266,10 @@ fn a_directory_that_others_can_write_is_refused_by_load_and_init() {
     assert!(matches!(load(&dir), Err(KeyError::Trust(_))));
     let empty = place();
     fs::set_permissions(empty.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(init(empty.path(), OWNER, now()), Err(KeyError::Trust(_))));
+    assert!(matches!(
+        init(empty.path(), OWNER, now()),
+        Err(KeyError::Trust(_))
+    ));
     assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
 }
 
@@ -202,5 +278,8 @@ fn debug_output_of_a_ring_holds_no_private_key() {
     let dir = place();
     put(&dir, 1);
     let shown = format!("{:?}", load(&dir).unwrap());
-    assert!(!shown.contains("1, 1, 1") && !shown.contains("PRIVATE"), "{shown}");
+    assert!(
+        !shown.contains("1, 1, 1") && !shown.contains("PRIVATE"),
+        "{shown}"
+    );
 }
