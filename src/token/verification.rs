@@ -209,7 +209,8 @@ impl Verifier {
     /// Judges a token at the time `now`.
     ///
     /// # Errors
-    /// The first check that fails. No error holds any part of the token, apart from claims that were signed by a known key.
+    /// The first check that fails. No error holds any part of the token, apart from an unknown key's id (of its narrow
+    /// alphabet) and claims that a known key has signed.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, VerifyError> {
         let (key, payload) = self.signed_payload(token)?;
         let StrictObject(claims) =
