@@ -123,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn a_problem_is_told_once() {
+        let place = tempfile::tempdir().unwrap();
+        init(place.path()).unwrap();
+        let kid = ring(place.path()).unwrap().active().kid().to_string();
+        let path = place.path().join(format!("{kid}.pem"));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        std::fs::set_permissions(path, mode).unwrap();
+        let said = format!("{:#}", list(place.path(), false).unwrap_err());
+        assert_eq!(said.matches("chmod 0400").count(), 1, "{said}");
+    }
+
+    #[test]
     fn the_configuration_is_asked_only_without_a_directory_on_the_command_line() {
         assert_eq!(chosen(Some("x".into()), || unreachable!()).unwrap(), Path::new("x"));
         assert_eq!(chosen(None, || Ok("y".into())).unwrap(), Path::new("y"));

@@ -179,7 +179,7 @@ impl Settings {
     /// Reads, judges and checks the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let trust = Trust { owner: Owner::RootOrSelf, secrecy: Secrecy::Public };
-        let bytes = read_trusted(path, &trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
+        let bytes = read_trusted(path, trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
         let text = String::from_utf8(bytes)
             .map_err(|error| ConfigError::Untrusted(format!("{} is not UTF-8: {error}", path.display()).into()))?;
         let settings = Self::parse(path, &text)?;
@@ -187,7 +187,7 @@ impl Settings {
             // Stage binaries with capabilities run as the runner's ordinary account. Were that account's own file good
             // enough, whoever takes it over could map himself to anybody.
             let trust = Trust { owner: Owner::Root, secrecy: Secrecy::Public };
-            read_trusted(path, &trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
+            read_trusted(path, trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
         }
         Ok(settings)
     }

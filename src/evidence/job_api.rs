@@ -124,7 +124,7 @@ fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
         Some(path) => {
             let bad = |why: String| JobApiError::CaFile { path: path.display().to_string(), why };
             let trust = Trust { owner: Owner::RootOrSelf, secrecy: Secrecy::Public };
-            let pem = read_trusted(path, &trust, MAX_CA_FILE).map_err(|error| bad(error.to_string()))?;
+            let pem = read_trusted(path, trust, MAX_CA_FILE).map_err(|error| bad(error.to_string()))?;
             let mut certificates = Vec::new();
             for item in ureq::tls::parse_pem(&pem) {
                 if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|error| bad(error.to_string()))? {

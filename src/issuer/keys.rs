@@ -93,7 +93,6 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         problem: PemError,
     },
     /// The name of a key file is not the key's.
@@ -110,7 +109,6 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        #[source]
         problem: RingProblem,
     },
     /// The new key cannot be encoded.
@@ -122,7 +120,6 @@ pub enum KeyError {
         /// The file or directory.
         path: PathBuf,
         /// Why.
-        #[source]
         error: std::io::Error,
     },
 }
@@ -133,7 +130,7 @@ pub enum KeyError {
 pub enum RingProblem {
     /// Not JSON, a member too many or too few.
     #[error("not a list of keys: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(serde_json::Error),
     /// Written by a later version of this program.
     #[error("version {0} is not known to this program")]
     Version(u32),
@@ -196,7 +193,9 @@ impl KeyRing {
     pub fn load(dir: &Path, owner: Owner) -> Result<Self, KeyError> {
         let real = files::trusted_directory(dir, owner)
             .map_err(|error| if error.is_missing() { KeyError::Empty(dir.to_owned()) } else { error.into() })?;
-        let Some(entries) = read_ring(&real, owner)? else { return Self::load_single(dir, &real, owner) };
+        let Some(entries) = read_ring(&real, owner)? else {
+            return Self::load_single(dir, &real, owner);
+        };
         // Exactly one is active, as the reader has made sure.
         let active =
             entries.iter().find(|entry| entry.state == KeyState::Active).ok_or(KeyError::Empty(real.clone()))?;
@@ -274,11 +273,11 @@ fn create(path: &Path, content: &[u8]) -> Result<(), KeyError> {
 /// The entries of `ring.json`, or nothing where there is no such file.
 fn read_ring(dir: &Path, owner: Owner) -> Result<Option<Vec<KeyEntry>>, KeyError> {
     let path = dir.join(RING);
-    let content = match files::read_trusted(&path, &Trust { owner, secrecy: Secrecy::Private }, RING_LIMIT) {
+    let content = match files::read_trusted(&path, Trust { owner, secrecy: Secrecy::Private }, RING_LIMIT) {
         Err(error) if error.is_missing() => return Ok(None),
         other => other?,
     };
-    let ring = serde_json::from_slice::<RingFile>(&content).map_err(RingProblem::from);
+    let ring = serde_json::from_slice::<RingFile>(&content).map_err(RingProblem::Json);
     match ring.and_then(RingFile::entries) {
         Ok(entries) => Ok(Some(entries)),
         Err(problem) => Err(KeyError::Ring { path, problem }),
@@ -286,7 +285,7 @@ fn read_ring(dir: &Path, owner: Owner) -> Result<Option<Vec<KeyEntry>>, KeyError
 }
 
 fn read_key(path: &Path, owner: Owner) -> Result<SigningKey, KeyError> {
-    let content = files::read_trusted(path, &Trust { owner, secrecy: Secrecy::Private }, PEM_LIMIT)?;
+    let content = files::read_trusted(path, Trust { owner, secrecy: Secrecy::Private }, PEM_LIMIT)?;
     let content = Zeroizing::new(content);
     let secret = pem::private_key(&content).map_err(|problem| KeyError::Pem { path: path.to_owned(), problem })?;
     let key = SigningKey::new(&secret).map_err(|_| KeyError::Encode)?;

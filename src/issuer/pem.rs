@@ -17,12 +17,9 @@ pub enum PemError {
     /// Nobody is there to type a password.
     #[error("is encrypted: a stage cannot ask for a password, decrypt it with `openssl pkcs8 -in FILE -out NEW`")]
     Encrypted,
-    /// RSA, or another kind.
-    #[error("is not an elliptic curve key: ES256 needs one on the curve P-256, `motmot keys init` makes it")]
-    WrongKind,
-    /// Another curve, or a public half that is not the private half's.
-    #[error("is not a valid private key on the curve P-256: `motmot keys init` makes one")]
-    WrongCurve,
+    /// RSA, another curve, or a public half that is not the private half's.
+    #[error("is not a valid elliptic curve key on P-256, which ES256 needs: `motmot keys init` makes one")]
+    NotP256,
 }
 
 /// Reads one P-256 key: PKCS#8 (RFC 5958) or, as `openssl ecparam -genkey` writes it, SEC1 (RFC 5915), there possibly with
@@ -33,14 +30,11 @@ pub(super) fn private_key(content: &[u8]) -> Result<SecretKey, PemError> {
     let text = std::str::from_utf8(content).map_err(|_| PemError::NotPem)?;
     let (label, block) = single_block(without_parameters(text.trim()))?;
     match label {
-        "PRIVATE KEY" => SecretKey::from_pkcs8_pem(block).map_err(|error| match error {
-            p256::pkcs8::Error::PublicKey(p256::pkcs8::spki::Error::OidUnknown { .. }) => PemError::WrongKind,
-            _ => PemError::WrongCurve,
-        }),
+        "PRIVATE KEY" => SecretKey::from_pkcs8_pem(block).map_err(|_| PemError::NotP256),
         "EC PRIVATE KEY" if block.contains("Proc-Type:") => Err(PemError::Encrypted),
-        "EC PRIVATE KEY" => SecretKey::from_sec1_pem(block).map_err(|_| PemError::WrongCurve),
+        "EC PRIVATE KEY" => SecretKey::from_sec1_pem(block).map_err(|_| PemError::NotP256),
         "ENCRYPTED PRIVATE KEY" => Err(PemError::Encrypted),
-        label if label.ends_with("PRIVATE KEY") => Err(PemError::WrongKind),
+        label if label.ends_with("PRIVATE KEY") => Err(PemError::NotP256),
         _ => Err(PemError::NotPem),
     }
 }
@@ -68,7 +62,7 @@ mod tests {
     use super::*;
     use crate::token::signing::tests::secret;
 
-    // Made with openssl 3 for these tests: `genrsa 512 | pkcs8 -topk8`, `ecparam -name secp384r1 -genkey`, ...
+    // Made with openssl 3 for these tests: `genrsa 1024`, `ecparam -genkey`, `genpkey`, `pkcs8 -topk8`.
     const RSA: &str = include_str!("../../tests/keys/rsa-pkcs8.pem");
     const RSA_OLD: &str = include_str!("../../tests/keys/rsa-pkcs1.pem");
     const P384: &str = include_str!("../../tests/keys/p384-pkcs8.pem");
@@ -94,10 +88,10 @@ mod tests {
 
     #[test]
     fn keys_of_another_kind_are_refused() {
-        assert_eq!(read(RSA), Err(PemError::WrongKind));
-        assert_eq!(read(RSA_OLD), Err(PemError::WrongKind));
-        assert_eq!(read(P384), Err(PemError::WrongCurve));
-        assert_eq!(read(P384_SEC1), Err(PemError::WrongCurve));
+        assert_eq!(read(RSA), Err(PemError::NotP256));
+        assert_eq!(read(RSA_OLD), Err(PemError::NotP256));
+        assert_eq!(read(P384), Err(PemError::NotP256));
+        assert_eq!(read(P384_SEC1), Err(PemError::NotP256));
     }
 
     #[test]
@@ -128,6 +122,6 @@ mod tests {
         let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
         let lines: Vec<_> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         let forged = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        assert_eq!(read(&forged), Err(PemError::WrongCurve));
+        assert_eq!(read(&forged), Err(PemError::NotP256));
     }
 }

@@ -68,7 +68,6 @@ pub struct TrustError {
     /// The file or directory that is at fault; possibly a directory above the one asked for.
     pub path: PathBuf,
     /// What is wrong with it.
-    #[source]
     pub fault: Fault,
 }
 
@@ -137,7 +136,7 @@ pub enum Fault {
     TooManyLinks,
     /// The operating system refused.
     #[error("{0}")]
-    Io(#[source] io::Error),
+    Io(io::Error),
 }
 
 impl TrustError {
@@ -154,7 +153,7 @@ impl TrustError {
 ///
 /// # Errors
 /// [`TrustError`] names the first path at fault.
-pub fn read_trusted(path: &Path, trust: &Trust, max_bytes: usize) -> Result<Vec<u8>, TrustError> {
+pub fn read_trusted(path: &Path, trust: Trust, max_bytes: usize) -> Result<Vec<u8>, TrustError> {
     let (path, before) = resolve(path, trust.owner, Last::AsItIs)?;
     // Judged once by name before it is opened: opening a device or a pipe can have effects of its own.
     judge_file(&path, &before, trust)?;
@@ -252,7 +251,7 @@ fn judge_owner(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), TrustEr
     Err(fault(path, Fault::Owner { found, wanted, path: path.to_owned() }))
 }
 
-fn judge_file(path: &Path, meta: &Metadata, trust: &Trust) -> Result<(), TrustError> {
+fn judge_file(path: &Path, meta: &Metadata, trust: Trust) -> Result<(), TrustError> {
     if !meta.is_file() {
         return Err(fault(path, Fault::NotRegular));
     }

@@ -5,7 +5,6 @@ use std::fmt;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::pkcs8::EncodePrivateKey;
-use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -178,7 +177,7 @@ pub(crate) mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use p256::ecdsa::signature::Verifier as _;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::token::claims::tests::{NOW, facts, settings, stage};

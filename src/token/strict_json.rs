@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// Parsers disagree on which of two equal names counts, and some (Go's) do not tell upper case from lower: a token that
 /// one service reads as `aud: a` and another as `AUD: b` is a token for both. So names that differ only in ASCII case
-/// are a repetition too (RFC 8725, section 2.4 of the attacks; RFC 7519, section 4 allows to reject).
+/// are a repetition too (RFC 7515 and RFC 7519, section 4 of both, let a reader refuse repetitions).
 #[derive(Debug)]
 pub(crate) struct StrictObject(pub(crate) Map<String, Value>);
 

@@ -67,7 +67,9 @@ impl Subject {
     /// The subject with these components; a ref that makes it too long is replaced by its digest.
     pub fn new(project: ProjectName, ref_type: Option<RefType>, git_ref: Option<String>) -> Result<Self, SubjectError> {
         match (&project, git_ref.as_deref()) {
-            (ProjectName::Path(path), _) if path.is_empty() => return Err(SubjectError::Empty("project path")),
+            (ProjectName::Path(path), _) if path.is_empty() => {
+                return Err(SubjectError::Empty("project path"));
+            }
             (ProjectName::Id(0), _) => return Err(SubjectError::Empty("project id")),
             (_, Some("")) => return Err(SubjectError::Empty("ref")),
             _ => {}
@@ -110,7 +112,7 @@ impl Subject {
     /// Reads a subject back. Only what [`Subject::encode`] writes is accepted, byte for byte.
     pub fn parse(line: &str) -> Result<Self, SubjectError> {
         let subject = Self::read(line).ok_or(SubjectError::Malformed)?;
-        // Other spellings of the same facts (`%41`, `%3a`, `ref_sha256` of a short name is not detectable) are no subjects.
+        // Other spellings of the same facts (`%41` for `A`, `%3a` for `%3A`) are no subjects.
         if subject.encode() == line && line.len() <= MAX_SUBJECT { Ok(subject) } else { Err(SubjectError::Malformed) }
     }
 

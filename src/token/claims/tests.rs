@@ -1,0 +1,186 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// 2023-11-14T22:13:20Z
+pub(crate) const NOW: i64 = 1_700_000_000;
+
+pub(crate) fn settings() -> TokenSettings {
+    TokenSettings {
+        issuer: "https://ci.hpc.example".into(),
+        audience: "https://hpc.example".into(),
+        ttl: Ttl::DEFAULT,
+        upstream_iss: "https://gitlab.example.com".into(),
+    }
+}
+
+pub(crate) fn facts() -> JobFacts {
+    JobFacts {
+        job_id: 4711,
+        job_name: Some("build: [gcc]".into()),
+        ci_stage: Some("build".into()),
+        project_id: 22,
+        project_path: Some("climate/core/model".into()),
+        namespace_id: Some(7),
+        user_id: 42,
+        user_login: "adent".into(),
+        pipeline_id: Some(99),
+        pipeline_source: Some("push".into()),
+        git_ref: Some("main".into()),
+        ref_type: Some(RefType::Branch),
+        ref_protected: Some(true),
+        sha: Some("0123456789abcdef0123456789abcdef01234567".into()),
+    }
+}
+
+pub(crate) fn stage() -> StageContext {
+    StageContext {
+        local_user: "arthur".into(),
+        executor_stage: "build_script".into(),
+        attempt: Some(1),
+        site: None,
+        cluster: Some("alps".into()),
+        placement: Placement::Slurm {
+            account: Some("g33".into()),
+            partition: Some("debug".into()),
+            qos: None,
+            job_id: Some("1234_5".into()),
+        },
+        assurance: Assurance::JobApi,
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn claims(facts: &JobFacts) -> Value {
+    serde_json::to_value(Claims::new(&settings(), facts, &stage(), at(NOW)).unwrap()).unwrap()
+}
+
+#[test]
+fn a_full_token_has_gitlabs_names_and_types() {
+    let mut value = claims(&facts());
+    let jti = value.as_object_mut().unwrap().remove("jti").unwrap();
+    assert_eq!(Uuid::parse_str(jti.as_str().unwrap()).unwrap().get_version_num(), 7);
+    assert_eq!(
+        value,
+        json!({
+            "iss": "https://ci.hpc.example",
+            "sub": "project_path:climate/core/model:ref_type:branch:ref:main",
+            "aud": "https://hpc.example",
+            "exp": NOW + 900, "iat": NOW, "nbf": NOW - 60,
+            "namespace_id": "7", "namespace_path": "climate/core",
+            "project_id": "22", "project_path": "climate/core/model",
+            "user_id": "42", "user_login": "adent",
+            "pipeline_id": "99", "pipeline_source": "push", "job_id": "4711",
+            "ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "ref_protected": "true",
+            "sha": "0123456789abcdef0123456789abcdef01234567",
+            "runner_environment": "self-hosted", "upstream_iss": "https://gitlab.example.com",
+            "assurance": "job-api", "identity_type": "job",
+            "hpc": {
+                "local_user": "arthur", "cluster": "alps", "scheduler": "slurm", "account": "g33",
+                "partition": "debug", "job_id": "1234_5", "executor_stage": "build_script",
+                "ci_stage": "build", "job_name": "build: [gcc]", "attempt": "1",
+            },
+        })
+    );
+}
+
+#[test]
+fn unknown_facts_are_left_out_and_never_become_defaults() {
+    let bare = JobFacts {
+        job_name: None,
+        ci_stage: None,
+        project_path: None,
+        namespace_id: Some(0),
+        pipeline_id: None,
+        pipeline_source: Some(String::new()),
+        git_ref: None,
+        ref_type: None,
+        ref_protected: None,
+        sha: None,
+        ..facts()
+    };
+    let shell = StageContext { placement: Placement::Shell, attempt: None, cluster: None, ..stage() };
+    let value = serde_json::to_value(Claims::new(&settings(), &bare, &shell, at(NOW)).unwrap()).unwrap();
+    let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "assurance",
+            "aud",
+            "exp",
+            "hpc",
+            "iat",
+            "identity_type",
+            "iss",
+            "job_id",
+            "jti",
+            "nbf",
+            "project_id",
+            "runner_environment",
+            "sub",
+            "upstream_iss",
+            "user_id",
+            "user_login",
+        ]
+    );
+    assert_eq!(value["sub"], "project_id:22");
+    let hpc = json!({"local_user": "arthur", "scheduler": "none", "executor_stage": "build_script"});
+    assert_eq!(value["hpc"], hpc);
+}
+
+#[test]
+fn no_name_that_others_take_for_a_login_is_at_top_level() {
+    let value = claims(&facts());
+    for name in ["sun", "username", "uid", "gid", "groups", "scope", "name", "id"] {
+        assert!(value.get(name).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn the_full_ref_is_given_only_where_it_is_certain() {
+    let path = |git_ref: &str, ref_type| {
+        claims(&JobFacts { git_ref: Some(git_ref.into()), ref_type, ..facts() }).get("ref_path").cloned()
+    };
+    assert_eq!(path("v1", Some(RefType::Tag)), Some(json!("refs/tags/v1")));
+    assert_eq!(path("refs/merge-requests/3/head", Some(RefType::Branch)), None);
+    assert_eq!(path("main", None), None);
+}
+
+#[test]
+fn protection_is_a_string_or_absent() {
+    let claim = |ref_protected| claims(&JobFacts { ref_protected, ..facts() }).get("ref_protected").cloned();
+    assert_eq!(claim(Some(false)), Some(json!("false")));
+    assert_eq!(claim(None), None);
+}
+
+#[test]
+fn a_job_of_nobody_gets_no_token() {
+    for bad in [
+        JobFacts { user_id: 0, ..facts() },
+        JobFacts { job_id: 0, ..facts() },
+        JobFacts { project_id: 0, ..facts() },
+        JobFacts { user_login: String::new(), ..facts() },
+        JobFacts { project_path: Some(String::new()), ..facts() },
+        JobFacts { git_ref: Some(String::new()), ..facts() },
+    ] {
+        assert!(Claims::new(&settings(), &bad, &stage(), at(NOW)).is_err(), "{bad:?}");
+    }
+    let nobody = StageContext { local_user: String::new(), ..stage() };
+    assert!(Claims::new(&settings(), &facts(), &nobody, at(NOW)).is_err());
+}
+
+#[test]
+fn a_clock_before_1970_gets_no_token() {
+    for second in [-5, 0, 60] {
+        assert!(matches!(Claims::new(&settings(), &facts(), &stage(), at(second)), Err(ClaimsError::Clock(_))));
+    }
+}
+
+#[test]
+fn each_token_has_an_id_of_its_own() {
+    assert_ne!(claims(&facts())["jti"], claims(&facts())["jti"]);
+}
