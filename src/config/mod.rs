@@ -5,6 +5,7 @@
 
 mod problems;
 mod reader;
+mod ttl;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use problems::{ConfigError, Problem, line_and_column};
+pub use ttl::{Ttl, TtlError};
 pub use values::{BaseUrl, Issuer, Template};
 
 use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
@@ -113,7 +115,7 @@ pub struct TokenSection {
     /// `aud`
     pub audience: String,
     /// Life of one token.
-    pub ttl: Duration,
+    pub ttl: Ttl,
     /// Directory of the signing keys.
     pub keys: PathBuf,
     /// Name of the variable that carries the token; the file's variable has `_FILE` behind it.
@@ -304,16 +306,11 @@ fn read_token(mut section: Section<'_>) -> Option<TokenSection> {
     let audience = section
         .required_string("audience", "\"https://hpc.example\"")
         .and_then(|at| section.checked(at, "audience", values::visible_text));
-    let ttl = section.duration("ttl");
-    if let Some(at) = &ttl
-        && !values::TTL_BOUNDS.contains(&at.value)
-    {
-        section.problem(
-            at.span.clone(),
-            "`token.ttl` must be between 1m and 6h",
-            "a token is refreshed at half its life while a stage runs".to_owned(),
-        );
-    }
+    let ttl = section.duration("ttl").and_then(|at| {
+        let span = at.span.clone();
+        let life = jiff::SignedDuration::try_from(at.value).unwrap_or(jiff::SignedDuration::MAX);
+        Ttl::new(life).map_err(|error| section.problem(span, format!("`token.ttl`: {error}"), None)).ok()
+    });
     let keys = section.parsed("keys", values::absolute_path);
     let variable = section.parsed("variable", |text| values::variable_name(text).map(|()| text.to_owned()));
     let site = section.parsed("site", values::visible_text);
@@ -322,7 +319,7 @@ fn read_token(mut section: Section<'_>) -> Option<TokenSection> {
     Some(TokenSection {
         issuer: issuer?,
         audience: audience?,
-        ttl: ttl.map_or(Duration::from_mins(15), |at| at.value),
+        ttl: ttl.unwrap_or(Ttl::DEFAULT),
         keys: keys.unwrap_or_else(|| PathBuf::from("/etc/motmot/keys")),
         variable: variable.unwrap_or_else(|| "CI_JOB_JWT".to_owned()),
         site,

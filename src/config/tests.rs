@@ -41,7 +41,7 @@ fn all_problems_are_told_at_once() {
         ":5:16: `jobs.kill_timeout` must be 4m",
         "`token.issuer` is missing",
         "`token.audience` is missing",
-        ":7:7: `token.ttl` must be between 1m and 6h",
+        ":7:7: `token.ttl`: a token's life of 10s is too short",
         ":9:10: `map.run_as` must not be root",
     ] {
         assert!(error.contains(part) || part == "8 problems", "{part} in {error}");

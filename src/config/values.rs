@@ -1,16 +1,11 @@
 //! Values of the configuration that are more than their text: checked once, here.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use ureq::http::Uri;
 
 use super::RunAs;
-
-/// Lives that a token may have.
-pub const TTL_BOUNDS: RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(6);
 
 /// Address of a GitLab: https, or http on the loopback interface.
 #[derive(Clone, Debug, PartialEq, Eq)]

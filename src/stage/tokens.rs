@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::{Settings, TokenSection};
@@ -14,9 +14,7 @@ use crate::report::{Failure, FailureKind, Fault, tell};
 use crate::runner::SubStage;
 use crate::session::Session;
 use crate::sys::files::Owner;
-use crate::token::{
-    Jitter, Placement, StageContext, Token, TokenError, TokenSettings, Ttl, back_off, mint, refresh_delay,
-};
+use crate::token::{Jitter, Placement, StageContext, Token, TokenError, TokenSettings, back_off, mint, refresh_delay};
 
 /// How long after its expiry a token is still masked: clocks differ, and so do readers.
 const MASKED_AFTER_EXPIRY: i64 = 600;
@@ -61,7 +59,6 @@ impl<'a> StageTokens<'a> {
         sub_stage: &SubStage,
         secrets: Secrets,
     ) -> Result<Self, Failure> {
-        let ttl = SignedDuration::try_from(section.ttl).ok().and_then(|life| Ttl::new(life).ok());
         let record = session.record();
         Ok(Self {
             keys: KeyRing::load(&section.keys, Owner::RootOrSelf).map_err(NoToken::from)?,
@@ -69,7 +66,7 @@ impl<'a> StageTokens<'a> {
             settings: TokenSettings {
                 issuer: section.issuer.as_str().to_owned(),
                 audience: section.audience.clone(),
-                ttl: ttl.ok_or_else(|| Failure::site("token.ttl is out of bounds"))?,
+                ttl: section.ttl,
                 upstream_iss: settings.gitlab.url.as_str().to_owned(),
             },
             session,
