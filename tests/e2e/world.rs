@@ -279,10 +279,14 @@ impl TestAccount {
     fn make(dir: &Path, role: &str, number: u32) -> Self {
         let name = format!("mm{}{role}{number}", std::process::id() % 100_000);
         let home = dir.join(format!("home-{role}"));
+        // A number of its own: that of an account just removed may still have a zombie somewhere.
+        let uid = 200_000 + std::process::id() % 10_000 * 2_000 + number * 2 + u32::from(role == "r");
         {
             let _lock = ACCOUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let made = Command::new("useradd")
-                .args(["--no-log-init", "-m", "-s", "/bin/bash", "-d"])
+                .args(["--no-log-init", "-m", "-s", "/bin/bash", "-K", "UID_MAX=60000000", "-K", "GID_MAX=60000000", "-u"])
+                .arg(uid.to_string())
+                .arg("-d")
                 .arg(&home)
                 .arg(&name)
                 .output()

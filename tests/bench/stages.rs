@@ -1,0 +1,265 @@
+//! What the driver costs, beside the same script without it. Prints figures; never fails on time.
+//!
+//! `cargo bench --bench stages` (as root; the jobs run as `nobody`).
+#![allow(clippy::print_stdout, clippy::cast_precision_loss)] // figures are its output
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use serde_json::{Value, json};
+
+const ROUNDS: usize = 60;
+const ACCOUNT: &str = "nobody";
+
+fn main() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("this benchmark changes user and needs root");
+        return;
+    }
+    let world = World::new();
+    println!("median of {ROUNDS} rounds, taken in turn; wall time and CPU time of all processes\n");
+    world.stage_cost("login_shell = true");
+    world.stage_cost("login_shell = false");
+    world.job_cost();
+    world.memory();
+    world.throughput();
+    world.latency();
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    bins: PathBuf,
+    uid: u32,
+    gid: u32,
+}
+
+impl World {
+    fn new() -> Self {
+        let user = nix::unistd::User::from_name(ACCOUNT).expect("lookup").expect("nobody");
+        let dir = tempfile::Builder::new().prefix("motmot-bench-").tempdir().expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("chmod");
+        let bins = Path::new(env!("CARGO_BIN_EXE_motmot")).parent().expect("a directory").to_owned();
+        let world = Self { bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir };
+        for (name, uid) in [("state", 0), ("tmp", 0), ("data", world.uid)] {
+            fs::create_dir(world.path(name)).expect("a directory");
+            fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o700)).expect("chmod");
+            std::os::unix::fs::chown(world.path(name), Some(uid), Some(0)).expect("chown");
+        }
+        let made = Command::new(world.bins.join("motmot")).args(["keys", "init", "--dir"]).arg(world.path("keys")).output();
+        assert!(made.expect("motmot").status.success());
+        world.configure("http://127.0.0.1:9", "");
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn configure(&self, url: &str, jobs: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            "[gitlab]\nurl = \"{url}\"\n[jobs]\ndata_dir = \"{dir}/data\"\nstate_dir = \"{dir}/state\"\n{jobs}\n[token]\nissuer = \"https://ci.example\"\naudience = \"https://a.example\"\nkeys = \"{dir}/keys\"\n[accounts]\nshells = [\"/usr/sbin/nologin\", \"/bin/false\"]\n[log]\nfile = \"{dir}/audit.log\"\n[[map]]\nrun_as = \"{ACCOUNT}\"\n"
+        );
+        fs::write(self.path("config.toml"), text).expect("config");
+    }
+
+    fn stage(&self, stage: &str) -> Command {
+        let mut command = Command::new(self.bins.join(format!("motmot-{stage}")));
+        command
+            .arg("--config")
+            .arg(self.path("config.toml"))
+            .stdin(Stdio::null())
+            .env("JOB_RESPONSE_FILE", self.path("tmp/response.json"))
+            .env("BUILD_EXIT_CODE_FILE", self.path("tmp/code"));
+        command
+    }
+
+    /// A session for single stages, from a GitLab of a few lines.
+    fn session(&self, jobs: &str) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a request");
+            let _ = stream.read(&mut [0; 4096]);
+            let body = json!({"id": 1, "status": "running", "user": {"id": 42, "username": "adent"}}).to_string();
+            let _ = std::io::Write::write_all(&mut stream, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+        });
+        self.configure(&url, jobs);
+        let payload = json!({"id": 1, "token": "t", "job_info": {"project_id": 7, "project_full_path": "g/p", "user_id": 42}});
+        fs::write(self.path("tmp/response.json"), payload.to_string()).expect("payload");
+        let output = self.stage("config").output().expect("config");
+        server.join().expect("the server");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        answer["job_env"]["MOTMOT_SESSION"].as_str().expect("a session").to_owned()
+    }
+
+    fn script(&self, body: &str) -> PathBuf {
+        let path = self.path("tmp/script");
+        fs::write(&path, format!("#!/usr/bin/env bash\nset -o errexit\n(eval $'{body}\\n') < /dev/null\nexit 0\n")).expect("script");
+        path
+    }
+
+    /// The same script as the same account, and nothing else.
+    fn bare(&self, script: &Path) -> Command {
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.gid)).args(["--clear-groups", "bash"]);
+        command.stdin(fs::File::open(script).expect("script")).env_clear().env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    fn stage_cost(&self, jobs: &str) {
+        let session = self.session(jobs);
+        let script = self.script("true");
+        let (mut bare, mut run) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            bare.push(measure(self.bare(&script).stdout(Stdio::null())));
+            run.push(measure(self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session).stdout(Stdio::null())));
+        }
+        let (bare, run) = (median(bare), median(run));
+        println!("one run stage ({jobs})");
+        println!("  setpriv bash script   {:>7.2} ms wall  {:>7.2} ms CPU", ms(bare.0), ms(bare.1));
+        println!("  motmot-run            {:>7.2} ms wall  {:>7.2} ms CPU", ms(run.0), ms(run.1));
+        println!("  added                 {:>7.2} ms wall  {:>7.2} ms CPU   (aim: under 15 ms wall)\n", ms(run.0) - ms(bare.0), ms(run.1) - ms(bare.1));
+        self.clean_up(&session);
+    }
+
+    fn clean_up(&self, session: &str) {
+        assert!(self.stage("cleanup").env("MOTMOT_SESSION", session).status().expect("cleanup").success());
+    }
+
+    /// Config, prepare, six run stages, cleanup, beside six bare scripts.
+    fn job_cost(&self) {
+        let script = self.script("true");
+        let (mut bare, mut whole) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS / 4 {
+            let start = (Instant::now(), cpu());
+            for _ in 0..6 {
+                assert!(self.bare(&script).stdout(Stdio::null()).status().expect("bash").success());
+            }
+            bare.push((start.0.elapsed(), cpu() - start.1));
+            let start = (Instant::now(), cpu());
+            let session = self.session("");
+            let stage = |name: &str| {
+                let mut command = self.stage(name);
+                command.env("MOTMOT_SESSION", &session).stdout(Stdio::null()).stderr(Stdio::null());
+                command
+            };
+            assert!(stage("prepare").status().expect("prepare").success());
+            for _ in 0..6 {
+                assert!(stage("run").arg(&script).arg("build_script").status().expect("run").success());
+            }
+            self.clean_up(&session);
+            whole.push((start.0.elapsed(), cpu() - start.1));
+        }
+        let (bare, whole) = (median(bare), median(whole));
+        println!("a whole job: config, prepare, six run stages, cleanup");
+        println!("  six bare scripts      {:>7.2} ms wall  {:>7.2} ms CPU", ms(bare.0), ms(bare.1));
+        println!("  motmot                {:>7.2} ms wall  {:>7.2} ms CPU\n", ms(whole.0), ms(whole.1));
+    }
+
+    /// While a job runs: the stage binary and its worker, as the kernel counts them.
+    fn memory(&self) {
+        let session = self.session("");
+        let script = self.script("echo ready; sleep 1000");
+        let mut child = self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session).stdout(Stdio::piped()).spawn().expect("run");
+        let mut ready = [0; 6];
+        child.stdout.as_mut().expect("stdout").read_exact(&mut ready).expect("ready");
+        let stage = child.id();
+        let worker: u32 = fs::read_to_string(format!("/proc/{stage}/task/{stage}/children")).expect("children").trim().parse().expect("one worker");
+        let (a, b) = (memory_of(stage), memory_of(worker));
+        println!("memory while a job runs (resident; proportional share; private)");
+        println!("  motmot-run            {:>7} KiB {:>7} KiB {:>7} KiB", a.0, a.1, a.2);
+        println!("  motmot-worker         {:>7} KiB {:>7} KiB {:>7} KiB", b.0, b.1, b.2);
+        println!("  both                  {:>7} KiB {:>7} KiB {:>7} KiB   (aim: under 8192 KiB resident)\n", a.0 + b.0, a.1 + b.1, a.2 + b.2);
+        let _ = Command::new("kill").arg(stage.to_string()).status();
+        let _ = child.wait();
+        self.clean_up(&session);
+    }
+
+    /// A gibibyte of log, with a token to mask, beside the same through a bare pipe.
+    fn throughput(&self) {
+        const BYTES: u64 = 1 << 30;
+        let session = self.session("");
+        let script = self.script(&format!("yes 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde | head -c {BYTES}"));
+        let (mut bare, mut run) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            bare.push((drain(&mut self.bare(&script), BYTES), Duration::ZERO));
+            run.push((drain(self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session), BYTES), Duration::ZERO));
+        }
+        let speed = |time: Duration| BYTES as f64 / 1e6 / time.as_secs_f64();
+        println!("log throughput, 1 GiB, `yes | head`");
+        println!("  setpriv bash script   {:>7.0} MB/s", speed(median(bare).0));
+        println!("  motmot-run, masked    {:>7.0} MB/s   (aim: over 500 MB/s)\n", speed(median(run).0));
+        self.clean_up(&session);
+    }
+
+    /// From a line's writing to its arrival at the runner.
+    fn latency(&self) {
+        use std::io::BufRead;
+        let session = self.session("");
+        let script = self.script("for i in $(seq 40); do date +%s%N; sleep 0.02; done");
+        let mut child = self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session).stdout(Stdio::piped()).spawn().expect("run");
+        let mut delays = Vec::new();
+        for line in std::io::BufReader::new(child.stdout.take().expect("stdout")).lines() {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+            delays.push((now.saturating_sub(Duration::from_nanos(line.expect("a line").parse().expect("nanoseconds"))), Duration::ZERO));
+        }
+        let _ = child.wait();
+        println!("a line of the log: {:.2} ms from `date` to the runner (aim: under 50 ms)", ms(median(delays).0));
+        self.clean_up(&session);
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// CPU time of all children that have been waited for, and of theirs.
+fn cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("rusage");
+    let time = |time: nix::sys::time::TimeVal| Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0));
+    time(usage.user_time()) + time(usage.system_time())
+}
+
+fn measure(command: &mut Command) -> (Duration, Duration) {
+    let (start, before) = (Instant::now(), cpu());
+    assert!(command.status().expect("started").success());
+    (start.elapsed(), cpu() - before)
+}
+
+fn median(mut samples: Vec<(Duration, Duration)>) -> (Duration, Duration) {
+    let middle = samples.len() / 2;
+    samples.sort_by_key(|sample| sample.0);
+    let wall = samples[middle].0;
+    samples.sort_by_key(|sample| sample.1);
+    (wall, samples[middle].1)
+}
+
+fn drain(command: &mut Command, expected: u64) -> Duration {
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("started");
+    let mut stdout = child.stdout.take().expect("stdout");
+    let (mut piece, mut total) = (vec![0; 1 << 20], 0);
+    while let Ok(length) = stdout.read(&mut piece) {
+        if length == 0 {
+            break;
+        }
+        total += length as u64;
+    }
+    let _ = child.wait();
+    assert_eq!(total, expected);
+    start.elapsed()
+}
+
+/// Resident, proportional and private memory in KiB (`/proc/PID/smaps_rollup`).
+fn memory_of(pid: u32) -> (u64, u64, u64) {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0);
+    (value("Rss:"), value("Pss:"), value("Private_Clean:") + value("Private_Dirty:"))
+}
