@@ -86,7 +86,9 @@ async fn job(State(answer): State<Arc<Answer>>, headers: HeaderMap) -> Response 
     if let Some(status) = answer.status {
         return (status, axum::Json(json!({"message": format!("{status}")}))).into_response();
     }
-    let token = headers.get("JOB-TOKEN").map(|value| value.as_bytes());
+    let token = headers
+        .get("JOB-TOKEN")
+        .map(axum::http::HeaderValue::as_bytes);
     if token != Some(answer.token.as_bytes()) || answer.revoked.load(Ordering::Relaxed) {
         return (
             StatusCode::UNAUTHORIZED,

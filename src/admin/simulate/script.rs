@@ -3,6 +3,8 @@
 //! They have the shape of the runner's own: everything is one quoted word behind `eval`, all variables
 //! are exported first, user commands are echoed before they run. A driver must not look inside.
 
+use std::fmt::Write as _;
+
 use super::job::Job;
 use super::payload::Variable;
 use super::profile::RunnerVersion;
@@ -74,10 +76,10 @@ pub(super) fn generate(job: &Job, stage: &Stage, shell: &str) -> Option<Vec<u8>>
             body.commands(&scene, commands);
         }
         Stage::ArchiveCache { success } => {
-            helper_script::archive_cache(&mut body, &scene, *success)?
+            helper_script::archive_cache(&mut body, &scene, *success)?;
         }
         Stage::UploadArtifacts { success } => {
-            helper_script::upload_artifacts(&mut body, &scene, *success)?
+            helper_script::upload_artifacts(&mut body, &scene, *success)?;
         }
         Stage::CleanupFileVariables => cleanup(&mut body, &scene),
     }
@@ -97,9 +99,9 @@ fn wrap(body: &str, scene: &Scene, shell: &str) -> String {
     script.push_str("if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\nset -o errexit\nset +o noclobber\n");
     let body = quote(body);
     if trap {
-        script.push_str(&format!("(trap 'exit 1' TERM; eval {body}) < /dev/null\n"));
+        let _ = writeln!(script, "(trap 'exit 1' TERM; eval {body}) < /dev/null");
     } else {
-        script.push_str(&format!(": | eval {body}\n"));
+        let _ = writeln!(script, ": | eval {body}");
     }
     script.push_str("exit 0\n");
     script
@@ -164,7 +166,7 @@ impl Body {
             let command = command.trim();
             match command.split_once('\n') {
                 Some((first, _)) => {
-                    self.notice(&format!("$ {first} # collapsed multi-line command"))
+                    self.notice(&format!("$ {first} # collapsed multi-line command"));
                 }
                 None if command.is_empty() => {
                     self.line("echo");
@@ -229,7 +231,7 @@ pub(super) fn quote(text: &str) -> String {
             '\\' => word.push_str("\\\\"),
             '\'' => word.push_str("\\'"),
             control if control.is_ascii_control() => {
-                word.push_str(&format!("\\x{:02x}", u32::from(control)))
+                let _ = write!(word, "\\x{:02x}", u32::from(control));
             }
             other => word.push(other),
         }
