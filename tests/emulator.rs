@@ -10,6 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use motmot::admin::simulate::{
     Cancel, CancelMode, CancelWhen, Exec, Exit, FailureReason, Outcome, Payload, RunnerVersion,
     Simulation, Status, Variable,
@@ -63,17 +66,12 @@ impl World {
         .unwrap();
         fs::create_dir(root.join("tmp")).unwrap();
         let mut simulation = Simulation::default();
-        simulation.driver.bin_dir = root.to_owned();
+        root.clone_into(&mut simulation.driver.bin_dir);
         simulation.driver.config = root.join("config.toml");
         simulation.runner.tmpdir = Some(root.join("tmp"));
         simulation.runner.retry_interval = Duration::from_millis(1);
         simulation.runner.stage_retry_interval = Duration::from_millis(1);
-        simulation
-            .variables
-            .push(Variable::new("GIT_STRATEGY", "none"));
-        let world = Self { dir, simulation };
-        world.on("x", "");
-        world
+        Self { dir, simulation }
     }
 
     fn with(edit: impl FnOnce(&mut Simulation)) -> Self {
@@ -110,6 +108,12 @@ impl World {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
+    /// Ends the process whose number a driver wrote to `pid`. It must still be alive.
+    fn kill(&self) {
+        let pid = Pid::from_raw(self.read("pid").trim().parse().unwrap());
+        kill(pid, Signal::SIGKILL).unwrap();
+    }
+
     fn calls(&self) -> Vec<String> {
         self.read("calls").lines().map(str::to_owned).collect()
     }
@@ -134,12 +138,9 @@ impl World {
     }
 }
 
-fn cancel(mode: CancelMode, when: CancelWhen) -> Option<Cancel> {
-    Some(Cancel { mode, when })
-}
-
-fn on_text(text: &str) -> CancelWhen {
-    CancelWhen::OnText(text.to_owned())
+fn cancel(simulation: &mut Simulation, mode: CancelMode, text: &str) {
+    let when = CancelWhen::OnText(text.to_owned());
+    simulation.faults.cancel = Some(Cancel { mode, when });
 }
 
 impl Played {
@@ -151,6 +152,10 @@ impl Played {
         self.outcome.failure_reason
     }
 }
+
+/// Says `now` and sleeps. A process of its own does both: between fork and exec bash's children still have
+/// bash's trap, and a SIGTERM that arrives just then is lost.
+const SLEEPER: &str = "sh -c 'echo no\"\"w; exec sleep 30'";
 
 const ORDINARY: [&str; 7] = [
     "config",
@@ -526,7 +531,7 @@ fn file_variables_exist_for_the_script_and_are_deleted_at_the_end() {
         simulation.script = vec!["cat \"$RAWV\"".into(), "echo; echo \"path $RAWV\"".into()];
     });
     let played = world.play();
-    assert!(played.has("it's $HOME\nsecret\n"), "{}", played.log);
+    assert!(played.has("it's $HOME\nsecret"), "{}", played.log);
     let path = world.path("builds/group/project.tmp/RAWV");
     assert!(played.has(&format!("path {}", path.display())));
     assert!(!path.exists());
@@ -652,7 +657,7 @@ fn get_sources_is_retried_behind_clear_worktree_and_after_any_error() {
     let world = World::with(|simulation| {
         simulation
             .variables
-            .push(Variable::new("GET_SOURCES_ATTEMPTS", "3"))
+            .push(Variable::new("GET_SOURCES_ATTEMPTS", "3"));
     });
     world.on("get_sources", "exit 1");
     let played = world.play();
@@ -697,7 +702,7 @@ fn after_script_errors_are_ignored_unless_the_user_says_otherwise() {
 #[test]
 fn a_prepare_that_exits_0_on_term_counts_as_prepared() {
     let world = World::with(|simulation| {
-        simulation.runner.prepare_exec_timeout = Duration::from_millis(200)
+        simulation.runner.prepare_exec_timeout = Duration::from_millis(200);
     });
     world.on("prepare", "trap 'exit 0' TERM; sleep 30 & wait");
     let played = world.play();
@@ -708,7 +713,7 @@ fn a_prepare_that_exits_0_on_term_counts_as_prepared() {
 #[test]
 fn a_prepare_that_dies_of_its_timeout_is_tried_three_times() {
     let world = World::with(|simulation| {
-        simulation.runner.prepare_exec_timeout = Duration::from_millis(100)
+        simulation.runner.prepare_exec_timeout = Duration::from_millis(100);
     });
     world.on("prepare", "exec sleep 30");
     let played = world.play();
@@ -727,8 +732,7 @@ fn a_prepare_that_dies_of_its_timeout_is_tried_three_times() {
 fn a_cancel_before_the_script_stops_everything_but_cleanup() {
     for mode in [CancelMode::Graceful, CancelMode::Hard] {
         for stage in ["prepare", "get_sources"] {
-            let world =
-                World::with(|simulation| simulation.faults.cancel = cancel(mode, on_text("now!")));
+            let world = World::with(|simulation| cancel(simulation, mode, "now!"));
             world.on(stage, "echo now!; exec sleep 30");
             let played = world.play();
             let calls = world.calls();
@@ -745,10 +749,10 @@ fn a_cancel_before_the_script_stops_everything_but_cleanup() {
 #[test]
 fn a_graceful_cancel_of_the_script_leaves_the_later_stages() {
     let world = World::with(|simulation| {
-        simulation.script = vec!["echo no''w; sleep 30".into()];
+        simulation.script = vec![SLEEPER.into()];
         simulation.after_script = vec!["echo \"AFTER $CI_JOB_STATUS\"".into()];
         simulation.artifacts = vec!["a".into()];
-        simulation.faults.cancel = cancel(CancelMode::Graceful, on_text("\nnow"));
+        cancel(simulation, CancelMode::Graceful, "\nnow");
     });
     let played = world.play();
     let calls = world.calls();
@@ -775,12 +779,12 @@ fn a_graceful_cancel_of_the_script_leaves_the_later_stages() {
 fn a_hard_cancel_and_a_job_timeout_leave_only_cleanup() {
     for timeout in [false, true] {
         let world = World::with(|simulation| {
-            simulation.script = vec!["echo no''w; sleep 30".into()];
+            simulation.script = vec![SLEEPER.into()];
             simulation.after_script = vec!["true".into()];
             if timeout {
                 simulation.runner.job_timeout = Some(Duration::from_millis(600));
             } else {
-                simulation.faults.cancel = cancel(CancelMode::Hard, on_text("\nnow"));
+                cancel(simulation, CancelMode::Hard, "\nnow");
             }
         });
         let played = world.play();
@@ -819,7 +823,7 @@ fn a_script_timeout_still_runs_after_script() {
 fn a_driver_that_ignores_term_is_killed() {
     let world = World::with(|simulation| {
         simulation.runner.graceful_kill_timeout = Duration::from_millis(200);
-        simulation.faults.cancel = cancel(CancelMode::Hard, on_text("now!"));
+        cancel(simulation, CancelMode::Hard, "now!");
     });
     world.on("build_script", "trap '' TERM; echo now!; exec sleep 30");
     let played = world.play();
@@ -854,12 +858,7 @@ fn a_forgotten_child_keeps_the_stage_open_until_it_closes_the_pipes() {
     };
     assert!(delay("prepare_script") > 0.4, "{}", delay("prepare_script"));
     assert!(delay("get_sources") < 0.3, "{}", delay("get_sources"));
-    let pid = world.read("pid").trim().parse().unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .ok();
+    world.kill();
 }
 
 #[test]
@@ -867,19 +866,14 @@ fn an_orphan_in_another_session_makes_the_runner_give_up() {
     let world = World::with(|simulation| {
         simulation.runner.graceful_kill_timeout = Duration::from_millis(100);
         simulation.runner.force_kill_timeout = Duration::from_millis(100);
-        simulation.faults.cancel = cancel(CancelMode::Graceful, on_text("now!"));
+        cancel(simulation, CancelMode::Graceful, "now!");
     });
     world.on(
         "build_script",
-        "setsid sleep 30 & echo $! >\"$dir/pid\"; echo now!; sleep 0.1; exit 0",
+        "setsid bash -c 'echo $$ >\"$1\"; echo now!; exec sleep 30' - \"$dir/pid\" & exec sleep 30",
     );
     let played = world.play();
-    let pid = world.read("pid").trim().parse().unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .ok();
+    world.kill();
     let build = played
         .outcome
         .calls
@@ -898,23 +892,18 @@ fn an_orphan_in_another_session_makes_the_runner_give_up() {
 fn cleanup_starts_beside_a_stage_that_does_not_end() {
     let world = World::with(|simulation| {
         simulation.runner.wait_for_build_finish = Duration::from_millis(200);
-        simulation.faults.cancel = cancel(CancelMode::Hard, on_text("now!"));
+        cancel(simulation, CancelMode::Hard, "now!");
     });
     world.on(
         "build_script",
-        "trap '' TERM; echo now!; echo $$ >\"$dir/pid\"; exec sleep 30",
+        "trap '' TERM; echo $$ >\"$dir/pid\"; echo now!; exec sleep 30",
     );
     world.on(
         "cleanup",
         "kill -0 $(cat \"$dir/pid\") && touch \"$dir/alive\"",
     );
     let played = world.play();
-    let pid = world.read("pid").trim().parse().unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(pid),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .ok();
+    world.kill();
     assert!(
         played.has("Timed out waiting for the build to finish"),
         "{}",
@@ -927,8 +916,8 @@ fn cleanup_starts_beside_a_stage_that_does_not_end() {
 #[test]
 fn a_runner_told_to_stop_interrupts_the_job() {
     let world = World::with(|simulation| {
-        simulation.script = vec!["echo no''w; sleep 30".into()];
-        simulation.faults.cancel = cancel(CancelMode::RunnerTerm, on_text("\nnow"));
+        simulation.script = vec![SLEEPER.into()];
+        cancel(simulation, CancelMode::RunnerTerm, "\nnow");
     });
     let played = world.play();
     assert_eq!(played.reason(), Some(FailureReason::RunnerInterrupted));
@@ -941,7 +930,7 @@ fn a_killed_runner_cleans_nothing_up() {
     let world = World::with(|simulation| simulation.faults.kill_runner_on = Some("now!".into()));
     world.on(
         "build_script",
-        "echo now!; echo $$ >\"$dir/pid\"; exec sleep 30",
+        "echo $$ >\"$dir/pid\"; echo now!; exec sleep 30",
     );
     let played = world.play();
     assert_eq!(
@@ -951,14 +940,7 @@ fn a_killed_runner_cleans_nothing_up() {
     assert_eq!(world.calls().last().unwrap(), "build_script");
     assert!(!world.is_tidy());
     assert!(!played.has("Job failed"));
-    // The driver may be killed before it wrote its number.
-    if let Ok(pid) = world.read("pid").trim().parse() {
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(pid),
-            nix::sys::signal::Signal::SIGKILL,
-        )
-        .unwrap();
-    }
+    world.kill();
 }
 
 #[test]
@@ -1044,10 +1026,11 @@ fn the_little_gitlab_knows_the_job_only_by_its_token_and_while_it_runs() {
     let world = World::with(|simulation| {
         simulation.identity.user_login = "bob".into();
         simulation.gitlab.answers = vec![("user.state".into(), "blocked".into())];
-        simulation.faults.cancel = cancel(
-            CancelMode::Graceful,
-            CancelWhen::InSubStage("build_script".into()),
-        );
+        let when = CancelWhen::InSubStage("build_script".into());
+        simulation.faults.cancel = Some(Cancel {
+            mode: CancelMode::Graceful,
+            when,
+        });
     });
     // bash speaks enough HTTP for this.
     let ask = r#"

@@ -327,9 +327,6 @@ impl SimulateArgs {
             }
         }
         let variables = &mut simulation.variables;
-        if self.git_url.is_none() && self.payload.is_none() {
-            variables.push(Variable::new("GIT_STRATEGY", "none"));
-        }
         for (name, limit) in [
             ("RUNNER_SCRIPT_TIMEOUT", self.script_timeout),
             ("RUNNER_AFTER_SCRIPT_TIMEOUT", self.after_script_timeout),

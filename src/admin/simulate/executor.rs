@@ -1,9 +1,9 @@
 //! One attempt to prepare a job, and the calls of the driver that belong to it.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -305,6 +305,7 @@ fn configuration(message: String) -> Failure {
 fn private_dir(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
     tempfile::Builder::new()
         .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700)) // tempfile's own default is 0777 less the umask
         .rand_bytes(10)
         .tempdir_in(parent)
         .map(tempfile::TempDir::keep)

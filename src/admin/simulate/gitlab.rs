@@ -1,7 +1,8 @@
 //! A GitLab just large enough for a driver: `GET /api/v4/job`, which tells a job who it is.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -210,9 +211,10 @@ pub(super) fn private_config(path: &Path, url: &str) -> Result<ConfigCopy, Simul
     gitlab.remove("ca_file");
     let text = toml::to_string(&config).map_err(|error| problem(error.to_string()))?;
     let what = || SimulateError::system("write a private copy of the configuration");
-    // Both are made for their owner alone: 0700 and 0600.
+    // A NamedTempFile is 0600 by itself, a directory is not 0700.
     let directory = tempfile::Builder::new()
         .prefix("motmot-simulate")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .map_err(what())?;
     let copy = directory.path().join("config.toml");
