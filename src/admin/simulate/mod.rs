@@ -5,8 +5,8 @@
 //! contract from GitLab Runner's behaviour alone and shares no code with the driver it drives: a
 //! misunderstanding must not be able to cancel itself out.
 //!
-//! Reading order: [`job`] tells the life of a job, [`executor`] one preparation attempt and its calls,
-//! [`process`] a single call. [`failure`] holds the meaning of exit codes, [`script`] writes what the
+//! Reading order: `job` tells the life of a job, `executor` one preparation attempt and its calls,
+//! `process` a single call. `failure` holds the meaning of exit codes, `script` writes what the
 //! driver is asked to run.
 //!
 //! Not played: masking of secrets in the log, the log's size limit, PowerShell, `run:` steps.
