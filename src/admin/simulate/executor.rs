@@ -50,13 +50,7 @@ impl Executor {
             let what = what.to_owned();
             move |error: io::Error| Failure::System(format!("{what}: {error}"))
         };
-        let root = self
-            .job
-            .simulation
-            .runner
-            .tmpdir
-            .clone()
-            .unwrap_or_else(std::env::temp_dir);
+        let root = self.job.simulation.runner.temp();
         let temp = private_dir(&root, "custom-executor")
             .map_err(system("create the job's temporary directory"))?;
         self.temp = Some(temp.clone());

@@ -193,8 +193,13 @@ fn read(path: &Path) -> Result<toml::Table, SimulateError> {
         .map_err(|error: toml::de::Error| problem(error.to_string()))
 }
 
-/// A copy of the configuration in which the driver's GitLab is ours. Only this user can read it.
-pub(super) fn private_config(path: &Path, url: &str) -> Result<ConfigCopy, SimulateError> {
+/// A copy of the configuration, made in `temp`, in which the driver's GitLab is ours. Only this user
+/// can read it.
+pub(super) fn private_config(
+    path: &Path,
+    url: &str,
+    temp: &Path,
+) -> Result<ConfigCopy, SimulateError> {
     let mut config = read(path)?;
     let problem = |problem: String| SimulateError::Config {
         path: path.to_owned(),
@@ -215,7 +220,7 @@ pub(super) fn private_config(path: &Path, url: &str) -> Result<ConfigCopy, Simul
     let directory = tempfile::Builder::new()
         .prefix("motmot-simulate")
         .permissions(Permissions::from_mode(0o700))
-        .tempdir()
+        .tempdir_in(temp)
         .map_err(what())?;
     let copy = directory.path().join("config.toml");
     let mut file = tempfile::NamedTempFile::new_in(directory.path()).map_err(what())?;

@@ -186,6 +186,13 @@ impl Default for Runner {
     }
 }
 
+impl Runner {
+    /// Where temporary files go.
+    fn temp(&self) -> PathBuf {
+        self.tmpdir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
 /// The GitLab whose job API the driver may ask.
 #[derive(Debug, Clone, Default)]
 pub struct GitLab {
@@ -305,7 +312,9 @@ impl Simulation {
             |server| Ok(server.url()),
         )?;
         let config = match &gitlab {
-            Some(server) => gitlab::private_config(&self.driver.config, &server.url())?,
+            Some(server) => {
+                gitlab::private_config(&self.driver.config, &server.url(), &self.runner.temp())?
+            }
             None => gitlab::ConfigCopy::none(&self.driver.config)?,
         };
         let payload = self.compose(&identity, &url);
