@@ -50,7 +50,8 @@ impl World {
             fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o700)).expect("chmod");
             std::os::unix::fs::chown(world.path(name), Some(uid), Some(0)).expect("chown");
         }
-        let made = Command::new(world.bins.join("motmot")).args(["keys", "init", "--dir"]).arg(world.path("keys")).output();
+        let made =
+            Command::new(world.bins.join("motmot")).args(["keys", "init", "--dir"]).arg(world.path("keys")).output();
         assert!(made.expect("motmot").status.success());
         world.configure("http://127.0.0.1:9", "");
         world
@@ -87,10 +88,14 @@ impl World {
             let (mut stream, _) = listener.accept().expect("a request");
             let _ = stream.read(&mut [0; 4096]);
             let body = json!({"id": 1, "status": "running", "user": {"id": 42, "username": "adent"}}).to_string();
-            let _ = std::io::Write::write_all(&mut stream, format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
+            let _ = std::io::Write::write_all(
+                &mut stream,
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+            );
         });
         self.configure(&url, jobs);
-        let payload = json!({"id": 1, "token": "t", "job_info": {"project_id": 7, "project_full_path": "g/p", "user_id": 42}});
+        let payload =
+            json!({"id": 1, "token": "t", "job_info": {"project_id": 7, "project_full_path": "g/p", "user_id": 42}});
         fs::write(self.path("tmp/response.json"), payload.to_string()).expect("payload");
         let output = self.stage("config").output().expect("config");
         server.join().expect("the server");
@@ -101,14 +106,18 @@ impl World {
 
     fn script(&self, body: &str) -> PathBuf {
         let path = self.path("tmp/script");
-        fs::write(&path, format!("#!/usr/bin/env bash\nset -o errexit\n(eval $'{body}\\n') < /dev/null\nexit 0\n")).expect("script");
+        fs::write(&path, format!("#!/usr/bin/env bash\nset -o errexit\n(eval $'{body}\\n') < /dev/null\nexit 0\n"))
+            .expect("script");
         path
     }
 
     /// The same script as the same account, and nothing else.
     fn bare(&self, script: &Path) -> Command {
         let mut command = Command::new("setpriv");
-        command.arg(format!("--reuid={}", self.uid)).arg(format!("--regid={}", self.gid)).args(["--clear-groups", "bash"]);
+        command
+            .arg(format!("--reuid={}", self.uid))
+            .arg(format!("--regid={}", self.gid))
+            .args(["--clear-groups", "bash"]);
         command.stdin(fs::File::open(script).expect("script")).env_clear().env("PATH", "/usr/bin:/bin");
         command
     }
@@ -119,13 +128,23 @@ impl World {
         let (mut bare, mut run) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             bare.push(measure(self.bare(&script).stdout(Stdio::null())));
-            run.push(measure(self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session).stdout(Stdio::null())));
+            run.push(measure(
+                self.stage("run")
+                    .arg(&script)
+                    .arg("build_script")
+                    .env("MOTMOT_SESSION", &session)
+                    .stdout(Stdio::null()),
+            ));
         }
         let (bare, run) = (median(bare), median(run));
         println!("one run stage ({jobs})");
         println!("  setpriv bash script   {:>7.2} ms wall  {:>7.2} ms CPU", ms(bare.0), ms(bare.1));
         println!("  motmot-run            {:>7.2} ms wall  {:>7.2} ms CPU", ms(run.0), ms(run.1));
-        println!("  added                 {:>7.2} ms wall  {:>7.2} ms CPU   (aim: under 15 ms wall)\n", ms(run.0) - ms(bare.0), ms(run.1) - ms(bare.1));
+        println!(
+            "  added                 {:>7.2} ms wall  {:>7.2} ms CPU   (aim: under 15 ms wall)\n",
+            ms(run.0) - ms(bare.0),
+            ms(run.1) - ms(bare.1)
+        );
         self.clean_up(&session);
     }
 
@@ -167,16 +186,32 @@ impl World {
     fn memory(&self) {
         let session = self.session("");
         let script = self.script("echo ready; sleep 1000");
-        let mut child = self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session).stdout(Stdio::piped()).spawn().expect("run");
+        let mut child = self
+            .stage("run")
+            .arg(&script)
+            .arg("build_script")
+            .env("MOTMOT_SESSION", &session)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("run");
         let mut ready = [0; 6];
         child.stdout.as_mut().expect("stdout").read_exact(&mut ready).expect("ready");
         let stage = child.id();
-        let worker: u32 = fs::read_to_string(format!("/proc/{stage}/task/{stage}/children")).expect("children").trim().parse().expect("one worker");
+        let worker: u32 = fs::read_to_string(format!("/proc/{stage}/task/{stage}/children"))
+            .expect("children")
+            .trim()
+            .parse()
+            .expect("one worker");
         let (a, b) = (memory_of(stage), memory_of(worker));
         println!("memory while a job runs (resident; proportional share; private)");
         println!("  motmot-run            {:>7} KiB {:>7} KiB {:>7} KiB", a.0, a.1, a.2);
         println!("  motmot-worker         {:>7} KiB {:>7} KiB {:>7} KiB", b.0, b.1, b.2);
-        println!("  both                  {:>7} KiB {:>7} KiB {:>7} KiB   (aim: under 8192 KiB resident)\n", a.0 + b.0, a.1 + b.1, a.2 + b.2);
+        println!(
+            "  both                  {:>7} KiB {:>7} KiB {:>7} KiB   (aim: under 8192 KiB resident)\n",
+            a.0 + b.0,
+            a.1 + b.1,
+            a.2 + b.2
+        );
         let _ = Command::new("kill").arg(stage.to_string()).status();
         let _ = child.wait();
         self.clean_up(&session);
@@ -186,11 +221,15 @@ impl World {
     fn throughput(&self) {
         const BYTES: u64 = 1 << 30;
         let session = self.session("");
-        let script = self.script(&format!("yes 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde | head -c {BYTES}"));
+        let script = self
+            .script(&format!("yes 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde | head -c {BYTES}"));
         let (mut bare, mut run) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             bare.push((drain(&mut self.bare(&script), BYTES), Duration::ZERO));
-            run.push((drain(self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session), BYTES), Duration::ZERO));
+            run.push((
+                drain(self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session), BYTES),
+                Duration::ZERO,
+            ));
         }
         let speed = |time: Duration| BYTES as f64 / 1e6 / time.as_secs_f64();
         println!("log throughput, 1 GiB, `yes | head`");
@@ -204,11 +243,21 @@ impl World {
         use std::io::BufRead;
         let session = self.session("");
         let script = self.script("for i in $(seq 40); do date +%s%N; sleep 0.02; done");
-        let mut child = self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session).stdout(Stdio::piped()).spawn().expect("run");
+        let mut child = self
+            .stage("run")
+            .arg(&script)
+            .arg("build_script")
+            .env("MOTMOT_SESSION", &session)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("run");
         let mut delays = Vec::new();
         for line in std::io::BufReader::new(child.stdout.take().expect("stdout")).lines() {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-            delays.push((now.saturating_sub(Duration::from_nanos(line.expect("a line").parse().expect("nanoseconds"))), Duration::ZERO));
+            delays.push((
+                now.saturating_sub(Duration::from_nanos(line.expect("a line").parse().expect("nanoseconds"))),
+                Duration::ZERO,
+            ));
         }
         let _ = child.wait();
         println!("a line of the log: {:.2} ms from `date` to the runner (aim: under 50 ms)", ms(median(delays).0));
@@ -223,7 +272,9 @@ fn ms(time: Duration) -> f64 {
 /// CPU time of all children that have been waited for, and of theirs.
 fn cpu() -> Duration {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("rusage");
-    let time = |time: nix::sys::time::TimeVal| Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0));
+    let time = |time: nix::sys::time::TimeVal| {
+        Duration::from_micros(u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or(0))
+    };
     time(usage.user_time()) + time(usage.system_time())
 }
 
@@ -260,6 +311,10 @@ fn drain(command: &mut Command, expected: u64) -> Duration {
 /// Resident, proportional and private memory in KiB (`/proc/PID/smaps_rollup`).
 fn memory_of(pid: u32) -> (u64, u64, u64) {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("smaps_rollup");
-    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0);
+    let value = |name: &str| {
+        text.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())
+            .unwrap_or(0)
+    };
     (value("Rss:"), value("Pss:"), value("Private_Clean:") + value("Private_Dirty:"))
 }

@@ -392,7 +392,7 @@ fn stops_worker() {
         .simulate()
         .option("--cancel", "graceful")
         .option("--cancel-on", "stopped now")
-        .script(format!("kill -STOP $({WORKER}); echo stopped now; sleep 1000"))
+        .script(format!("kill -STOP $({WORKER}); echo stop\"\"ped now; sleep 1000"))
         .run();
     assert!(!end.succeeded());
     assert_eq!(end.code_of("build_script"), 2);

@@ -44,7 +44,7 @@ fn sigterm() {
         .simulate()
         .option("--cancel", "graceful")
         .option("--cancel-on", "waiting now")
-        .script("trap 'echo trapped=yes; exit 1' TERM; echo waiting now; sleep 1000 & wait")
+        .script("trap 'echo trapped=yes; exit 1' TERM; echo wait\"\"ing now; sleep 1000 & wait")
         .run();
     assert!(!end.succeeded());
     end.assert_not_in_log("Failed to terminate process").assert_log("trapped=yes");
@@ -60,7 +60,7 @@ fn sigkill() {
         .option("--cancel", "graceful")
         .option("--cancel-on", "waiting now")
         .script(
-            "trap '' TERM; pkill -STOP motmot-worker; (trap '' TERM; echo waiting now; while :; do sleep 0.1; done)",
+            "trap '' TERM; pkill -STOP motmot-worker; (trap '' TERM; echo wait\"\"ing now; while :; do sleep 0.1; done)",
         )
         .run();
     assert!(!end.succeeded());

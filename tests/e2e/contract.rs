@@ -267,7 +267,7 @@ fn sigterm() {
         .option("--cancel-on", "waiting now")
         .option("--graceful-kill-timeout", "30s")
         .option("--after-script", "echo status=$CI_JOB_STATUS")
-        .script("echo waiting now; sleep 1000")
+        .script("sh -c 'echo wait\"\"ing now; exec sleep 1000'")
         .run();
     assert!(!end.succeeded());
     assert_ne!(end.code_of("build_script"), 0);
@@ -284,7 +284,7 @@ fn sigterm_ignored() {
         .simulate()
         .option("--cancel", "graceful")
         .option("--cancel-on", "waiting now")
-        .script("trap '' TERM; (trap '' TERM; echo waiting now; while :; do sleep 0.1; done)")
+        .script("trap '' TERM; (trap '' TERM; echo wait\"\"ing now; while :; do sleep 0.1; done)")
         .run();
     assert!(!end.succeeded());
     assert_eq!(end.code_of("build_script"), 2);

@@ -130,7 +130,7 @@ fn file_variables_after_timeout() {
         .simulate()
         .option("--file-variable", "SECRET=hush")
         .option("--job-timeout", "4s")
-        .script("cat \"$SECRET\" >/dev/null && echo have=file")
+        .script("cat \"$SECRET\" >/dev/null && echo ha\"\"ve=file")
         .script("touch \"$(dirname \"$SECRET\")/own\"; sleep 1000")
         .run();
     end.assert_failed("job_execution_timeout").assert_log("have=file");
@@ -145,7 +145,7 @@ fn file_variables_after_cancel() {
         .option("--file-variable", "SECRET=hush")
         .option("--cancel", "hard")
         .option("--cancel-on", "have=file")
-        .script("cat \"$SECRET\" >/dev/null && echo have=file")
+        .script("cat \"$SECRET\" >/dev/null && echo ha\"\"ve=file")
         .script("sleep 1000")
         .run();
     assert!(!end.succeeded());
@@ -181,7 +181,7 @@ fn cleanup_beside_dying_stage() {
         .option("--cancel", "hard")
         .option("--cancel-on", "waiting now")
         .option("--wait-for-build-finish", "1s")
-        .script("trap '' TERM; echo waiting now; while :; do mkdir -p \"$TMPDIR/again\"; sleep 0.02; done")
+        .script("trap '' TERM; echo wait\"\"ing now; while :; do mkdir -p \"$TMPDIR/again\"; sleep 0.02; done")
         .run();
     assert!(!end.succeeded());
     assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);

@@ -284,7 +284,17 @@ impl TestAccount {
         {
             let _lock = ACCOUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let made = Command::new("useradd")
-                .args(["--no-log-init", "-m", "-s", "/bin/bash", "-K", "UID_MAX=60000000", "-K", "GID_MAX=60000000", "-u"])
+                .args([
+                    "--no-log-init",
+                    "-m",
+                    "-s",
+                    "/bin/bash",
+                    "-K",
+                    "UID_MAX=60000000",
+                    "-K",
+                    "GID_MAX=60000000",
+                    "-u",
+                ])
                 .arg(uid.to_string())
                 .arg("-d")
                 .arg(&home)

@@ -1,7 +1,7 @@
 //! The command line of `motmot simulate`.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{
-    Cancel, CancelMode, CancelWhen, Driver, FailureReason, Identity, Outcome, RunnerVersion, SimulateError, Simulation,
-    Status, Variable, duration,
+    Cancel, CancelMode, CancelWhen, Driver, Identity, Outcome, RunnerVersion, SimulateError, Simulation, Variable,
+    duration,
 };
 
 /// Play GitLab and GitLab Runner for one job against the four driver binaries
@@ -269,9 +269,6 @@ impl SimulateArgs {
             }
         }
         let variables = &mut simulation.variables;
-        if self.git_url.is_none() && self.payload.is_none() {
-            variables.push(Variable::new("GIT_STRATEGY", "none"));
-        }
         for (name, limit) in
             [("RUNNER_SCRIPT_TIMEOUT", self.script_timeout), ("RUNNER_AFTER_SCRIPT_TIMEOUT", self.after_script_timeout)]
         {
@@ -413,67 +410,19 @@ fn newest(url: &str, identity: &Identity) -> Result<String, SimulateError> {
 }
 
 /// Runs `motmot simulate`. `config` is the driver's configuration file.
+#[allow(clippy::needless_pass_by_value)] // the end of the options
 pub fn main(args: SimulateArgs, config: &Path) -> ExitCode {
-    let args = &args;
     match args.play(config) {
         Ok(outcome) => {
-            let shown = if args.json { json(&outcome) } else { words(&outcome) };
-            // The outcome is also the exit code; a closed terminal is no reason to change it.
-            let _ = if args.json || args.log.is_some() || !io::stdout().is_terminal() && args.runner_log.is_some() {
-                io::stdout().write_all(shown.as_bytes())
-            } else {
-                io::stderr().write_all(shown.as_bytes())
-            };
-            ExitCode::from(exit_code(&outcome))
+            let shown =
+                if args.json { serde_json::to_string(&outcome).unwrap_or_default() } else { format!("\n{outcome}") };
+            // The exit code says it too; a closed terminal is no reason to change that.
+            let _ = writeln!(io::stdout(), "{shown}");
+            ExitCode::from(outcome.exit_code_of_program())
         }
         Err(error) => {
             let _ = writeln!(io::stderr(), "motmot simulate: {error}");
             ExitCode::from(2)
         }
     }
-}
-
-fn exit_code(outcome: &Outcome) -> u8 {
-    match (outcome.status, outcome.failure_reason) {
-        (Status::Success, _) => 0,
-        (Status::RunnerGone, _) | (_, Some(FailureReason::RunnerSystemFailure | FailureReason::RunnerInterrupted)) => 3,
-        (Status::Failed, _) => 1,
-    }
-}
-
-fn json(outcome: &Outcome) -> String {
-    let mut line = serde_json::to_string(outcome).unwrap_or_default();
-    line.push('\n');
-    line
-}
-
-/// The result for a reader at a terminal.
-fn words(outcome: &Outcome) -> String {
-    let mut text = format!("\nJob {}: ", outcome.job_id);
-    match outcome.status {
-        Status::Success => text.push_str("success"),
-        Status::Failed => text.push_str("failed"),
-        Status::RunnerGone => text.push_str("never reported, the runner is gone"),
-    }
-    if let Some(reason) = outcome.failure_reason {
-        text.push_str(&format!(" ({})", reason.name()));
-    }
-    if let Some(code) = outcome.exit_code {
-        text.push_str(&format!(", exit code {code}"));
-    }
-    text.push_str(&format!(", prepared {} time(s)\n", outcome.attempts));
-    for call in &outcome.calls {
-        let exit = match &call.exit {
-            super::Exit::Code(code) => format!("exit {code}"),
-            super::Exit::Signal(signal) => format!("signal {signal}"),
-            super::Exit::NotStarted(problem) => problem.clone(),
-            super::Exit::Unfinished => "did not end".to_owned(),
-        };
-        let held = call
-            .eof_delay
-            .filter(|&delay| delay > 0.1)
-            .map_or_else(String::new, |delay| format!(", output held open {delay:.1} s longer"));
-        text.push_str(&format!("  {:7.2} s  {:<28} {exit}, {:.2} s{held}\n", call.started, call.name(), call.duration));
-    }
-    text
 }

@@ -127,12 +127,12 @@ impl Control {
     /// Waits for the moment of a timed cancel, and for signals to this process: the first is a
     /// graceful cancel, the second a hard one.
     pub(super) async fn watch(&self) {
-        let timed = match &*locked(&self.cancel) {
+        let moment = match &*locked(&self.cancel) {
             Some(Cancel { mode, when: CancelWhen::After(delay) }) => Some((*mode, *delay)),
             _ => None,
         };
         let timer = async {
-            match timed {
+            match moment {
                 Some((mode, delay)) => {
                     tokio::time::sleep(delay).await;
                     self.stop(mode);

@@ -1,9 +1,9 @@
 //! One attempt to prepare a job, and the calls of the driver that belong to it.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Executor {
             let what = what.to_owned();
             move |error: io::Error| Failure::System(format!("{what}: {error}"))
         };
-        let root = self.job.simulation.runner.tmpdir.clone().unwrap_or_else(std::env::temp_dir);
+        let root = self.job.simulation.runner.temp();
         let temp = private_dir(&root, "custom-executor").map_err(system("create the job's temporary directory"))?;
         self.temp = Some(temp.clone());
         let response = self.job.payload.response_file(self.job.simulation.runner.version);
@@ -222,7 +222,12 @@ fn configuration(message: String) -> Failure {
 
 /// A fresh directory for this user alone, which is not removed by itself.
 fn private_dir(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
-    tempfile::Builder::new().prefix(prefix).rand_bytes(10).tempdir_in(parent).map(tempfile::TempDir::keep)
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700)) // tempfile's own default is 0777 less the umask
+        .rand_bytes(10)
+        .tempdir_in(parent)
+        .map(tempfile::TempDir::keep)
 }
 
 /// A new file; the umask of this process applies to `mode`, as it does in the runner.

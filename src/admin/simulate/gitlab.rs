@@ -1,7 +1,8 @@
 //! A GitLab just large enough for a driver: `GET /api/v4/job`, which tells a job who it is.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,7 +76,7 @@ async fn job(State(answer): State<Arc<Answer>>, headers: HeaderMap) -> Response 
     if let Some(status) = answer.status {
         return (status, axum::Json(json!({"message": format!("{status}")}))).into_response();
     }
-    let token = headers.get("JOB-TOKEN").map(|value| value.as_bytes());
+    let token = headers.get("JOB-TOKEN").map(axum::http::HeaderValue::as_bytes);
     if token != Some(answer.token.as_bytes()) || answer.revoked.load(Ordering::Relaxed) {
         return (StatusCode::UNAUTHORIZED, axum::Json(json!({"message": "401 Unauthorized"}))).into_response();
     }
@@ -167,8 +168,9 @@ fn read(path: &Path) -> Result<toml::Table, SimulateError> {
     text.parse().map_err(|error: toml::de::Error| problem(error.to_string()))
 }
 
-/// A copy of the configuration in which the driver's GitLab is ours. Only this user can read it.
-pub(super) fn private_config(path: &Path, url: &str) -> Result<ConfigCopy, SimulateError> {
+/// A copy of the configuration, made in `temp`, in which the driver's GitLab is ours. Only this user
+/// can read it.
+pub(super) fn private_config(path: &Path, url: &str, temp: &Path) -> Result<ConfigCopy, SimulateError> {
     let mut config = read(path)?;
     let problem = |problem: String| SimulateError::Config { path: path.to_owned(), problem };
     let gitlab = config.entry("gitlab").or_insert_with(|| toml::Table::new().into());
@@ -178,8 +180,12 @@ pub(super) fn private_config(path: &Path, url: &str) -> Result<ConfigCopy, Simul
     gitlab.remove("ca_file");
     let text = toml::to_string(&config).map_err(|error| problem(error.to_string()))?;
     let what = || SimulateError::system("write a private copy of the configuration");
-    // Both are made for their owner alone: 0700 and 0600.
-    let directory = tempfile::Builder::new().prefix("motmot-simulate").tempdir().map_err(what())?;
+    // A NamedTempFile is 0600 by itself, a directory is not 0700.
+    let directory = tempfile::Builder::new()
+        .prefix("motmot-simulate")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(temp)
+        .map_err(what())?;
     let copy = directory.path().join("config.toml");
     let mut file = tempfile::NamedTempFile::new_in(directory.path()).map_err(what())?;
     file.write_all(text.as_bytes()).map_err(what())?;

@@ -2,6 +2,8 @@
 //!
 //! Each returns `None` when there is nothing to do and the stage is skipped.
 
+use std::fmt::Write as _;
+
 use super::payload::{Artifact, Cache};
 use super::script::{Body, Scene, quote};
 
@@ -14,9 +16,10 @@ fn when_matches(when: &str, success: bool) -> bool {
 }
 
 /// Runs a helper if the user's PATH has one. Without it the job goes on, and stays green.
-fn guarded(body: &mut Body, feature: &str, command: &str) {
+fn guarded(body: &mut Body, feature: &str, notice: &str, command: &str) {
     body.line("if gitlab-runner --version >/dev/null 2>&1; then");
-    body.line(format!("  {command}"));
+    body.notice(notice);
+    body.line(command);
     body.line("else");
     body.warn(&format!("Missing gitlab-runner. {feature} is disabled."));
     body.line("fi");
@@ -44,12 +47,12 @@ pub(super) fn restore_cache(body: &mut Body, scene: &Scene) -> Option<()> {
     body.variables(scene);
     body.line(format!("cd {}", quote(&scene.dirs.project)));
     for cache in caches {
-        body.notice(&format!("Checking cache for {}...", cache.key));
+        let notice = format!("Checking cache for {}...", cache.key);
         let command = format!(
             "if gitlab-runner cache-extractor --file {} --timeout 10; then echo 'Successfully extracted cache'; else echo 'Failed to extract cache'; fi",
             cache_file(scene, cache)
         );
-        guarded(body, "Extracting cache", &command);
+        guarded(body, "Extracting cache", &notice, &command);
     }
     Some(())
 }
@@ -63,7 +66,7 @@ pub(super) fn archive_cache(body: &mut Body, scene: &Scene, success: bool) -> Op
     body.variables(scene);
     body.line(format!("cd {}", quote(&scene.dirs.project)));
     for cache in caches {
-        body.notice(&format!("Creating cache {}...", cache.key));
+        let notice = format!("Creating cache {}...", cache.key);
         let mut command = format!("gitlab-runner cache-archiver --file {} --timeout 10", cache_file(scene, cache));
         paths(&mut command, "--path", cache.paths.as_deref());
         if cache.untracked {
@@ -72,6 +75,7 @@ pub(super) fn archive_cache(body: &mut Body, scene: &Scene, success: bool) -> Op
         guarded(
             body,
             "Creating cache",
+            &notice,
             &format!("if {command}; then echo 'Created cache'; else echo 'Failed to create cache'; fi"),
         );
     }
@@ -87,14 +91,14 @@ pub(super) fn download_artifacts(body: &mut Body, scene: &Scene) -> Option<()> {
     body.variables(scene);
     body.line(format!("cd {}", quote(&scene.dirs.project)));
     for job in dependencies {
-        body.notice(&format!("Downloading artifacts for {} ({})...", job.name, job.id));
+        let notice = format!("Downloading artifacts for {} ({})...", job.name, job.id);
         let command = format!(
             "gitlab-runner artifacts-downloader --url {} --token {} --id {}",
             quote(&scene.job.url),
             quote(&job.token),
             job.id
         );
-        guarded(body, "Artifacts downloading", &command);
+        guarded(body, "Artifacts downloading", &notice, &command);
     }
     Some(())
 }
@@ -130,17 +134,16 @@ pub(super) fn upload_artifacts(body: &mut Body, scene: &Scene, success: bool) ->
             ("--artifact-type", &artifact.artifact_type),
         ] {
             if !value.is_empty() {
-                command.push_str(&format!(" {flag} {}", quote(value)));
+                let _ = write!(command, " {flag} {}", quote(value));
             }
         }
-        body.notice("Uploading artifacts...");
-        guarded(body, "Uploading artifacts", &command);
+        guarded(body, "Uploading artifacts", "Uploading artifacts...", &command);
     }
     Some(())
 }
 
 fn paths(command: &mut String, flag: &str, paths: Option<&[String]>) {
     for path in paths.unwrap_or_default() {
-        command.push_str(&format!(" {flag} {}", quote(path)));
+        let _ = write!(command, " {flag} {}", quote(path));
     }
 }

@@ -210,6 +210,10 @@ impl Simulation {
         } else {
             self.invent(&mut job, identity, url);
             job.variables = Some(predefined);
+            if self.git_url.is_none() {
+                // There is no repository behind the invented URL.
+                job.variables.get_or_insert_default().push(Variable::new("GIT_STRATEGY", "none"));
+            }
         }
         if let Some(url) = &self.git_url {
             job.git_info.repo_url.clone_from(url);

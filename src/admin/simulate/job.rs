@@ -13,6 +13,7 @@ use super::log::Logs;
 use super::outcome::{Outcome, Status};
 use super::payload::{Payload, Variable};
 use super::process::Calls;
+use super::profile::RunnerVersion;
 use super::stage::Stage;
 use super::variables::{Dirs, get};
 use super::{Simulation, duration, script};
@@ -21,10 +22,10 @@ use super::{Simulation, duration, script};
 const PREPARE_ATTEMPTS: u32 = 3;
 
 /// `RUNNER_AFTER_SCRIPT_TIMEOUT` of a job that does not set it.
-const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
+const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A job that GitLab gives no limit has this one.
-const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_hours(2);
+const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(7200);
 
 /// A job and everything that outlives one attempt to prepare it.
 pub(super) struct Job {
@@ -143,7 +144,7 @@ impl Job {
     async fn run(self: &Arc<Self>) -> Result<(), Failure> {
         let runner = &self.simulation.runner;
         let version = runner.version.number();
-        self.logs.line(&format!("Running with gitlab-runner {version} ({})", runner.version.revision())).await;
+        self.logs.line(&format!("Running with gitlab-runner {version} ({})", RunnerVersion::REVISION)).await;
         self.logs.line(&format!("  on {} {}, system ID: s_simulated000", runner.name, self.short_token())).await;
         let prepare = self.control.job.child(runner.prepare_timeout.filter(|_| runner.version.has_pipeline_id()));
         self.logs.section("start", "prepare_executor").await;
@@ -298,7 +299,9 @@ impl Job {
                 result = Err(Failure::Canceled);
                 self.logs.warning("script canceled externally (UI, API)").await;
             }
-            (None | Some(Ended::Canceled), Some(Ended::DeadlineExceeded)) => result = Err(Failure::ScriptTimeout),
+            (None | Some(Ended::Canceled), Some(Ended::DeadlineExceeded)) => {
+                result = Err(Failure::ScriptTimeout);
+            }
             _ => {}
         }
         self.state().status = Some(match &result {
@@ -387,6 +390,8 @@ impl Job {
 
     /// Writes the last line of the log and fills in what GitLab is told.
     async fn report(&self, result: Result<(), Failure>, outcome: &mut Outcome) {
+        // The runner opens the log anew for its last word.
+        self.logs.reopen();
         let Err(failure) = result else {
             self.logs.info("Job succeeded").await;
             outcome.status = Status::Success;

@@ -87,6 +87,11 @@ impl Logs {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What follows does not continue a line that was begun before.
+    pub(super) fn reopen(&self) {
+        self.state().open = [false; 4];
+    }
+
     /// Adds bytes to the job log as they are.
     pub(super) async fn job(&self, stream: Stream, bytes: Vec<u8>) {
         let mut bytes = bytes;

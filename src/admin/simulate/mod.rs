@@ -5,8 +5,8 @@
 //! contract from GitLab Runner's behaviour alone and shares no code with the driver it drives: a
 //! misunderstanding must not be able to cancel itself out.
 //!
-//! Reading order: [`job`] tells the life of a job, [`executor`] one preparation attempt and its calls,
-//! [`process`] a single call. [`failure`] holds the meaning of exit codes, [`script`] writes what the
+//! Reading order: `job` tells the life of a job, `executor` one preparation attempt and its calls,
+//! `process` a single call. `failure` holds the meaning of exit codes, `script` writes what the
 //! driver is asked to run.
 //!
 //! Not played: masking of secrets in the log, the log's size limit, PowerShell, `run:` steps.
@@ -181,6 +181,13 @@ impl Default for Runner {
     }
 }
 
+impl Runner {
+    /// Where temporary files go.
+    fn temp(&self) -> PathBuf {
+        self.tmpdir.clone().unwrap_or_else(std::env::temp_dir)
+    }
+}
+
 /// The GitLab whose job API the driver may ask.
 #[derive(Debug, Clone, Default)]
 pub struct GitLab {
@@ -287,7 +294,7 @@ impl Simulation {
             if self.gitlab.from_config { None } else { Some(gitlab::Server::start(&identity, &self.gitlab).await?) };
         let url = gitlab.as_ref().map_or_else(|| gitlab::url_in(&self.driver.config), |server| Ok(server.url()))?;
         let config = match &gitlab {
-            Some(server) => gitlab::private_config(&self.driver.config, &server.url())?,
+            Some(server) => gitlab::private_config(&self.driver.config, &server.url(), &self.runner.temp())?,
             None => gitlab::ConfigCopy::none(&self.driver.config)?,
         };
         let payload = self.compose(&identity, &url);

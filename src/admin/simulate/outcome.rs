@@ -1,5 +1,7 @@
 //! What came of a simulated job.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::failure::FailureReason;
@@ -120,4 +122,58 @@ pub enum Exit {
     NotStarted(String),
     /// It had not ended (or its pipes were still open) when the simulation was over.
     Unfinished,
+}
+
+impl Outcome {
+    /// What `motmot simulate` exits with: 0 success, 1 the job failed, 3 the site or the runner failed.
+    pub fn exit_code_of_program(&self) -> u8 {
+        use FailureReason::{RunnerInterrupted, RunnerSystemFailure};
+        match (self.status, self.failure_reason) {
+            (Status::Success, _) => 0,
+            (Status::RunnerGone, _) | (_, Some(RunnerSystemFailure | RunnerInterrupted)) => 3,
+            (Status::Failed, _) => 1,
+        }
+    }
+}
+
+/// A few lines for a reader at a terminal, without a newline at the end.
+impl fmt::Display for Outcome {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let status = match self.status {
+            Status::Success => "success",
+            Status::Failed => "failed",
+            Status::RunnerGone => "never reported, the runner is gone",
+        };
+        write!(formatter, "Job {}: {status}", self.job_id)?;
+        if let Some(reason) = self.failure_reason {
+            write!(formatter, " ({})", reason.name())?;
+        }
+        if let Some(code) = self.exit_code {
+            write!(formatter, ", exit code {code}")?;
+        }
+        if self.attempts > 1 {
+            write!(formatter, ", prepared {} times", self.attempts)?;
+        }
+        for call in &self.calls {
+            write!(formatter, "\n  {:7.2} s  {:<28} {}, {:.2} s", call.started, call.name(), call.exit, call.duration)?;
+            if let Some(delay) = call.eof_delay.filter(|&delay| delay > HELD) {
+                write!(formatter, ", something held its output {delay:.1} s longer")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Seconds between exit and end of output above which a reader should know.
+const HELD: f64 = 0.1;
+
+impl fmt::Display for Exit {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(formatter, "exit {code}"),
+            Self::Signal(signal) => write!(formatter, "signal {signal}"),
+            Self::NotStarted(problem) => write!(formatter, "not started ({problem})"),
+            Self::Unfinished => formatter.write_str("did not end"),
+        }
+    }
 }

@@ -122,6 +122,7 @@ pub(super) struct GitInfo {
     pub(super) refspecs: Option<Vec<String>>,
     #[serde(deserialize_with = "nullable")]
     pub(super) depth: i64,
+    #[allow(clippy::option_option)] // three states, see below
     /// The outer `None` hides the field from the file (runners before 18.4), the inner one is `null`.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub(super) protected: Option<Option<bool>>,
@@ -139,6 +140,7 @@ pub(super) struct RunnerInfo {
 /// One job variable, in the order and with the flags GitLab sends.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools)] // GitLab's flags
 pub struct Variable {
     /// Name. Not checked by anybody: `A=B` is possible.
     #[serde(deserialize_with = "nullable")]
@@ -234,6 +236,7 @@ pub(super) struct KubernetesOpts {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names)] // GitLab's names
 pub(super) struct Artifact {
     #[serde(deserialize_with = "nullable")]
     pub(super) name: String,
@@ -308,6 +311,7 @@ pub(super) struct Hook {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_field_names)] // GitLab's names
 pub(super) struct PolicyOptions {
     #[serde(deserialize_with = "nullable")]
     pub(super) execution_policy_job: bool,

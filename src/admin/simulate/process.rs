@@ -217,13 +217,11 @@ async fn pump(mut pipe: impl AsyncRead + Unpin, sink: Sink, logs: Logs) -> (Vec<
     loop {
         let waits = matches!(sink, Sink::Job(_)) && !pending.is_empty();
         let read = if waits {
-            match tokio::time::timeout(LINE_WAIT, pipe.read(&mut chunk)).await {
-                Ok(read) => read,
-                Err(_) => {
-                    deliver(sink, std::mem::take(&mut pending), &logs).await;
-                    continue;
-                }
-            }
+            let Ok(read) = tokio::time::timeout(LINE_WAIT, pipe.read(&mut chunk)).await else {
+                deliver(sink, std::mem::take(&mut pending), &logs).await;
+                continue;
+            };
+            read
         } else {
             pipe.read(&mut chunk).await
         };
@@ -233,7 +231,7 @@ async fn pump(mut pipe: impl AsyncRead + Unpin, sink: Sink, logs: Logs) -> (Vec<
         }
         total += count as u64;
         pending.extend_from_slice(&chunk[..count]);
-        if let Sink::Keep = sink {
+        if matches!(sink, Sink::Keep) {
             continue;
         }
         let whole = match memchr::memrchr(b'\n', &pending) {
@@ -244,7 +242,7 @@ async fn pump(mut pipe: impl AsyncRead + Unpin, sink: Sink, logs: Logs) -> (Vec<
         let rest = pending.split_off(whole);
         deliver(sink, std::mem::replace(&mut pending, rest), &logs).await;
     }
-    if let Sink::Keep = sink {
+    if matches!(sink, Sink::Keep) {
         return (pending, total);
     }
     deliver(sink, pending, &logs).await;

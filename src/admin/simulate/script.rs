@@ -3,6 +3,8 @@
 //! They have the shape of the runner's own: everything is one quoted word behind `eval`, all variables
 //! are exported first, user commands are echoed before they run. A driver must not look inside.
 
+use std::fmt::Write as _;
+
 use super::job::Job;
 use super::payload::Variable;
 use super::profile::RunnerVersion;
@@ -54,8 +56,12 @@ pub(super) fn generate(job: &Job, stage: &Stage, shell: &str) -> Option<Vec<u8>>
             body.notice("Running after script...");
             body.commands(&scene, commands);
         }
-        Stage::ArchiveCache { success } => helper_script::archive_cache(&mut body, &scene, *success)?,
-        Stage::UploadArtifacts { success } => helper_script::upload_artifacts(&mut body, &scene, *success)?,
+        Stage::ArchiveCache { success } => {
+            helper_script::archive_cache(&mut body, &scene, *success)?;
+        }
+        Stage::UploadArtifacts { success } => {
+            helper_script::upload_artifacts(&mut body, &scene, *success)?;
+        }
         Stage::CleanupFileVariables => cleanup(&mut body, &scene),
     }
     Some(wrap(&body.text, &scene, shell).into_bytes())
@@ -74,9 +80,9 @@ fn wrap(body: &str, scene: &Scene, shell: &str) -> String {
     script.push_str("if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi\nset -o errexit\nset +o noclobber\n");
     let body = quote(body);
     if trap {
-        script.push_str(&format!("(trap 'exit 1' TERM; eval {body}) < /dev/null\n"));
+        let _ = writeln!(script, "(trap 'exit 1' TERM; eval {body}) < /dev/null");
     } else {
-        script.push_str(&format!(": | eval {body}\n"));
+        let _ = writeln!(script, ": | eval {body}");
     }
     script.push_str("exit 0\n");
     script
@@ -132,7 +138,9 @@ impl Body {
         for command in commands {
             let command = command.trim();
             match command.split_once('\n') {
-                Some((first, _)) => self.notice(&format!("$ {first} # collapsed multi-line command")),
+                Some((first, _)) => {
+                    self.notice(&format!("$ {first} # collapsed multi-line command"));
+                }
                 None if command.is_empty() => {
                     self.line("echo");
                     continue;
@@ -186,7 +194,9 @@ pub(super) fn quote(text: &str) -> String {
             '\t' => word.push_str("\\t"),
             '\\' => word.push_str("\\\\"),
             '\'' => word.push_str("\\'"),
-            control if control.is_ascii_control() => word.push_str(&format!("\\x{:02x}", u32::from(control))),
+            control if control.is_ascii_control() => {
+                let _ = write!(word, "\\x{:02x}", u32::from(control));
+            }
             other => word.push(other),
         }
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::job::Job;
 use super::payload::Variable;
 use super::process::entry;
+use super::profile::RunnerVersion;
 
 /// Directories of a job. Empty until the first `config_exec` has been heard.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +60,7 @@ impl Job {
         all.extend(self.payload.variables.iter().flatten().cloned());
         all.push(Variable::new("CI_SHARED_ENVIRONMENT", "true"));
         all.push(Variable::new("CI_RUNNER_VERSION", runner.version.number()));
-        all.push(Variable::new("CI_RUNNER_REVISION", runner.version.revision()));
+        all.push(Variable::new("CI_RUNNER_REVISION", RunnerVersion::REVISION));
         let arch = if cfg!(target_arch = "aarch64") { "linux/arm64" } else { "linux/amd64" };
         all.push(Variable::new("CI_RUNNER_EXECUTABLE_ARCH", arch));
         all.push(Variable::new("RUNNER_TEMP_PROJECT_DIR", dirs.temp()));
