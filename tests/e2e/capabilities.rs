@@ -10,6 +10,8 @@ pub const CASES: &[Case] = &[
     root("what_ignores_sigterm_is_killed_under_an_ordinary_runner", sigkill),
     root("daemons_end_under_an_ordinary_runner", daemons),
     root("the_job_cannot_execute_the_capable_binaries", not_executable),
+    root("root_can_try_a_job_as_the_runners_account", simulate_as_runner),
+    root("the_runners_account_cannot_choose_the_configuration", own_configuration),
 ];
 
 fn job() {
@@ -89,4 +91,38 @@ fn not_executable() {
         ))
         .run();
     end.assert_success().assert_no_line("ran=");
+}
+
+fn simulate_as_runner() {
+    let world = World::with_capabilities();
+    let runner = &world.runner.as_ref().expect("a runner").name;
+    let temp = world.dir.join("open-tmp");
+    crate::world::make_dir(&temp, 0o1777);
+    let output = std::process::Command::new(world.bins.join("motmot"))
+        .arg("--config")
+        .arg(world.config_file())
+        .args(["simulate", "--runner-account", runner, "--user", &world.user.name, "--script", "echo me=$(id -un)"])
+        .arg("--tmpdir")
+        .arg(&temp)
+        .output()
+        .expect("simulate");
+    let log = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{log}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(log.lines().any(|line| line == format!("me={}", world.user.name)), "{log}");
+}
+
+fn own_configuration() {
+    let world = World::with_capabilities();
+    let runner = world.runner.as_ref().expect("a runner");
+    let own = runner.home.join("config.toml");
+    let text = std::fs::read_to_string(world.config_file()).expect("config");
+    std::fs::write(&own, text).expect("write");
+    crate::world::chown(&own, runner.uid, runner.gid);
+    let output = runner.command(&world.bins.join("motmot-config")).arg("--config").arg(&own).output().expect("config");
+    assert_eq!(output.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        words.contains(&runner.name) && words.contains("root"),
+        "whoever takes over the runner maps nobody: {words}"
+    );
 }

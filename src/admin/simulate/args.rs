@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::RunnerAccount;
 use super::{
     Cancel, CancelMode, CancelWhen, Driver, Identity, Outcome, RunnerVersion, SimulateError, Simulation, Variable,
     duration,
@@ -97,6 +98,9 @@ pub struct SimulateArgs {
     /// Directory of motmot-config, -prepare, -run, -cleanup; default: that of this program
     #[arg(long, value_name = "DIR", help_heading = "Runner")]
     bin_dir: Option<PathBuf>,
+    /// As root: run the driver as this account, as a runner does that is not root
+    #[arg(long, value_name = "ACCOUNT", help_heading = "Runner")]
+    runner_account: Option<String>,
     /// Version of GitLab Runner to play
     #[arg(long, value_name = "VERSION", default_value = "19.3", help_heading = "Runner")]
     runner_version: RunnerVersion,
@@ -253,6 +257,9 @@ impl SimulateArgs {
         if let Some(dir) = &self.bin_dir {
             simulation.driver.bin_dir =
                 std::path::absolute(dir).map_err(SimulateError::system("find the current directory"))?;
+        }
+        if let Some(name) = &self.runner_account {
+            simulation.runner.account = Some(RunnerAccount::named(name)?);
         }
         self.identify(&mut simulation.identity);
         simulation.script.clone_from(&self.script);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::RunnerAccount;
 use super::config_output::{self, ConfigOutput};
 use super::context::Context;
 use super::failure::{Failure, FailureReason, classify};
@@ -45,11 +46,13 @@ impl Executor {
             move |error: io::Error| Failure::System(format!("{what}: {error}"))
         };
         let root = self.job.simulation.runner.temp();
-        let temp = private_dir(&root, "custom-executor").map_err(system("create the job's temporary directory"))?;
+        let account = self.job.simulation.runner.account;
+        let temp =
+            private_dir(&root, "custom-executor", account).map_err(system("create the job's temporary directory"))?;
         self.temp = Some(temp.clone());
         let response = self.job.payload.response_file(self.job.simulation.runner.version);
         let response = response.map_err(|error| Failure::System(error.to_string()))?;
-        write_new(&temp.join("response.json"), &response, 0o600).map_err(system("write response.json"))?;
+        write_new(&temp.join("response.json"), &response, 0o600, account).map_err(system("write response.json"))?;
 
         let limits = &self.job.simulation.runner;
         let (config_limit, prepare_limit) = (limits.config_exec_timeout, limits.prepare_exec_timeout);
@@ -120,9 +123,10 @@ impl Executor {
             self.job.logs.warning("Starting with version 17.0 the 'build_script' stage will be replaced with 'step_script': https://gitlab.com/groups/gitlab-org/-/epics/6112").await;
         }
         let temp = self.temp.as_deref().unwrap_or(Path::new(""));
-        let path = private_dir(temp, "script")
+        let account = self.job.simulation.runner.account;
+        let path = private_dir(temp, "script", account)
             .map(|dir| dir.join("script"))
-            .and_then(|path| write_new(&path, script, 0o700).map(|()| path))
+            .and_then(|path| write_new(&path, script, 0o700, account).map(|()| path))
             .map_err(|error| Failure::System(format!("write the script of {name}: {error}")))?;
         self.call(Exec::Run, Some((path, name)), context, None).await.map(drop)
     }
@@ -174,6 +178,7 @@ impl Executor {
             args,
             env: job.environment(self.temp.as_deref(), job_env),
             cwd: self.temp.clone(),
+            account: job.simulation.runner.account,
             stdout,
             stderr,
         };
@@ -221,16 +226,18 @@ fn configuration(message: String) -> Failure {
 }
 
 /// A fresh directory for this user alone, which is not removed by itself.
-fn private_dir(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
-    tempfile::Builder::new()
+fn private_dir(parent: &Path, prefix: &str, account: Option<RunnerAccount>) -> io::Result<PathBuf> {
+    let dir = tempfile::Builder::new()
         .prefix(prefix)
         .permissions(Permissions::from_mode(0o700)) // tempfile's own default is 0777 less the umask
         .rand_bytes(10)
-        .tempdir_in(parent)
-        .map(tempfile::TempDir::keep)
+        .tempdir_in(parent)?
+        .keep();
+    account.map_or(Ok(()), |account| account.own(&dir)).map(|()| dir)
 }
 
 /// A new file; the umask of this process applies to `mode`, as it does in the runner.
-fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content)
+fn write_new(path: &Path, content: &[u8], mode: u32, account: Option<RunnerAccount>) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content)?;
+    account.map_or(Ok(()), |account| account.own(path))
 }

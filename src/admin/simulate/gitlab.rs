@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::RunnerAccount;
 use super::identity::Identity;
 use super::{GitLab, SimulateError};
 
@@ -169,8 +170,13 @@ fn read(path: &Path) -> Result<toml::Table, SimulateError> {
 }
 
 /// A copy of the configuration, made in `temp`, in which the driver's GitLab is ours. Only this user
-/// can read it.
-pub(super) fn private_config(path: &Path, url: &str, temp: &Path) -> Result<ConfigCopy, SimulateError> {
+/// can read it, and the driver's account if that is another.
+pub(super) fn private_config(
+    path: &Path,
+    url: &str,
+    temp: &Path,
+    account: Option<RunnerAccount>,
+) -> Result<ConfigCopy, SimulateError> {
     let mut config = read(path)?;
     let problem = |problem: String| SimulateError::Config { path: path.to_owned(), problem };
     let gitlab = config.entry("gitlab").or_insert_with(|| toml::Table::new().into());
@@ -190,6 +196,11 @@ pub(super) fn private_config(path: &Path, url: &str, temp: &Path) -> Result<Conf
     let mut file = tempfile::NamedTempFile::new_in(directory.path()).map_err(what())?;
     file.write_all(text.as_bytes()).map_err(what())?;
     file.persist(&copy).map_err(|error| what()(error.error))?;
+    if account.is_some() {
+        // The file stays ours: a driver that changes user believes root's configuration only.
+        fs::set_permissions(&copy, Permissions::from_mode(0o644)).map_err(what())?;
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).map_err(what())?;
+    }
     Ok(ConfigCopy { path: copy, directory: Some(directory) })
 }
 

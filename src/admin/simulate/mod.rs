@@ -96,12 +96,39 @@ impl Default for Driver {
     }
 }
 
+/// An account of this machine that a runner runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunnerAccount {
+    /// Its number.
+    pub uid: u32,
+    /// Number of its primary group.
+    pub gid: u32,
+}
+
+impl RunnerAccount {
+    /// Looks it up.
+    pub fn named(name: &str) -> Result<Self, SimulateError> {
+        match nix::unistd::User::from_name(name) {
+            Ok(Some(user)) => Ok(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() }),
+            Ok(None) => Err(SimulateError::Usage(format!("there is no account {name:?} on this machine"))),
+            Err(error) => Err(SimulateError::system(format!("look up the account {name:?}"))(error.into())),
+        }
+    }
+
+    /// Gives it a file that this process has just made.
+    fn own(self, path: &Path) -> io::Result<()> {
+        std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))
+    }
+}
+
 /// The runner: its version, its slot, and the limits of its `config.toml`. Defaults are those of
 /// GitLab Runner 19.3.
 #[derive(Debug, Clone)]
 pub struct Runner {
     /// Which version to play.
     pub version: RunnerVersion,
+    /// The account that the driver is started as. `None` means that of this process; another takes root.
+    pub account: Option<RunnerAccount>,
     /// Name in the log.
     pub name: String,
     /// Authentication token; nine of its characters appear in paths and as `CI_RUNNER_SHORT_TOKEN`.
@@ -154,6 +181,7 @@ impl Default for Runner {
     fn default() -> Self {
         Self {
             version: RunnerVersion::default(),
+            account: None,
             name: "simulated".to_owned(),
             token: "glrt-simulated1234567".to_owned(),
             concurrent_id: 0,
@@ -294,7 +322,9 @@ impl Simulation {
             if self.gitlab.from_config { None } else { Some(gitlab::Server::start(&identity, &self.gitlab).await?) };
         let url = gitlab.as_ref().map_or_else(|| gitlab::url_in(&self.driver.config), |server| Ok(server.url()))?;
         let config = match &gitlab {
-            Some(server) => gitlab::private_config(&self.driver.config, &server.url(), &self.runner.temp())?,
+            Some(server) => {
+                gitlab::private_config(&self.driver.config, &server.url(), &self.runner.temp(), self.runner.account)?
+            }
             None => gitlab::ConfigCopy::none(&self.driver.config)?,
         };
         let payload = self.compose(&identity, &url);

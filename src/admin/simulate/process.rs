@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
+use super::RunnerAccount;
 use super::context::Context;
 use super::log::{Logs, Stream};
 use super::outcome::{Call, Exit};
@@ -38,6 +39,7 @@ pub(super) struct Launch {
     /// `KEY=VALUE`, in order; of several with the same key the last wins.
     pub(super) env: Vec<OsString>,
     pub(super) cwd: Option<PathBuf>,
+    pub(super) account: Option<RunnerAccount>,
     pub(super) stdout: Sink,
     pub(super) stderr: Sink,
 }
@@ -79,6 +81,10 @@ pub(super) async fn run(
     command.env_clear().envs(last_wins(&launch.env));
     if let Some(cwd) = &launch.cwd {
         command.current_dir(cwd);
+    }
+    if let Some(account) = launch.account {
+        // Clears supplementary groups, too.
+        command.uid(account.uid).gid(account.gid);
     }
     let begin = Instant::now();
     let mut child = match command.spawn() {
