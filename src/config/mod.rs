@@ -248,7 +248,7 @@ fn read_gitlab(mut section: Section<'_>) -> Option<GitLab> {
 
 fn read_jobs(mut section: Section<'_>) -> Jobs {
     /// The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
-    const LONGEST_KILL: Duration = Duration::from_mins(4);
+    const LONGEST_KILL: Duration = Duration::from_mins(3);
     let downscope = section
         .choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)])
         .unwrap_or(Downscope::Setuid);
@@ -260,7 +260,7 @@ fn read_jobs(mut section: Section<'_>) -> Jobs {
     {
         section.problem(
             at.span.clone(),
-            "`jobs.kill_timeout` must be 4m or less: the runner waits no longer than 5m for a stage to end",
+            "`jobs.kill_timeout` must be 3m or less: the runner waits no longer than 5m for a stage to end",
             None,
         );
     }

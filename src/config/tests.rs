@@ -12,7 +12,7 @@ fn a_minimal_file_gets_safe_defaults() {
     assert_eq!(settings.gitlab.url.as_str(), "https://gitlab.example.com");
     assert_eq!(settings.jobs.downscope, Downscope::Setuid);
     assert_eq!(settings.accounts.min_uid, 1000);
-    assert_eq!(settings.jobs.kill_timeout, Duration::from_secs(60));
+    assert_eq!(settings.jobs.kill_timeout, Duration::from_mins(1));
     assert!(settings.token.is_none());
     assert!(settings.map.is_empty(), "without a rule nobody is mapped");
 }
@@ -38,7 +38,7 @@ fn all_problems_are_told_at_once() {
         "8 problems",
         ":2:7: `gitlab.url` must be https",
         ":3:12: `gitlab.identity`",
-        ":5:16: `jobs.kill_timeout` must be 4m",
+        ":5:16: `jobs.kill_timeout` must be 3m",
         "`token.issuer` is missing",
         "`token.audience` is missing",
         ":7:7: `token.ttl`: a token's life of 10s is too short",

@@ -55,7 +55,7 @@ fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
     // job that waits for a full pipe would hang.
     let mut broken = false;
     let mut write = |bytes: &[u8]| {
-        broken = broken || to.write_all(bytes).is_err();
+        broken = broken || write_whole(&mut to, bytes).is_err();
         Ok::<(), std::convert::Infallible>(())
     };
     loop {
@@ -80,4 +80,55 @@ fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
         }
     }
     let Ok(()) = masker.finish(&mut write);
+}
+
+/// Writes all of it, also into a pipe that somebody has made non-blocking: it may be shared with a program that did.
+fn write_whole(to: &mut File, mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        match to.write(bytes) {
+            Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let mut fds = [PollFd::new(to.as_fd(), PollFlags::POLLOUT)];
+                poll(&mut fds, PollTimeout::NONE)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_does_not_block_loses_nothing() {
+        let (from, to) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).expect("a pipe");
+        nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).expect("fcntl");
+        let (pump, job_end) = Pump::start("test", File::from(to), Secrets::default()).expect("a pump");
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            File::from(from).read_to_end(&mut all).map(|_| all.len())
+        });
+        let mut job_end = File::from(job_end);
+        job_end.write_all(&vec![b'x'; 1 << 20]).expect("written");
+        drop(job_end);
+        pump.finish(Instant::now() + std::time::Duration::from_mins(1));
+        assert_eq!(reader.join().expect("joined").expect("read"), 1 << 20);
+    }
+
+    #[test]
+    fn a_pump_ends_although_somebody_still_holds_the_other_end() {
+        let (from, to) = nix::unistd::pipe().expect("a pipe");
+        let (pump, job_end) = Pump::start("test", File::from(to), Secrets::default()).expect("a pump");
+        let mut held = File::from(job_end);
+        held.write_all(b"last words").expect("written");
+        pump.finish(Instant::now() + std::time::Duration::from_mins(1));
+        let mut words = String::new();
+        File::from(from).read_to_string(&mut words).expect("read");
+        assert_eq!(words, "last words");
+        drop(held);
+    }
 }

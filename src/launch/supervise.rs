@@ -27,6 +27,9 @@ const LAST_WORDS: Duration = Duration::from_secs(15);
 /// How long the end of the output may take after the last process has ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(30);
 
+/// A worker has little to say. It runs as the job's account, so nobody promises that it does not talk without end.
+const MOST_REPORTS: usize = 16;
+
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -150,7 +153,9 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     let outcome = supervisor.supervise(run.on_start);
     drop(supervisor);
     // Only processes that a killed worker left to us are still here.
-    process::end_children(Duration::ZERO, LAST_WORDS);
+    if process::end_children(Duration::ZERO, LAST_WORDS).some_left {
+        tell("some processes of this stage could not be ended; they may hang in a file system that does not answer");
+    }
     let deadline = Instant::now() + LAST_OUTPUT;
     out.finish(deadline);
     err.finish(deadline);
@@ -160,7 +165,7 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
 /// The reports of the worker, as events. Reading blocks, and a worker that is stopped says nothing for long: hence a thread.
 fn read_reports(mut from: UnixStream, events: Sender<Event>) -> io::Result<()> {
     thread("reports", move || {
-        loop {
+        for _ in 0..MOST_REPORTS {
             let report = Report::read_from(&mut from);
             let last = !matches!(report, Ok(Some(_)));
             if events.send(Event::Report(std::sync::Arc::new(report))).is_err() || last {

@@ -160,7 +160,7 @@ fn all_refusals_read_the_same_to_the_author() {
 #[test]
 fn one_users_own_runner_runs_as_that_user_only() {
     let own = Mode::OnlySelf(Uid::from_raw(1002));
-    assert_eq!(decide_in(own, "ford", SAME_NAME).expect("admitted").account.to_become_is_same(), true);
+    assert!(decide_in(own, "ford", SAME_NAME).expect("admitted").account.to_become_is_same());
     assert!(decide_in(own, "adent", SAME_NAME).is_err());
     assert!(
         decide_in(Mode::OnlySelf(Uid::from_raw(0)), "root", SAME_NAME).is_ok(),

@@ -51,7 +51,7 @@ pub fn reap_ended() -> Vec<(Pid, Ending)> {
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, status)) => {
-                ended.push((pid, Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX))))
+                ended.push((pid, Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX))));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) => ended.push((pid, Ending::Signaled(signal as i32))),
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,

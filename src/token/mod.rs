@@ -38,4 +38,10 @@ mod tests {
         super::install_crypto();
         super::signing::tests::token();
     }
+
+    #[test]
+    fn this_build_does_not_gather_jitter_entropy_in_every_process() {
+        // Set in .cargo/config.toml. Without it every stage that signs takes about 30 ms longer to start.
+        assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"));
+    }
 }

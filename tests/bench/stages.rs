@@ -161,7 +161,7 @@ impl World {
             for _ in 0..6 {
                 assert!(self.bare(&script).stdout(Stdio::null()).status().expect("bash").success());
             }
-            bare.push((start.0.elapsed(), cpu() - start.1));
+            bare.push((start.0.elapsed(), cpu().saturating_sub(start.1)));
             let start = (Instant::now(), cpu());
             let session = self.session("");
             let stage = |name: &str| {
@@ -174,7 +174,7 @@ impl World {
                 assert!(stage("run").arg(&script).arg("build_script").status().expect("run").success());
             }
             self.clean_up(&session);
-            whole.push((start.0.elapsed(), cpu() - start.1));
+            whole.push((start.0.elapsed(), cpu().saturating_sub(start.1)));
         }
         let (bare, whole) = (median(bare), median(whole));
         println!("a whole job: config, prepare, six run stages, cleanup");
@@ -281,7 +281,7 @@ fn cpu() -> Duration {
 fn measure(command: &mut Command) -> (Duration, Duration) {
     let (start, before) = (Instant::now(), cpu());
     assert!(command.status().expect("started").success());
-    (start.elapsed(), cpu() - before)
+    (start.elapsed(), cpu().saturating_sub(before))
 }
 
 fn median(mut samples: Vec<(Duration, Duration)>) -> (Duration, Duration) {

@@ -46,8 +46,7 @@ fn exact_identity() {
         end.log
             .lines()
             .find_map(|line| line.strip_prefix(name))
-            .map(|rest| rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-            .unwrap_or_else(|| panic!("no {name}"))
+            .map_or_else(|| panic!("no {name}"), |rest| rest.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
     };
     assert_eq!(line("Uid:"), vec![world.user.uid.to_string(); 4], "real, effective, saved and file-system id");
     assert_eq!(line("Gid:"), vec![world.user.gid.to_string(); 4]);

@@ -212,7 +212,7 @@ fn refused_accounts() {
         format!("deny_groups = [{:?}]", world.user.name),
         "shells = [\"/bin/zsh\"]".into(),
     ] {
-        world.accounts = limits.clone();
+        world.accounts.clone_from(&limits);
         world.simulate().script("id").run().assert_failed("script_failure").assert_no_line("uid=");
     }
 }
@@ -310,9 +310,9 @@ fn gitlab_hiccup() {
     let answer = answer_for(&world);
     let gitlab = GitLab::new(move |number, stream| {
         if number == 1 {
-            respond(stream, "502 Bad Gateway", "", b"")
+            respond(stream, "502 Bad Gateway", "", b"");
         } else {
-            respond(stream, "200 OK", "", answer.to_string().as_bytes())
+            respond(stream, "200 OK", "", answer.to_string().as_bytes());
         }
     });
     let (code, words, _) = config_with(&mut world, &gitlab.url, "");

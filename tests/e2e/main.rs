@@ -2,6 +2,8 @@
 //!
 //! Tests that need root (to make accounts and to change user) are skipped by name when there is none.
 
+#![allow(clippy::print_stderr)] // a test says what it skips and what it leaves
+
 mod attacks;
 mod capabilities;
 mod contract;

@@ -339,7 +339,7 @@ fn verify() {
     assert_eq!(check(&token, issuer, "https://other.example").0, Some(5));
     let (signed, signature) = token.rsplit_once('.').expect("a signature");
     let flipped =
-        if signature.starts_with('A') { format!("B{}", &signature[1..]) } else { format!("A{}", &signature[1..]) };
+        signature.strip_prefix('A').map_or_else(|| format!("A{}", &signature[1..]), |rest| format!("B{rest}"));
     assert_eq!(check(&format!("{signed}.{flipped}"), issuer, audience).0, Some(3));
     let none = format!(
         "{}.{}.",

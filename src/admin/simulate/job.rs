@@ -22,10 +22,10 @@ use super::{Simulation, duration, script};
 const PREPARE_ATTEMPTS: u32 = 3;
 
 /// `RUNNER_AFTER_SCRIPT_TIMEOUT` of a job that does not set it.
-const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_secs(300);
+const AFTER_SCRIPT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// A job that GitLab gives no limit has this one.
-const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_secs(7200);
+const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_hours(2);
 
 /// A job and everything that outlives one attempt to prepare it.
 pub(super) struct Job {

@@ -49,7 +49,7 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unlock(dir),
             // Something still writes there; or an NFS client keeps the name of an open file for a moment.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                std::thread::sleep(Duration::from_millis(50))
+                std::thread::sleep(Duration::from_millis(50));
             }
             Err(_) => return result,
         }
@@ -83,7 +83,7 @@ mod tests {
         std::fs::create_dir_all(tree.join("a/b")).expect("mkdir");
         std::fs::write(tree.join("a/b/file"), "x").expect("write");
         std::os::unix::fs::symlink(&outside, tree.join("a/link")).expect("link");
-        std::fs::set_permissions(tree.join("a/b"), std::fs::Permissions::from_mode(0)).expect("chmod");
+        std::fs::set_permissions(tree.join("a/b"), std::fs::Permissions::from_mode(0o0)).expect("chmod");
         std::fs::set_permissions(tree.join("a"), std::fs::Permissions::from_mode(0o500)).expect("chmod");
         remove_tree(&tree).expect("removed");
         assert!(!tree.exists());

@@ -97,7 +97,7 @@ mod tests {
         make_and_judge(&[root.clone(), below.clone()]).expect("made");
         assert_eq!((mode(&root), mode(&below)), (0o700, 0o700));
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-        make_and_judge(&[root.clone()]).expect("closed");
+        make_and_judge(std::slice::from_ref(&root)).expect("closed");
         assert_eq!(mode(&root), 0o700);
     }
 
@@ -107,7 +107,7 @@ mod tests {
         let root = temp.path().join("data");
         std::fs::create_dir(&root).expect("mkdir");
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o777)).expect("chmod");
-        let refused = make_and_judge(&[root.clone()]).expect_err("refused");
+        let refused = make_and_judge(std::slice::from_ref(&root)).expect_err("refused");
         assert_eq!(refused.blame, Blame::Account);
         assert_eq!(mode(&root), 0o777, "and left as it is");
         let file = temp.path().join("file");
