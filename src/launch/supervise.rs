@@ -109,8 +109,14 @@ pub struct Run<'a> {
     pub secrets: Secrets,
     /// Between SIGTERM and SIGKILL.
     pub kill_timeout: Duration,
-    /// Told when the job's shell runs.
-    pub on_start: &'a mut dyn FnMut(),
+}
+
+impl<'a> Run<'a> {
+    /// A run without script and token.
+    pub fn new(program: &'a WorkerProgram, target: Become, order: Order, kill_timeout: Duration) -> Self {
+        let secrets = Secrets::default();
+        Self { program, target, order, script: None, token: None, feed: None, secrets, kill_timeout }
+    }
 }
 
 #[derive(Clone)]
@@ -150,7 +156,7 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
         kill_timeout: run.kill_timeout,
         stage: Stage::Running,
     };
-    let outcome = supervisor.supervise(run.on_start);
+    let outcome = supervisor.supervise();
     drop(supervisor);
     // Only processes that a killed worker left to us are still here.
     if process::end_children(Duration::ZERO, LAST_WORDS).some_left {
@@ -213,7 +219,7 @@ struct Supervisor<'a> {
 }
 
 impl Supervisor<'_> {
-    fn supervise(&mut self, on_start: &mut dyn FnMut()) -> Result<Outcome, LaunchError> {
+    fn supervise(&mut self) -> Result<Outcome, LaunchError> {
         loop {
             let event = match self.next_deadline() {
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -222,7 +228,6 @@ impl Supervisor<'_> {
             match event {
                 Ok(Event::Terminate) => self.terminate(),
                 Ok(Event::Report(report)) => match report.as_ref() {
-                    Ok(Some(Report::Started)) => on_start(),
                     Ok(Some(Report::Ended { ending, token_trouble })) => {
                         if let Some(why) = token_trouble {
                             tell(format_args!("warning: the token file could not be renewed: {why}"));

@@ -36,8 +36,6 @@ pub enum Command {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
-    /// The job's shell runs.
-    Started,
     /// The job's shell ended, and everything below it is gone.
     Ended {
         /// How the shell ended.

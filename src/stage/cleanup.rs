@@ -8,7 +8,6 @@ use super::edge::Arguments;
 use super::{readmit, sessions};
 use crate::config::Settings;
 use crate::evidence::payload::Payload;
-use crate::launch::masking::Secrets;
 use crate::launch::plan::{CleanUpOrder, Directories, Order};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::policy::Account;
@@ -84,20 +83,9 @@ fn work(
     session: &Session,
     remove: Vec<PathBuf>,
 ) -> Result<(), Failure> {
-    let outcome = supervise::run(
-        Run {
-            program,
-            target: account.to_become(),
-            order: Order::CleanUp(CleanUpOrder { session: session.name().to_owned(), remove }),
-            script: None,
-            token: None,
-            feed: None,
-            secrets: Secrets::default(),
-            kill_timeout: settings.jobs.kill_timeout,
-            on_start: &mut || (),
-        },
-        &arguments.termination,
-    )?;
+    let order = Order::CleanUp(CleanUpOrder { session: session.name().to_owned(), remove });
+    let run = Run::new(program, account.to_become(), order, settings.jobs.kill_timeout);
+    let outcome = supervise::run(run, &arguments.termination)?;
     // The session stays, so that a later cleanup finds it.
     if outcome == Outcome::Terminated { Err(Failure::site("asked to end while cleaning up")) } else { Ok(()) }
 }

@@ -47,7 +47,7 @@ struct CommandLine {
     #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// What GitLab Runner adds: for motmot-run the script and the name of the sub-stage
-    #[arg(value_name = "ARG")]
+    #[arg(value_name = "ARG", trailing_var_arg = true)]
     rest: Vec<OsString>,
 }
 

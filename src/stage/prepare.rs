@@ -6,7 +6,6 @@ use zeroize::Zeroizing;
 
 use super::edge::Arguments;
 use super::resume;
-use crate::launch::masking::Secrets;
 use crate::launch::plan::{Order, RunOrder, host_name};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::policy::Account;
@@ -34,20 +33,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     let order =
         RunOrder::new(&account, &settings.jobs, &session.record().directories, session.name(), ProfileOutput::Show);
-    let outcome = supervise::run(
-        Run {
-            program: &WorkerProgram::beside_this_program()?,
-            target: account.to_become(),
-            order: Order::Run(order),
-            script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
-            token: None,
-            feed: None,
-            secrets: Secrets::default(),
-            kill_timeout: settings.jobs.kill_timeout,
-            on_start: &mut || (),
-        },
-        &arguments.termination,
-    )?;
+    let program = WorkerProgram::beside_this_program()?;
+    let run = Run {
+        script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
+        ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
+    };
+    let outcome = supervise::run(run, &arguments.termination)?;
     match outcome {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
         Outcome::Terminated => Err(Failure::site("asked to end while preparing the job")),

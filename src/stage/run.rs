@@ -42,20 +42,15 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         order = order.with_token(directories, &token.variable);
     }
 
-    let outcome = supervise::run(
-        Run {
-            program: &WorkerProgram::beside_this_program()?,
-            target: account.to_become(),
-            order: Order::Run(order),
-            script: Some(script),
-            token: first,
-            feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
-            secrets,
-            kill_timeout: settings.jobs.kill_timeout,
-            on_start: &mut || (),
-        },
-        &arguments.termination,
-    )?;
+    let program = WorkerProgram::beside_this_program()?;
+    let run = Run {
+        script: Some(script),
+        token: first,
+        feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
+        secrets,
+        ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
+    };
+    let outcome = supervise::run(run, &arguments.termination)?;
     tracing::info!(event = "ended", job_id = session.record().facts.job_id, account = account.name(), sub_stage = sub_stage.as_str(), outcome = ?outcome);
     conclude(&outcome)
 }

@@ -26,6 +26,7 @@ pub const CASES: &[Case] = &[
     case("cleanup_without_a_config_stage_has_nothing_to_do", cleanup_alone),
     case("cleanup_finds_a_session_whose_config_answer_was_lost", cleanup_after_lost_answer),
     root("sigterm_reaches_the_whole_group_and_the_stage_ends_non_zero", sigterm),
+    root("sigterm_works_when_driver_and_job_are_different_accounts", sigterm_as_root),
     case("what_ignores_sigterm_is_killed_after_kill_timeout", sigterm_ignored),
     root("a_stage_that_is_terminated_never_counts_as_done", terminated_prepare),
     case("an_unusable_command_line_is_a_failure_of_the_site", usage),
@@ -198,7 +199,17 @@ fn any_sub_stage_name() {
 
     let session = Single::new(&world, 5);
     let script = session.script("echo it ran");
-    for name in ["step_script", "brand_new_stage", "", "../../x", "step_\n\u{1b}[31m", &"long".repeat(500)] {
+    for name in [
+        "step_script",
+        "brand_new_stage",
+        "",
+        "-x",
+        "--version",
+        "--config",
+        "../../x",
+        "step_\n\u{1b}[31m",
+        &"long".repeat(500),
+    ] {
         let output = session.stage("run").arg(&script).arg(name).output().expect("run");
         assert!(output.status.success(), "{name:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.stdout, b"it ran\n", "{name:?}");
@@ -260,7 +271,14 @@ fn cleanup_after_lost_answer() {
 }
 
 fn sigterm() {
-    let world = World::one_user();
+    check_sigterm(&World::one_user());
+}
+
+fn sigterm_as_root() {
+    check_sigterm(&World::new());
+}
+
+fn check_sigterm(world: &World) {
     let end = world
         .simulate()
         .option("--cancel", "graceful")

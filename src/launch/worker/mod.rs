@@ -78,7 +78,6 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
     let script = receive_script(stage, token.as_mut())?;
     let mut shell = Shell::start(order, &script)?;
     drop(script);
-    let _ = Report::Started.write_to(stage);
 
     let mut ending = None;
     let mut terminating = false;
