@@ -9,6 +9,7 @@
 //! <state_dir>/sessions/<name>/session.json the record
 //! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
 //! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them
+//! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
 //! ```
 
@@ -285,6 +286,31 @@ impl Session {
             Err(SessionError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         }
+    }
+
+    /// The name of its control group.
+    pub fn group_name(&self) -> String {
+        format!("motmot-{}", self.name)
+    }
+
+    /// Remembers signatures of tokens that may be valid after their stage, so that later stages mask them, too. The
+    /// signature alone is of use to nobody.
+    pub fn remember_signature(&self, signature: &str, masked_until: i64) -> Result<(), SessionError> {
+        let path = self.sessions.path(&self.name).join("signatures");
+        let file = File::options().append(true).create(true).mode(0o600).open(&path);
+        // One write: stages of one session do not run at the same time, but a cleanup may read meanwhile.
+        file.and_then(|mut file| file.write_all(format!("{masked_until} {signature}\n").as_bytes()))
+            .map_err(io_error("cannot write", &path))
+    }
+
+    /// What [`Session::remember_signature`] was told, without what is over by `now`.
+    pub fn signatures(&self, now: i64) -> Vec<(String, i64)> {
+        let text = fs::read_to_string(self.sessions.path(&self.name).join("signatures")).unwrap_or_default();
+        let entries = text.lines().filter_map(|line| line.split_once(' '));
+        entries
+            .filter_map(|(until, signature)| Some((signature.to_owned(), until.parse().ok()?)))
+            .filter(|(_, until)| *until >= now)
+            .collect()
     }
 
     /// Whether a stage of it still runs. After [`Session::close`] no other begins, so "no" is final.

@@ -19,6 +19,7 @@ pub use ttl::{Ttl, TtlError};
 pub use values::{BaseUrl, Issuer, Template};
 
 use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
+use crate::sys::privilege::can_change_user;
 use crate::sys::spawn::NewPrivileges;
 use reader::{Problems, Section};
 
@@ -180,18 +181,15 @@ pub struct LogSettings {
 impl Settings {
     /// Reads, judges and checks the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let trust = Trust { owner: Owner::RootOrSelf, secrecy: Secrecy::Public };
+        // Stage binaries with capabilities run as the runner's ordinary account. Were that account's own file good enough,
+        // whoever takes it over could lift every limit. Decided before the one and only read: a second look at the same
+        // path can be shown another file.
+        let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
+        let trust = Trust { owner, secrecy: Secrecy::Public };
         let bytes = read_trusted(path, trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
         let text = String::from_utf8(bytes)
             .map_err(|error| ConfigError::Untrusted(format!("{} is not UTF-8: {error}", path.display()).into()))?;
-        let settings = Self::parse(path, &text)?;
-        if settings.jobs.downscope == Downscope::Setuid {
-            // Stage binaries with capabilities run as the runner's ordinary account. Were that account's own file good
-            // enough, whoever takes it over could map himself to anybody.
-            let trust = Trust { owner: Owner::Root, secrecy: Secrecy::Public };
-            read_trusted(path, trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
-        }
-        Ok(settings)
+        Self::parse(path, &text)
     }
 
     /// Checks the text of a configuration; `path` is for messages.

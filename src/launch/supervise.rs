@@ -17,6 +17,7 @@ use super::plan::Order;
 use super::pump::Pump;
 use super::wire::{Blame, Command, Report, WorkerFailure};
 use crate::report::{FailureKind, Fault, tell};
+use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::process::{self, Ending};
 use crate::sys::signals::Termination;
@@ -27,9 +28,10 @@ const LAST_WORDS: Duration = Duration::from_secs(15);
 /// How long the end of the output may take after the last process has ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(30);
 
-/// A worker has little to say. It runs as the job's account, so nobody promises that it does not talk without end.
-const MOST_REPORTS: usize = 16;
-
+/// How long the start of a worker may take.
+const START: Duration = Duration::from_secs(20);
+/// How long after its end a report of the worker may still be on the way, and how long after its report its end.
+const LAST_REPORT: Duration = Duration::from_secs(2);
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -39,6 +41,8 @@ pub enum Outcome {
     Done,
     /// Somebody asked the stage to end: a cancelled job, a time-out, a runner that stops.
     Terminated,
+    /// The run took longer than its own limit.
+    TookTooLong,
 }
 
 /// A run that could not be done.
@@ -109,19 +113,35 @@ pub struct Run<'a> {
     pub secrets: Secrets,
     /// Between SIGTERM and SIGKILL.
     pub kill_timeout: Duration,
+    /// Longest time for it. Scripts have none of ours: the runner knows the job's.
+    pub limit: Option<Duration>,
+    /// The control group that its processes are put in.
+    pub group: Option<JobGroup>,
 }
 
 impl<'a> Run<'a> {
     /// A run without script and token.
     pub fn new(program: &'a WorkerProgram, target: Become, order: Order, kill_timeout: Duration) -> Self {
         let secrets = Secrets::default();
-        Self { program, target, order, script: None, token: None, feed: None, secrets, kill_timeout }
+        Self {
+            program,
+            target,
+            order,
+            script: None,
+            token: None,
+            feed: None,
+            secrets,
+            kill_timeout,
+            limit: None,
+            group: None,
+        }
     }
 }
 
 #[derive(Clone)]
 enum Event {
     Report(std::sync::Arc<io::Result<Option<Report>>>),
+    WorkerEnded,
     Terminate,
 }
 
@@ -133,10 +153,21 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
         Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), run.secrets.clone())?;
     let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), run.secrets)?;
     let (ours, theirs) = UnixStream::pair()?;
-    let worker = run.program.start(&run.target, OwnedFd::from(theirs), out_end, err_end)?;
+    let worker = start_worker(run.program, &run.target, OwnedFd::from(theirs), out_end, err_end)?;
+    if let Some(group) = &run.group {
+        // Before it has an order, so before it has started anything.
+        group.add(worker.id())?;
+    }
+    let expected = if run.script.is_some() { Expected::Ending } else { Expected::Done };
     let (events, inbox) = channel();
     termination.subscribe(events.clone(), Event::Terminate);
-    read_reports(ours.try_clone()?, events)?;
+    let pid = worker.id();
+    let ended = events.clone();
+    thread("worker", move || {
+        process::await_end(pid);
+        let _ = ended.send(Event::WorkerEnded);
+    })?;
+    read_report(ours.try_clone()?, events)?;
     let commands = write_commands(ours)?;
     // The writer thread ends with the worker; there is nobody to tell if that is now.
     let _ = commands.send(Command::Order(Box::new(run.order)));
@@ -147,19 +178,19 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     if let Some(script) = run.script {
         let _ = commands.send(Command::Script(script));
     }
-    let mut supervisor = Supervisor {
-        worker,
-        inbox,
-        commands,
-        feed: run.feed,
-        refresh,
-        kill_timeout: run.kill_timeout,
-        stage: Stage::Running,
-    };
+    let stage = Stage::Running { until: run.limit.map(|limit| Instant::now() + limit) };
+    let kill_timeout = run.kill_timeout;
+    let mut supervisor = Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout, stage, expected };
     let outcome = supervisor.supervise();
     drop(supervisor);
-    // Only processes that a killed worker left to us are still here.
-    if process::end_children(Duration::ZERO, LAST_WORDS).some_left {
+    // The worker has ended everything below it. What a killed worker has left is ours now; and whatever got away from
+    // both is still in the group.
+    let mut all_ended = !process::end_children(Duration::ZERO, LAST_WORDS).some_left;
+    if let Some(group) = &run.group {
+        all_ended = group.end(LAST_WORDS);
+        group.remove();
+    }
+    if !all_ended {
         tell("some processes of this stage could not be ended; they may hang in a file system that does not answer");
     }
     let deadline = Instant::now() + LAST_OUTPUT;
@@ -168,16 +199,34 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     outcome
 }
 
-/// The reports of the worker, as events. Reading blocks, and a worker that is stopped says nothing for long: hence a thread.
-fn read_reports(mut from: UnixStream, events: Sender<Event>) -> io::Result<()> {
-    thread("reports", move || {
-        for _ in 0..MOST_REPORTS {
-            let report = Report::read_from(&mut from);
-            let last = !matches!(report, Ok(Some(_)));
-            if events.send(Event::Report(std::sync::Arc::new(report))).is_err() || last {
-                return;
+/// Starts the worker, but does not wait for ever: between the drop and exec the child is the account's already, and
+/// somebody with that account can stop it there.
+fn start_worker(
+    program: &WorkerProgram,
+    target: &Become,
+    socket: OwnedFd,
+    out: OwnedFd,
+    err: OwnedFd,
+) -> Result<Child, LaunchError> {
+    let (done, started) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || done.send(program.start(target, socket, out, err)));
+        loop {
+            match started.recv_timeout(START) {
+                Ok(result) => return Ok(result?),
+                // It is the only child. SIGKILL ends a stopped process, too; then the start fails.
+                Err(RecvTimeoutError::Timeout) => process::kill_children(),
+                Err(RecvTimeoutError::Disconnected) => return Err(LaunchError::WorkerLost),
             }
         }
+    })
+}
+
+/// The report of the worker, as an event. A worker has one thing to say. Reading blocks, and one that is stopped says
+/// nothing for long: hence a thread.
+fn read_report(mut from: UnixStream, events: Sender<Event>) -> io::Result<()> {
+    thread("report", move || {
+        let _ = events.send(Event::Report(std::sync::Arc::new(Report::read_from(&mut from))));
     })
 }
 
@@ -201,11 +250,39 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 /// How far the end has come.
 #[derive(Clone, Copy)]
 enum Stage {
-    Running,
+    /// It has not begun. At this time, if there is one, it will.
+    Running { until: Option<Instant> },
     /// SIGTERM is out; SIGKILL follows at this time.
     Asked(Instant),
     /// SIGKILL is out; the worker itself follows at this time.
-    Killed(Instant),
+    Killed(Instant, Why),
+    /// The worker has been killed; at this time it is given up.
+    WorkerKilled(Instant, Why),
+    /// The worker has ended; a report that it has sent is here until this time.
+    WorkerEnded(Instant, Option<Why>),
+}
+
+/// Why a run is ended from outside.
+#[derive(Clone, Copy)]
+enum Why {
+    Request,
+    Limit,
+}
+
+impl Why {
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Request => Outcome::Terminated,
+            Self::Limit => Outcome::TookTooLong,
+        }
+    }
+}
+
+/// Which report ends this run. Another one is a worker that somebody has taken over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Ending,
+    Done,
 }
 
 struct Supervisor<'a> {
@@ -216,79 +293,111 @@ struct Supervisor<'a> {
     refresh: Option<Instant>,
     kill_timeout: Duration,
     stage: Stage,
+    expected: Expected,
 }
 
 impl Supervisor<'_> {
     fn supervise(&mut self) -> Result<Outcome, LaunchError> {
         loop {
+            // At every turn, not only when nothing has happened: a worker that never stops talking must not stop time.
+            if let Some(outcome) = self.act_on_time(Instant::now()) {
+                return outcome;
+            }
             let event = match self.next_deadline() {
                 None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(at) => self.inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match event {
                 Ok(Event::Terminate) => self.terminate(),
-                Ok(Event::Report(report)) => match report.as_ref() {
-                    Ok(Some(Report::Ended { ending, token_trouble })) => {
-                        if let Some(why) = token_trouble {
-                            tell(format_args!("warning: the token file could not be renewed: {why}"));
-                        }
-                        return Ok(if self.terminating() { Outcome::Terminated } else { Outcome::Ended(*ending) });
-                    }
-                    Ok(Some(Report::Done)) => return Ok(Outcome::Done),
-                    Ok(Some(Report::Failed(_)) | None) if self.terminating() => return Ok(Outcome::Terminated),
-                    Ok(Some(Report::Failed(failure))) => {
-                        return Err(WorkerFailure { blame: failure.blame, words: failure.words.clone() }.into());
-                    }
-                    Ok(None) => return Err(LaunchError::WorkerLost),
-                    Err(error) => {
-                        return Err(LaunchError::SetUp(io::Error::new(
-                            error.kind(),
-                            format!("the worker's report: {error}"),
-                        )));
-                    }
-                },
-                Err(RecvTimeoutError::Disconnected) => return Err(LaunchError::WorkerLost),
-                Err(RecvTimeoutError::Timeout) => self.deadline_passed(),
+                // The socket says so, too, unless somebody has taken hold of its other end.
+                Ok(Event::WorkerEnded) => {
+                    self.stage = Stage::WorkerEnded(Instant::now() + LAST_REPORT, self.why());
+                }
+                Ok(Event::Report(report)) => return self.judge(report.as_ref()),
+                Err(RecvTimeoutError::Disconnected) => return self.lost(),
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
 
-    fn terminating(&self) -> bool {
-        !matches!(self.stage, Stage::Running)
+    /// What the worker's report, or the end of its socket, means for the run.
+    fn judge(&self, report: &io::Result<Option<Report>>) -> Result<Outcome, LaunchError> {
+        match report {
+            Ok(Some(Report::Ended { ending, token_trouble })) if self.expected == Expected::Ending => {
+                if let Some(why) = token_trouble {
+                    tell(format_args!("warning: the token file could not be renewed: {why}"));
+                }
+                Ok(self.why().map_or(Outcome::Ended(*ending), Why::outcome))
+            }
+            Ok(Some(Report::Done)) if self.expected == Expected::Done => Ok(Outcome::Done),
+            Ok(Some(Report::Failed(failure))) => match self.why() {
+                Some(why) => Ok(why.outcome()),
+                None => Err(WorkerFailure { blame: failure.blame, words: failure.words.clone() }.into()),
+            },
+            Ok(Some(Report::Ended { .. } | Report::Done) | None) => self.lost(),
+            Err(error) => {
+                let words = format!("the worker's report: {error}");
+                Err(LaunchError::SetUp(io::Error::new(error.kind(), words)))
+            }
+        }
+    }
+
+    /// No report will come.
+    fn lost(&self) -> Result<Outcome, LaunchError> {
+        self.why().map_or(Err(LaunchError::WorkerLost), |why| Ok(why.outcome()))
+    }
+
+    /// Why it ends, if somebody wants it to.
+    fn why(&self) -> Option<Why> {
+        match self.stage {
+            Stage::Running { .. } => None,
+            Stage::Asked(_) => Some(Why::Request),
+            Stage::Killed(_, why) | Stage::WorkerKilled(_, why) => Some(why),
+            Stage::WorkerEnded(_, why) => why,
+        }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Running => self.refresh,
-            Stage::Asked(at) | Stage::Killed(at) => Some(self.refresh.map_or(at, |refresh| refresh.min(at))),
-        }
+        let stage = match self.stage {
+            Stage::Running { until } => until,
+            Stage::Asked(at) | Stage::Killed(at, _) | Stage::WorkerKilled(at, _) | Stage::WorkerEnded(at, _) => {
+                Some(at)
+            }
+        };
+        [stage, self.refresh].into_iter().flatten().min()
     }
 
     /// Once; a runner may ask several times.
     fn terminate(&mut self) {
-        if matches!(self.stage, Stage::Running) {
+        if let Stage::Running { .. } = self.stage {
             let _ = self.commands.send(Command::Terminate);
             self.stage = Stage::Asked(Instant::now() + self.kill_timeout);
         }
     }
 
-    fn deadline_passed(&mut self) {
-        let now = Instant::now();
+    /// Does what is due. `Some` when there is nothing left to wait for.
+    fn act_on_time(&mut self, now: Instant) -> Option<Result<Outcome, LaunchError>> {
         if self.refresh.is_some_and(|at| at <= now) {
             self.refresh_token(now);
         }
         match self.stage {
-            Stage::Asked(at) if at <= now => {
-                let _ = self.commands.send(Command::Kill);
-                self.stage = Stage::Killed(now + LAST_WORDS);
-            }
-            Stage::Killed(at) if at <= now => {
-                // It may be stopped, by somebody with its account. Its end ends the socket, and with it this run.
+            Stage::Running { until: Some(at) } if at <= now => self.kill(now, Why::Limit),
+            Stage::Asked(at) if at <= now => self.kill(now, Why::Request),
+            Stage::Killed(at, why) if at <= now => {
+                // It may be stopped, by somebody with its account.
                 self.kill_worker();
-                self.stage = Stage::Killed(now + LAST_WORDS);
+                self.stage = Stage::WorkerKilled(now + LAST_WORDS, why);
             }
+            // Not even SIGKILL ends it: it hangs in the kernel, on a file system that does not answer.
+            Stage::WorkerKilled(at, _) | Stage::WorkerEnded(at, _) if at <= now => return Some(self.lost()),
             _ => {}
         }
+        None
+    }
+
+    fn kill(&mut self, now: Instant, why: Why) {
+        let _ = self.commands.send(Command::Kill);
+        self.stage = Stage::Killed(now + LAST_WORDS, why);
     }
 
     fn refresh_token(&mut self, now: Instant) {
@@ -317,19 +426,25 @@ impl Supervisor<'_> {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
+
+    /// Whether the worker is gone before `deadline`.
+    fn ends_before(&mut self, deadline: Instant) -> bool {
+        while let Ok(None) = self.worker.try_wait() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(300)); // it is about to exit; the end of its socket came first
+        }
+        true
+    }
 }
 
 impl Drop for Supervisor<'_> {
-    /// The worker has said its last word and exits, or it is in our way.
+    /// The worker has said its last word and exits, or it is in our way. One that cannot even be killed is left behind.
     fn drop(&mut self) {
-        let deadline = Instant::now() + LAST_WORDS;
-        while let Ok(None) = self.worker.try_wait() {
-            if Instant::now() >= deadline {
-                self.kill_worker();
-                let _ = self.worker.wait();
-                return;
-            }
-            std::thread::sleep(Duration::from_micros(300)); // it is about to exit; the end of its socket came first
+        if !self.ends_before(Instant::now() + LAST_REPORT) {
+            self.kill_worker();
+            let _ = self.ends_before(Instant::now() + LAST_WORDS);
         }
     }
 }

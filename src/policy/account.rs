@@ -27,16 +27,27 @@ enum Target {
 /// Under which rules accounts are admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The driver changes user: every limit holds.
-    ChangeUser,
+    /// The driver changes user: every limit holds, and its own account is none for jobs either: who runs as it has its
+    /// keys, its sessions, and its capabilities.
+    ChangeUser {
+        /// The driver's own account.
+        own: Uid,
+    },
     /// One user's own runner: this account, and no other.
     OnlySelf(Uid),
 }
 
 impl Mode {
+    fn target(self) -> Target {
+        match self {
+            Self::ChangeUser { .. } => Target::Other,
+            Self::OnlySelf(_) => Target::Same,
+        }
+    }
+
     pub(super) fn audience(self) -> Audience {
         match self {
-            Self::ChangeUser => Audience::Public,
+            Self::ChangeUser { .. } => Audience::Public,
             Self::OnlySelf(_) => Audience::Owner,
         }
     }
@@ -72,6 +83,8 @@ pub enum Refused {
     Shell(String, PathBuf),
     /// Its home directory is not an absolute path.
     NoHome(String),
+    /// The account that the driver itself runs as.
+    Runner(String),
     /// The runner belongs to somebody else.
     NotTheOwner(String, u32),
 }
@@ -98,6 +111,9 @@ impl fmt::Display for Refused {
                 write!(f, "the login shell {} of account {name:?} is not allowed (accounts.shells)", shell.display())
             }
             Self::NoHome(name) => write!(f, "the account {name:?} has no home directory"),
+            Self::Runner(name) => {
+                write!(f, "the account {name:?} is the one that the driver runs as; no job becomes it")
+            }
             Self::NotTheOwner(name, uid) => {
                 write!(f, "this runner runs as uid {uid} (jobs.downscope = \"none\") and cannot run a job as {name:?}")
             }
@@ -126,14 +142,11 @@ impl Account {
         };
         let groups = db.groups(&entry)?;
         let judged = match mode {
-            Mode::ChangeUser => judge(name, &entry, &groups, limits, db)?,
+            Mode::ChangeUser { own } => judge(name, &entry, &groups, own, limits, db)?,
             Mode::OnlySelf(own) if entry.uid != own => Err(Refused::NotTheOwner(entry.name.clone(), own.as_raw())),
             Mode::OnlySelf(_) => Ok(()),
         };
-        let target = match mode {
-            Mode::ChangeUser => Target::Other,
-            Mode::OnlySelf(_) => Target::Same,
-        };
+        let target = mode.target();
         Ok(judged.and_then(|()| {
             if entry.home.is_absolute() {
                 Ok(Self { entry, groups, target })
@@ -141,6 +154,22 @@ impl Account {
                 Err(Refused::NoHome(name.to_owned()))
             }
         }))
+    }
+
+    /// The recorded account of a session that ends, whatever policy says of it by now: an account may have been closed,
+    /// or may have changed its shell, and cleaning up after it matters all the more. It still is neither root nor the
+    /// driver's own. `None` if that name does not have that number any more.
+    pub fn for_cleanup(name: &str, uid: Uid, mode: Mode, db: &dyn AccountDb) -> Result<Option<Self>, LookupError> {
+        let Some(entry) = db.by_name(name)?.filter(|entry| entry.uid == uid) else { return Ok(None) };
+        let admitted = match mode {
+            Mode::ChangeUser { own } => !uid.is_root() && uid != own,
+            Mode::OnlySelf(own) => uid == own,
+        };
+        if !admitted {
+            return Ok(None);
+        }
+        let groups = db.groups(&entry)?;
+        Ok(Some(Self { entry, groups, target: mode.target() }))
     }
 
     /// Login name.
@@ -181,6 +210,7 @@ fn judge(
     name: &str,
     entry: &PasswdEntry,
     groups: &[Gid],
+    own: Uid,
     limits: &AccountLimits,
     db: &dyn AccountDb,
 ) -> Result<Result<(), Refused>, LookupError> {
@@ -190,6 +220,9 @@ fn judge(
     let name = || entry.name.clone();
     if entry.uid.is_root() {
         return Ok(Err(Refused::Root(name())));
+    }
+    if entry.uid == own {
+        return Ok(Err(Refused::Runner(name())));
     }
     if entry.uid.as_raw() < limits.min_uid {
         return Ok(Err(Refused::SystemAccount(name(), entry.uid.as_raw(), limits.min_uid)));

@@ -55,7 +55,7 @@ impl AccountDb for People {
 }
 
 fn decide_for(login: &str, config: &str) -> Result<Verdict, PolicyError> {
-    decide_in(Mode::ChangeUser, login, config)
+    decide_in(Mode::ChangeUser { own: Uid::from_raw(1009) }, login, config)
 }
 
 fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Verdict, PolicyError> {
@@ -132,6 +132,27 @@ fn nobody_becomes_root_a_system_account_a_denied_one_or_a_locked_one() {
 #[test]
 fn a_denied_account_is_denied_under_its_other_name_too() {
     assert!(decide_for("adent", &format!("[accounts]\ndeny_users = [\"arthur\"]\n{SAME_NAME}")).is_err());
+}
+
+#[test]
+fn nobody_becomes_the_account_that_the_driver_runs_as() {
+    // By number, so that another name of it is no way round.
+    let own = Mode::ChangeUser { own: Uid::from_raw(1001) };
+    for name in ["adent", "arthur"] {
+        assert!(decide_in(own, name, SAME_NAME).is_err(), "{name}");
+    }
+    assert!(decide_in(own, "ford", SAME_NAME).is_ok());
+}
+
+#[test]
+fn cleanup_goes_on_as_an_account_that_policy_no_longer_admits_but_never_as_root_or_the_driver() {
+    let mode = Mode::ChangeUser { own: Uid::from_raw(1001) };
+    let admitted =
+        |name: &str, uid| Account::for_cleanup(name, Uid::from_raw(uid), mode, &People).expect("asked").is_some();
+    assert!(admitted("locked", 1004) && admitted("wheeler", 1005));
+    assert!(!admitted("root", 0) && !admitted("toor", 0) && !admitted("arthur", 1001));
+    assert!(!admitted("ford", 1003), "another account has the name by now");
+    assert!(!admitted("nobody-there", 1006));
 }
 
 #[test]

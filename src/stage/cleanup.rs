@@ -4,20 +4,28 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Uid;
+
 use super::edge::Arguments;
-use super::{readmit, sessions};
+use super::{mode, sessions};
 use crate::config::Settings;
 use crate::evidence::payload::Payload;
 use crate::launch::plan::{CleanUpOrder, Directories, Order};
 use crate::launch::supervise::{self, Outcome, Run};
-use crate::policy::Account;
-use crate::report::Failure;
+use crate::policy::{Account, PolicyError};
+use crate::report::{Failure, tell};
 use crate::runner::Contract;
 use crate::session::{Session, SessionError};
+use crate::sys::accounts::Nss;
+use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;
 
 /// How long the end of a stage that is still dying is awaited.
 const DYING_STAGE: Duration = Duration::from_mins(1);
+/// How long ending the processes may take.
+const PROCESSES: Duration = Duration::from_secs(30);
+/// How long removing the files may take.
+const REMOVAL: Duration = Duration::from_mins(20);
 
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
@@ -47,47 +55,82 @@ fn find(settings: &Settings, contract: &Contract) -> Result<Vec<Session>, Failur
 
 fn clean_up(arguments: &Arguments, settings: &Settings, session: Session) -> Result<(), Failure> {
     session.close()?;
-    let account = readmit(settings, &session)?;
-    let program = WorkerProgram::beside_this_program()?;
+    let record = session.record();
+    // Not by policy: it may no longer admit the account, and then cleaning up matters all the more.
+    let account = Account::for_cleanup(&record.account, Uid::from_raw(record.uid), mode(settings)?, &Nss);
+    let Some(account) = account.map_err(PolicyError::from)? else {
+        tell(format_args!(
+            "the account {} (uid {}) of session {} is no more; whatever it has left stays where it is",
+            record.account,
+            record.uid,
+            session.name()
+        ));
+        session.remove();
+        return Ok(());
+    };
+    let broom =
+        Broom { arguments, settings, program: WorkerProgram::beside_this_program()?, account, session: &session };
     // Processes first. While a stage is still dying it could make files anew, so its end is awaited; it comes with the end
     // of its processes.
     let patience = Instant::now() + DYING_STAGE;
     while session.has_running_stage()? && Instant::now() < patience {
-        work(arguments, settings, &program, &account, &session, Vec::new())?;
+        broom.end_group()?;
+        broom.work(Vec::new(), PROCESSES)?;
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
     }
-    work(
-        arguments,
-        settings,
-        &program,
-        &account,
-        &session,
-        leavings(&session.record().directories, arguments.contract.temp_project_dir()),
-    )?;
+    broom.end_group()?;
+    broom.work(leavings(&record.directories, arguments.contract.temp_project_dir()), REMOVAL)?;
     tracing::info!(
         event = "cleaned up",
-        job_id = session.record().facts.job_id,
-        account = account.name(),
+        job_id = record.facts.job_id,
+        account = record.account,
         session = session.name()
     );
     session.remove();
     Ok(())
 }
 
-/// Has a worker end the job's processes and remove these directories.
-fn work(
-    arguments: &Arguments,
-    settings: &Settings,
-    program: &WorkerProgram,
-    account: &Account,
-    session: &Session,
-    remove: Vec<PathBuf>,
-) -> Result<(), Failure> {
-    let order = Order::CleanUp(CleanUpOrder { session: session.name().to_owned(), remove });
-    let run = Run::new(program, account.to_become(), order, settings.jobs.kill_timeout);
-    let outcome = supervise::run(run, &arguments.termination)?;
-    // The session stays, so that a later cleanup finds it.
-    if outcome == Outcome::Terminated { Err(Failure::site("asked to end while cleaning up")) } else { Ok(()) }
+/// What sweeps up after one session.
+struct Broom<'a> {
+    arguments: &'a Arguments,
+    settings: &'a Settings,
+    program: WorkerProgram,
+    account: Account,
+    session: &'a Session,
+}
+
+impl Broom<'_> {
+    /// Ends all processes of the session's control group, where there is one.
+    fn end_group(&self) -> Result<(), Failure> {
+        let Some(group) = JobGroup::find(&self.session.group_name()) else { return Ok(()) };
+        if !group.end(PROCESSES) {
+            let name = self.session.name();
+            return Err(Failure::site(format!(
+                "processes of session {name} could not be ended; they may hang in a file system that does not answer"
+            )));
+        }
+        group.remove();
+        Ok(())
+    }
+
+    /// Has a worker end the processes that carry the session's mark, and remove these directories.
+    fn work(&self, remove: Vec<PathBuf>, limit: Duration) -> Result<(), Failure> {
+        let order = Order::CleanUp(CleanUpOrder { session: self.session.name().to_owned(), remove });
+        let kill_timeout = self.settings.jobs.kill_timeout;
+        let run = Run { limit: Some(limit), ..Run::new(&self.program, self.account.to_become(), order, kill_timeout) };
+        // Unless it is done the session stays, so that a later cleanup finds it.
+        match supervise::run(run, &self.arguments.termination)? {
+            Outcome::Done | Outcome::Ended(_) => Ok(()),
+            Outcome::Terminated => Err(Failure::site("asked to end while cleaning up")),
+            Outcome::TookTooLong => {
+                let (name, limit) = (self.session.name(), limit.as_secs());
+                Err(Failure::site(format!(
+                    "cleaning up session {name} took longer than {limit} s; its directories are below {}",
+                    self.session.record().directories.data.display()
+                )))
+            }
+        }
+    }
 }
 
 /// What a job leaves: its own directory, and the runner's temporary project directory with the file-type variables, which

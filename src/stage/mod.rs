@@ -9,6 +9,8 @@ mod tokens;
 
 pub use edge::{Arguments, command, main};
 
+use std::os::unix::fs::PermissionsExt;
+
 use nix::unistd::geteuid;
 
 use crate::config::{Downscope, Settings};
@@ -24,11 +26,29 @@ use crate::sys::privilege::can_change_user;
 fn mode(settings: &Settings) -> Result<Mode, Failure> {
     match settings.jobs.downscope {
         Downscope::None => Ok(Mode::OnlySelf(geteuid())),
-        Downscope::Setuid if can_change_user() => Ok(Mode::ChangeUser),
+        Downscope::Setuid if can_change_user() => {
+            capable_programs_are_closed()?;
+            Ok(Mode::ChangeUser { own: geteuid() })
+        }
         Downscope::Setuid => Err(Failure::site(
-            "this driver is to change user (jobs.downscope = \"setuid\"), but it runs without the right to; start gitlab-runner as root, give the four stage binaries \
-             cap_setuid,cap_setgid,cap_kill, or, for one user's own runner, set jobs.downscope = \"none\"",
+            "this driver is to change user (jobs.downscope = \"setuid\"), but it runs without the right to; start gitlab-runner as root; or give the four stage binaries to root:<group of the runner>, mode 0750, with \
+             cap_setuid,cap_setgid,cap_kill; or, for one user's own runner, set jobs.downscope = \"none\"",
         )),
+    }
+}
+
+/// Whoever may execute a program with capabilities has them.
+fn capable_programs_are_closed() -> Result<(), Failure> {
+    let own = std::env::current_exe().and_then(|path| Ok((std::fs::metadata(&path)?, path)));
+    match own {
+        Ok((meta, path)) if !geteuid().is_root() && meta.permissions().mode() & 0o001 != 0 => {
+            Err(Failure::site(format!(
+                "{} has capabilities, and everybody may execute it; chmod 0750 it, and give it to the group of the runner's account",
+                path.display()
+            )))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::site(format!("cannot look at this program itself: {error}"))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `prepare_exec`: makes the job's directories, says where and as whom it runs, and looks whether its tools are there.
 
 use std::io::Write;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -12,11 +13,15 @@ use crate::policy::Account;
 use crate::report::{Failure, printable, tell};
 use crate::runner::job_defines_variable;
 use crate::session::Session;
+use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
 /// Looks for git and gitlab-runner in the job's own environment.
 const PROBE: &str = include_str!("../../executor-scripts/probe.bash");
+
+/// Longest time for it: a login profile may load modules from a slow file system.
+const LIMIT: Duration = Duration::from_mins(3);
 
 /// The stage. Nothing here is done twice by running it twice.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
@@ -36,12 +41,19 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let program = WorkerProgram::beside_this_program()?;
     let run = Run {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
+        limit: Some(LIMIT),
+        group: JobGroup::make(&session.group_name()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
     match outcome {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
         Outcome::Terminated => Err(Failure::site("asked to end while preparing the job")),
+        Outcome::TookTooLong => Err(Failure::site(format!(
+            "the shell of account {} has not come to its first command within {} s; look for what waits in its login profile",
+            account.name(),
+            LIMIT.as_secs()
+        ))),
         // The probe itself never fails; a shell that can't run it can't run a job either.
         Outcome::Ended(ending) => {
             Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())))

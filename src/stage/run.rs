@@ -16,6 +16,7 @@ use crate::launch::plan::{Order, RunOrder};
 use crate::launch::supervise::{self, Outcome, Run, TokenFeed};
 use crate::report::{Failure, tell};
 use crate::runner::SubStage;
+use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
@@ -48,6 +49,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
+        group: JobGroup::make(&session.group_name()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
@@ -105,7 +107,9 @@ fn conclude(outcome: &Outcome) -> Result<(), Failure> {
             ))
         }
         // Whatever the script made of it: a stage that was asked to end must not count as done.
-        Outcome::Terminated => Err(Failure::site("ended on request (cancelled, timed out, or the runner stops)")),
+        Outcome::Terminated | Outcome::TookTooLong => {
+            Err(Failure::site("ended on request (cancelled, timed out, or the runner stops)"))
+        }
     }
 }
 

@@ -60,6 +60,10 @@ impl<'a> StageTokens<'a> {
         secrets: Secrets,
     ) -> Result<Self, Failure> {
         let record = session.record();
+        let now = Timestamp::now().as_second();
+        for (signature, until) in session.signatures(now) {
+            secrets.add([signature.as_str()], until, now);
+        }
         Ok(Self {
             keys: KeyRing::load(&section.keys, Owner::RootOrSelf).map_err(NoToken::from)?,
             section,
@@ -95,6 +99,9 @@ impl<'a> StageTokens<'a> {
         let token = mint(self.keys.active(), &self.settings, &self.session.record().facts, &self.context, now)?;
         let masked_until = token.expires_at().as_second() + MASKED_AFTER_EXPIRY;
         self.secrets.add([token.as_str(), token.signature()], masked_until, now.as_second());
+        if let Err(error) = self.session.remember_signature(token.signature(), masked_until) {
+            tell(format_args!("warning: a later stage of this job may show a token of this one: {error}"));
+        }
         self.expires_at = token.expires_at();
         self.audit(&token);
         let delay = refresh_delay(token.issued_at(), Timestamp::now(), self.settings.ttl, Jitter::random());

@@ -8,6 +8,7 @@ use nix::unistd::{Gid, Uid};
 
 /// `_LINUX_CAPABILITY_VERSION_3` of capget(2).
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+const CAP_KILL: u32 = 5;
 const CAP_SETGID: u32 = 6;
 const CAP_SETUID: u32 = 7;
 
@@ -41,11 +42,11 @@ pub enum Become {
     Same,
 }
 
-/// Whether this process can become another account: root, or an ordinary account whose binary carries
-/// `cap_setuid` and `cap_setgid`.
+/// Whether this process can become another account and end its processes: root, or an ordinary account whose binary
+/// carries `cap_setuid`, `cap_setgid` and `cap_kill`.
 pub fn can_change_user() -> bool {
     capabilities().is_ok_and(|[low, _]| {
-        let wanted = (1 << CAP_SETUID) | (1 << CAP_SETGID);
+        let wanted = (1 << CAP_SETUID) | (1 << CAP_SETGID) | (1 << CAP_KILL);
         low.effective & wanted == wanted
     })
 }
@@ -92,6 +93,10 @@ pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Resul
     check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
     // SAFETY: plain integers.
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
+    // The account can stop this process now, and where `fs.suid_dumpable` is 1 the change of user has made it readable:
+    // it still has the driver's memory.
+    // SAFETY: plain integers.
+    check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
     // A change from one ordinary uid to another keeps capabilities (capabilities(7)): with file capabilities on this
     // binary the child would still be able to become anybody.
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
@@ -99,10 +104,26 @@ pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Resul
     // SAFETY: version 3 of capset(2) reads two data structures.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) })?;
     if dropped_for_good(uid, gid, groups, scratch) {
-        Ok(())
+        leave_keyring()
     } else {
         // SAFETY: abort(3) is async-signal-safe.
         unsafe { libc::abort() }
+    }
+}
+
+/// A session keyring of its own. With the one that it inherits a job would possess whatever the runner, or the
+/// administrator who started it, keeps there (Kerberos tickets, keys of encrypted file systems), and so would all jobs of
+/// all accounts in common (session-keyring(7)).
+fn leave_keyring() -> io::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
+    // SAFETY: plain integers and a null pointer, which asks for a keyring without name.
+    let result =
+        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    // Kernels without keyrings, and sandboxes that forbid the call, have none to inherit; a full quota is the account's.
+    if result >= 0 || matches!(Errno::last(), Errno::ENOSYS | Errno::EPERM) {
+        Ok(())
+    } else {
+        Err(io::Error::from(Errno::last()))
     }
 }
 

@@ -61,6 +61,20 @@ pub fn reap_ended() -> Vec<(Pid, Ending)> {
     }
 }
 
+/// SIGKILL for every direct child. They are not waited for.
+pub fn kill_children() {
+    for pid in children() {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+}
+
+/// Waits until a child has ended, and leaves its status to be collected: until then its number is its own.
+pub fn await_end(pid: u32) {
+    use nix::sys::wait::{Id, waitid};
+    let Ok(pid) = i32::try_from(pid) else { return };
+    while let Err(Errno::EINTR) = waitid(Id::Pid(Pid::from_raw(pid)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {}
+}
+
 /// What [`end_children`] found.
 #[derive(Debug, Default)]
 pub struct Ended {
@@ -81,6 +95,7 @@ pub struct Ended {
 pub fn end_children(grace: Duration, limit: Duration) -> Ended {
     const NAMES: usize = 5;
     const BREATH: Duration = Duration::from_millis(5);
+    const MANY: usize = 100;
     let start = Instant::now();
     let mut ended = Ended::default();
     let mut seen = std::collections::HashSet::new();
@@ -111,6 +126,11 @@ pub fn end_children(grace: Duration, limit: Duration) -> Ended {
         if start.elapsed() >= limit {
             ended.some_left = true;
             return ended;
+        }
+        if !gentle && ended.count > MANY {
+            // Something forks as fast as it can, and a pause is what it needs.
+            std::thread::yield_now();
+            continue;
         }
         std::thread::sleep(BREATH); // no event tells that an adopted process died without also stealing its status
     }

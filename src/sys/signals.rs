@@ -5,17 +5,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal};
 
+use super::process;
+
 /// What happens when somebody asks this process to end.
 enum Reaction {
-    /// Exit at once, with this code: nothing has been started that would have to be ended first.
+    /// Exit at once, with this code: nothing runs that would have to be ended with care.
     Exit(u8),
     /// Tell whoever supervises a job.
     Tell(Box<dyn Fn() + Send>),
 }
 
+struct State {
+    reaction: Reaction,
+    asked: bool,
+}
+
 /// Watches for SIGTERM, SIGINT, SIGHUP and SIGQUIT.
 #[derive(Clone)]
-pub struct Termination(Arc<Mutex<Reaction>>);
+pub struct Termination(Arc<Mutex<State>>);
 
 impl Termination {
     /// Begins to watch. Until somebody subscribes, the reaction is to exit with `code`: also in the middle of a question
@@ -25,22 +32,32 @@ impl Termination {
     pub fn watch(code: u8) -> std::io::Result<Self> {
         let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
         signals.thread_block()?;
-        let reaction = Arc::new(Mutex::new(Reaction::Exit(code)));
-        let shared = Arc::clone(&reaction);
+        let state = Arc::new(Mutex::new(State { reaction: Reaction::Exit(code), asked: false }));
+        let shared = Arc::clone(&state);
         std::thread::Builder::new().name("signals".into()).stack_size(64 << 10).spawn(move || {
             while signals.wait().is_ok() {
-                match &*shared.lock().unwrap_or_else(PoisonError::into_inner) {
-                    Reaction::Exit(code) => std::process::exit(i32::from(*code)),
+                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                state.asked = true;
+                match &state.reaction {
+                    Reaction::Exit(code) => {
+                        // A child on its way to becoming a worker has this program's memory: it must not stay.
+                        process::kill_children();
+                        std::process::exit(i32::from(*code));
+                    }
                     Reaction::Tell(tell) => tell(),
                 }
             }
         })?;
-        Ok(Self(reaction))
+        Ok(Self(state))
     }
 
-    /// From now on `event` is sent instead.
+    /// From now on `event` is sent instead; at once, if somebody has asked before.
     pub fn subscribe<E: Clone + Send + 'static>(&self, sender: Sender<E>, event: E) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Reaction::Tell(Box::new(move || {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.asked {
+            let _ = sender.send(event.clone());
+        }
+        state.reaction = Reaction::Tell(Box::new(move || {
             let _ = sender.send(event.clone());
         }));
     }
