@@ -448,3 +448,25 @@ impl Drop for Supervisor<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::launch::plan::CleanUpOrder;
+
+    #[test]
+    fn a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over() {
+        // tail(1) takes in what it is told and says nothing until its input ends.
+        let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
+        let order = Order::CleanUp(CleanUpOrder { session: "0-0".into(), remove: Vec::new() });
+        let termination = Termination::watch(2).expect("watched");
+        let limit = Some(Duration::from_millis(100));
+        let start = Instant::now();
+        let outcome =
+            run(Run { limit, ..Run::new(&program, Become::Same, order, Duration::from_secs(1)) }, &termination);
+        assert!(matches!(outcome, Ok(Outcome::TookTooLong)), "{outcome:?}");
+        assert!(start.elapsed() < LAST_WORDS * 2 + LAST_REPORT * 2, "{:?}", start.elapsed());
+    }
+}

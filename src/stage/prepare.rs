@@ -27,6 +27,11 @@ const LIMIT: Duration = Duration::from_mins(3);
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let (settings, _log) = arguments.settings()?;
     let (session, account) = resume(&settings, &arguments.contract)?;
+    if account.uid().is_root() {
+        tell(
+            "warning: this runner runs its jobs as root (it runs as root itself, with jobs.downscope = \"none\"): whoever may start one owns this machine",
+        );
+    }
     introduce(&session, &account, settings.jobs.message.as_deref());
     if let Some(token) = &settings.token
         && job_defines_variable(&token.variable)

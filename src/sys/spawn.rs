@@ -59,7 +59,8 @@ impl WorkerProgram {
         Self::open(&own.with_file_name("motmot-worker"))
     }
 
-    fn open(path: &Path) -> Result<Self, SpawnError> {
+    /// Opens and judges the program at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Self, SpawnError> {
         let missing = |source| SpawnError::Missing { path: path.to_owned(), source };
         // O_PATH: the descriptor is good for fstat and exec only, and crosses the drop whatever directory it came from.
         let file =

@@ -28,6 +28,9 @@ pub const CASES: &[Case] = &[
     root("a_job_that_kills_its_worker_is_a_failure_of_the_site_and_leaves_nothing", kills_worker),
     root("a_job_that_stops_its_worker_can_still_be_ended", stops_worker),
     root("a_job_that_kills_everything_it_can_does_not_hold_the_stage", kills_everything),
+    root("a_job_possesses_none_of_the_runners_keys", keyring),
+    root("somebody_who_stops_every_process_of_the_driver_does_not_hold_it_for_ever", stops_everything),
+    root("one_users_own_runner_of_root_says_so", root_for_itself),
 ];
 
 fn exact_identity() {
@@ -404,4 +407,80 @@ fn kills_everything() {
     assert!(!end.succeeded());
     assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
     assert_eq!(world.processes_of_user(), Vec::<String>::new());
+}
+
+#[cfg(target_arch = "x86_64")]
+const KEY_CALLS: (u32, u32) = (248, 250);
+#[cfg(not(target_arch = "x86_64"))]
+const KEY_CALLS: (u32, u32) = (217, 219);
+
+/// add_key(2), keyctl(2) by number: the tools for them are rarely installed.
+fn keyring() {
+    let world = World::new();
+    let (add_key, keyctl) = KEY_CALLS;
+    let search = format!(
+        "perl -e 'my $id = syscall({keyctl}, 10, -3, my $t = \"user\", my $n = \"motmot-test\", 0); print \"key=\", ($id > 0 ? \"found\" : \"none\"), \"\\n\"'"
+    );
+    let (command, log, runner_log) = world.simulate().script(search.clone()).command();
+    // A runner, or whoever has started it, with a secret in its session keyring.
+    let mut runner = std::process::Command::new("perl");
+    runner.arg("-e").arg(format!(
+        "syscall({keyctl}, 1, 0) > 0 or die; syscall({add_key}, my $t = 'user', my $n = 'motmot-test', my $s = 'secret', 6, -3) > 0 or die; system(q({search})); exec @ARGV"
+    ));
+    runner.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    let output = runner.output().expect("perl");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (first, json) = words.split_once('\n').expect("two lines");
+    assert_eq!(first, "key=found", "the runner itself has it");
+    let output = std::process::Output { stdout: json.as_bytes().to_vec(), ..output };
+    let end = crate::world::JobEnd::read(&output, &log, &runner_log);
+    end.assert_success();
+    assert_eq!(end.value("key"), "none");
+}
+
+fn stops_everything() {
+    let world = World::new();
+    let single = Single::new(&world, 5);
+    let stopper = world.user.home.join("stopper");
+    fs::write(&stopper, "while :; do pkill -STOP -f motmot; done").expect("write");
+    let mut stopper = world.user.command(std::path::Path::new("bash")).arg(&stopper).spawn().expect("the attacker");
+    let start = std::time::Instant::now();
+    let mut cleanup = single.stage("cleanup").stderr(Stdio::null()).spawn().expect("cleanup");
+    let term_after = std::time::Duration::from_secs(5);
+    crate::world::until("some time has passed, or cleanup was quicker", || {
+        start.elapsed() > term_after || cleanup.try_wait().expect("asked").is_some()
+    });
+    let _ = std::process::Command::new("kill").arg(cleanup.id().to_string()).status();
+    crate::world::until("cleanup has ended", || cleanup.try_wait().expect("asked").is_some());
+    let _ = stopper.kill();
+    let _ = stopper.wait();
+    assert!(start.elapsed() < std::time::Duration::from_mins(1));
+    let output = single.stage("cleanup").output().expect("cleanup");
+    assert!(output.status.success(), "a later cleanup does it: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+}
+
+fn root_for_itself() {
+    let world = World::new();
+    let config = world.dir.join("root.toml");
+    let text = fs::read_to_string(world.config_file())
+        .expect("config")
+        .replace("downscope = \"setuid\"", "downscope = \"none\"");
+    fs::write(
+        &config,
+        format!("{text}\n").replace("[jobs]", &format!("[jobs]\ndata_dir = {:?}", world.dir.join("root-data"))),
+    )
+    .expect("write");
+    let run = |user: &str| {
+        let output = std::process::Command::new(world.bins.join("motmot"))
+            .arg("--config")
+            .arg(&config)
+            .args(["simulate", "--user", user, "--script", "echo me=$(id -un)"])
+            .output()
+            .expect("simulate");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let log = run("root");
+    assert!(log.contains("me=root") && log.contains("warning: this runner runs its jobs as root"), "{log}");
+    assert!(!run(&world.user.name).contains("me="), "and nobody else's");
 }

@@ -12,6 +12,8 @@ pub const CASES: &[Case] = &[
     root("the_job_cannot_execute_the_capable_binaries", not_executable),
     root("root_can_try_a_job_as_the_runners_account", simulate_as_runner),
     root("the_runners_account_cannot_choose_the_configuration", own_configuration),
+    root("nobody_is_mapped_to_the_runners_account", runners_account),
+    root("capable_programs_that_everybody_may_execute_refuse_to_work", open_programs),
 ];
 
 fn job() {
@@ -125,4 +127,23 @@ fn own_configuration() {
         words.contains(&runner.name) && words.contains("root"),
         "whoever takes over the runner maps nobody: {words}"
     );
+}
+
+fn runners_account() {
+    let mut world = World::with_capabilities();
+    let runner = world.runner.as_ref().expect("a runner").name.clone();
+    world.map = format!("[[map]]\nrun_as = {runner:?}\n");
+    let end = world.simulate().script("id").run();
+    end.assert_failed("script_failure").assert_no_line("uid=");
+    let audit = world.audit();
+    let reason = audit.iter().find(|line| line["event"] == "refused").expect("an audit line")["reason"].to_string();
+    assert!(reason.contains("driver runs as"), "{reason}");
+}
+
+fn open_programs() {
+    let world = World::with_capabilities();
+    let program = world.bins.join("motmot-config");
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    let end = world.simulate().option("--retry-interval", "10ms").script("id").run();
+    end.assert_failed("runner_system_failure").assert_log("chmod 0750");
 }

@@ -18,6 +18,8 @@ pub const CASES: &[Case] = &[
     root("file_variables_are_nobody_elses_while_they_exist", file_variable_modes),
     case("cleanup_removes_what_the_job_made_unreadable", unreadable_leavings),
     root("cleanup_beside_a_dying_stage_leaves_nothing", cleanup_beside_dying_stage),
+    root("cleanup_goes_on_when_policy_no_longer_admits_the_account", closed_account),
+    root("processes_that_fork_for_ever_and_hide_end_with_their_stage", hydra),
     root("a_thousand_short_children_leave_no_zombies_and_no_delay", zombies),
 ];
 
@@ -202,4 +204,41 @@ fn zombies() {
     let zombies: u32 = end.log.lines().filter_map(|line| line.trim().parse().ok()).next_back().expect("a number");
     assert!(zombies < 50, "orphans are collected while the job runs: {zombies}");
     assert!(Path::new("/proc").exists());
+}
+
+fn closed_account() {
+    let world = World::new();
+    let single = Single::new(&world, 5);
+    let script = single.script("touch \"$TMPDIR/left\"");
+    assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
+    assert!(!leavings(&world).is_empty());
+    let closed = std::process::Command::new("usermod")
+        .args(["-s", "/usr/sbin/nologin", &world.user.name])
+        .status()
+        .expect("usermod");
+    assert!(closed.success());
+    let refused = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+    assert_eq!(refused.status.code(), Some(2), "no further stage runs");
+    let output = single.stage("cleanup").output().expect("cleanup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(leavings(&world), Vec::<String>::new());
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+}
+
+fn hydra() {
+    let probe = motmot::sys::cgroup::JobGroup::make("motmot-test-probe");
+    let Some(probe) = probe else {
+        eprintln!("no control groups of version 2 here: not tested");
+        return;
+    };
+    probe.remove();
+    let world = World::new();
+    let body = "$SIG{$_} = q(IGNORE) for qw(TERM HUP INT CHLD); $SIG{ALRM} = sub { exit }; alarm 100; %ENV = (); require POSIX; while (1) { if (fork // 1) { select undef, undef, undef, 0.0005; exit if rand() < 0.6 } else { POSIX::setsid() } }";
+    let file = world.user_file("hydra.pl", body);
+    let end = world
+        .simulate()
+        .script(format!("ulimit -u 120; for i in 1 2 3 4 5; do env -i setsid perl {} & done; sleep 1", file.display()))
+        .run();
+    assert_eq!(end.calls("build_script").len(), 1, "{}", end.log);
+    assert_eq!(world.processes_of_user(), Vec::<String>::new(), "{}", end.log);
 }

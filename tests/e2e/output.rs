@@ -10,6 +10,7 @@ use crate::{Case, case, root};
 
 pub const CASES: &[Case] = &[
     case("tokens_and_their_signatures_are_masked_however_they_are_cut", masking),
+    case("a_token_of_an_earlier_stage_is_masked_in_later_ones", earlier_tokens),
     case("a_line_is_in_the_log_at_once", latency),
     case("stdout_and_stderr_stay_apart", streams),
     case("output_without_newline_and_binary_output_arrive_unchanged", binary),
@@ -140,4 +141,16 @@ fn stuck_runner() {
     crate::world::until("the job has ended", || !world.processes_of_user().contains(&"yes".to_owned()));
     crate::world::until("the stage has ended", || child.try_wait().expect("asked").is_some());
     assert_ne!(child.wait().expect("ended").code(), Some(0));
+}
+
+fn earlier_tokens() {
+    let world = World::one_user();
+    let end = world
+        .simulate()
+        .script("cp \"$CI_JOB_JWT_FILE\" ../kept; chmod u+w ../kept")
+        .option("--after-script", "echo later=$(cat ../kept); echo signature=$(sed 's/.*[.]//' ../kept); rm ../kept")
+        .run();
+    end.assert_success();
+    assert!(end.value("later").ends_with("[MASKED]"), "{}", end.log);
+    assert_eq!(end.value("signature"), "[MASKED]");
 }
