@@ -233,11 +233,15 @@ fn hydra() {
     };
     probe.remove();
     let world = World::new();
-    let body = "$SIG{$_} = q(IGNORE) for qw(TERM HUP INT CHLD); $SIG{ALRM} = sub { exit }; alarm 100; %ENV = (); require POSIX; while (1) { if (fork // 1) { select undef, undef, undef, 0.0005; exit if rand() < 0.6 } else { POSIX::setsid() } }";
+    // Each lives for a moment only, and leaves two others behind; none has its mark.
+    let body = "$SIG{$_} = q(IGNORE) for qw(TERM HUP INT CHLD); require POSIX; my $end = time + 100; while (time < $end) { my $child = fork; if (!defined $child) { select undef, undef, undef, 0.0003; next } if ($child) { exit if rand() < 0.4 } else { POSIX::setsid() } }";
     let file = world.user_file("hydra.pl", body);
     let end = world
         .simulate()
-        .script(format!("ulimit -u 120; for i in 1 2 3 4 5; do env -i setsid perl {} & done; sleep 1", file.display()))
+        .script(format!(
+            "ulimit -u 150; for i in 1 2 3 4 5; do env -i /usr/bin/setsid /usr/bin/perl {} & done; sleep 1",
+            file.display()
+        ))
         .run();
     assert_eq!(end.calls("build_script").len(), 1, "{}", end.log);
     assert_eq!(world.processes_of_user(), Vec::<String>::new(), "{}", end.log);
