@@ -13,6 +13,7 @@ echo "$name" >>"$dir/calls"
 echo "$*" >"$dir/args.$name"
 pwd >"$dir/cwd.$name"
 cat "/proc/$$/environ" >"$dir/env.$name"
+# shellcheck source=/dev/null # written by each test
 [ ! -e "$dir/on.$name" ] || . "$dir/on.$name"
 case ${0##*/} in
 motmot-config) echo "{\"builds_dir\": \"$dir/builds\", \"cache_dir\": \"$dir/cache\"}" ;;
