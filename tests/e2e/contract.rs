@@ -13,6 +13,8 @@ pub const CASES: &[Case] = &[
     root("a_job_runs_from_config_to_cleanup_as_its_account", a_whole_job),
     case("one_users_own_runner_runs_a_job_without_root", one_user_job),
     root("config_answers_with_one_json_object_under_every_error", config_always_answers_json),
+    root("sources_are_fetched_by_git_as_the_jobs_account", sources),
+    root("caches_and_artifacts_are_the_runners_helpers_business_as_the_jobs_account", helpers),
     root("directories_are_the_accounts_own_and_private", directories_are_private),
     root("two_concurrent_jobs_of_a_project_never_share_a_directory", concurrent_jobs_are_apart),
     case("the_scripts_exit_code_reaches_gitlab", exit_codes),
@@ -71,6 +73,64 @@ fn a_whole_job() {
     let events: Vec<Value> = world.audit().into_iter().map(|line| line["event"].clone()).collect();
     for event in ["accepted", "minted", "ended", "cleaned up"] {
         assert!(events.contains(&json!(event)), "{event} in {events:?}");
+    }
+}
+
+fn sources() {
+    let world = World::new();
+    let git = |args: &str| {
+        let line = format!("cd && export GIT_CONFIG_GLOBAL=/dev/null && {args}");
+        let output = world
+            .user
+            .command(std::path::Path::new("bash"))
+            .args(["-c", &line])
+            .current_dir("/")
+            .output()
+            .expect("git");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    git(
+        "git init -q -b main repo && cd repo && echo hello > file && git add file && git -c user.name=a -c user.email=a@b commit -q -m one",
+    );
+    let url = format!("file://{}/repo/.git", world.user.home.display());
+    let job = |script: &str| {
+        let sha = git("git -C repo rev-parse HEAD");
+        world.simulate().option("--git-url", &url).option("--ref", "main").option("--sha", sha).script(script).run()
+    };
+    let first = job("cat file; stat -c owner=%U file; echo dir=$(pwd); touch untracked");
+    first.assert_success().assert_log("hello");
+    assert_eq!(first.value("owner"), world.user.name);
+    git("cd repo && echo more >> file && git -c user.name=a -c user.email=a@b commit -q -am two");
+    let second = job("cat file; echo dir=$(pwd); ls");
+    second.assert_success().assert_log("more").assert_no_line("untracked");
+    assert_eq!(first.value("dir"), second.value("dir"), "the clone is used again");
+}
+
+fn helpers() {
+    let world = World::new();
+    // The runner's own binary, as far as its scripts call it: it writes down who calls it, and how.
+    let bin = world.user.home.join("bin");
+    crate::world::make_dir(&bin, 0o755);
+    let helper = world.user_file(
+        "bin/gitlab-runner",
+        "#!/bin/sh\n[ \"$1\" = --version ] || echo \"$(id -un) $*\" >> \"$HOME/helper-calls\"\n",
+    );
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    world.user_file(".bash_profile", "PATH=$HOME/bin:$PATH\n");
+    let end = world
+        .simulate()
+        .option("--cache", "target")
+        .option("--artifact", "out")
+        .script("mkdir -p target out; touch target/a out/b")
+        .run();
+    end.assert_success().assert_not_in_log("warning: 'gitlab-runner'").assert_not_in_log("Missing gitlab-runner");
+    let calls = fs::read_to_string(world.user.home.join("helper-calls")).expect("calls");
+    for verb in ["cache-archiver", "artifacts-uploader"] {
+        assert!(
+            calls.lines().any(|line| line.starts_with(&format!("{} {verb}", world.user.name))),
+            "{verb} in {calls}"
+        );
     }
 }
 
