@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use super::man::{self, Page};
 use super::{check, demo, jwks, keys, simulate, verify};
 use crate::config::{DEFAULT_PATH, Settings};
 
@@ -58,17 +59,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The man pages: the name of each file, and what `render` makes of its command.
-pub fn man_pages(render: impl Fn(clap::Command) -> String) -> Vec<(String, String)> {
-    let mut pages = Vec::new();
-    let program = Program::command();
-    for verb in program.get_subcommands() {
-        let name = format!("motmot-{}", verb.get_name());
-        let page =
-            verb.clone().name(Box::leak(name.clone().into_boxed_str()) as &str).version(env!("CARGO_PKG_VERSION"));
-        pages.push((format!("{name}.1"), render(page)));
-    }
-    pages.push(("motmot.1".to_owned(), render(program)));
-    pages.push(("motmot-stages.8".to_owned(), render(crate::stage::command().name("motmot-stages"))));
-    pages
+/// The man pages of this program and of the stages.
+pub fn man_pages() -> Vec<Page> {
+    man::pages(Program::command(), crate::stage::command())
 }

@@ -5,6 +5,7 @@ pub mod command_line;
 pub mod demo;
 pub mod jwks;
 pub mod keys;
+mod man;
 pub mod simulate;
 mod terminal;
 pub mod verify;

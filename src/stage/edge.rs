@@ -46,7 +46,7 @@ struct CommandLine {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
     config: PathBuf,
-    /// What GitLab Runner adds: for motmot-run the script and the name of the sub-stage
+    /// For motmot-run: the script and the name of its sub-stage, as GitLab Runner adds them
     #[arg(value_name = "ARG", trailing_var_arg = true)]
     rest: Vec<OsString>,
 }

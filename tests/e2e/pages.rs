@@ -74,11 +74,17 @@ fn check() {
 
 fn man_pages() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man");
-    for (name, page) in motmot::admin::command_line::man_pages(|command| {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page).expect("rendered");
-        String::from_utf8(page).expect("text")
-    }) {
+    for page in motmot::admin::command_line::man_pages() {
+        let name = format!("{}.{}", page.name, page.section);
+        let mut text = Vec::new();
+        clap_mangen::Man::new(page.command)
+            .title(page.name)
+            .section(page.section)
+            .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
+            .manual("motmot")
+            .render(&mut text)
+            .expect("rendered");
+        let page = String::from_utf8(text).expect("text") + &page.more;
         let path = dir.join(&name);
         if std::env::var_os("MOTMOT_WRITE_MAN_PAGES").is_some() {
             fs::create_dir_all(&dir).expect("packaging/man");

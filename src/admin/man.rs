@@ -1,0 +1,269 @@
+//! The man pages: which there are, and what they say besides the options.
+//!
+//! The options come from the command line itself. The rest is roff, kept here; a test renders both together.
+
+use clap::Command;
+use clap::builder::Resettable;
+
+/// One man page.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Its name, such as `motmot-check`.
+    pub name: String,
+    /// Its section of the manual.
+    pub section: &'static str,
+    /// The command that it describes, built.
+    pub command: Command,
+    /// The sections that follow, as roff.
+    pub more: String,
+}
+
+const CONFIG_FILE: &str = "\
+.TP
+.I /etc/motmot/config.toml
+The configuration, unless \\fB--config\\fR or \\fBMOTMOT_CONFIG\\fR names another.
+";
+
+const KEYS_DIR: &str = "\
+.TP
+.I /etc/motmot/keys
+The signing keys (\\fItoken.keys\\fR).
+";
+
+const STATE_AND_LOG: &str = "\
+.TP
+.I /run/motmot
+State of running jobs (\\fIjobs.state_dir\\fR); with \\fIjobs.downscope = \"none\"\\fR it is ~/.local/state/motmot.
+.TP
+.I /var/log/motmot/audit.log
+The audit log (\\fIlog.file\\fR); with \\fIjobs.downscope = \"none\"\\fR there is none unless the configuration names one.
+";
+
+const ENVIRONMENT: &str = "\
+.SH ENVIRONMENT
+.TP
+.B MOTMOT_CONFIG
+The configuration file, where \\fB--config\\fR is not given.
+";
+
+/// What a page has that the command line does not know.
+struct Words {
+    name: &'static str,
+    /// Instead of the one line that `--help` has.
+    description: &'static str,
+    examples: &'static [&'static str],
+    /// Exit codes and what they mean.
+    exit: &'static [(&'static str, &'static str)],
+    files: &'static [&'static str],
+    see_also: &'static str,
+}
+
+const KEYS_EXIT: &[(&str, &str)] = &[("0", "Done."), ("2", "Wrong usage."), ("7", "No usable keys.")];
+
+const WORDS: &[Words] = &[
+    Words {
+        name: "motmot",
+        description: "motmot is a custom executor for GitLab Runner on HPC sites. Every CI job runs as the right local account, \
+            and every stage of it has a short-lived token of its own, which services verify with public keys. This program \
+            is for the administrator. The programs that gitlab-runner starts are described in motmot-stages(8).",
+        examples: &["motmot keys init", "motmot check", "motmot simulate --user adent --script 'id; env | sort'"],
+        exit: &[("0", "Done."), ("2", "Wrong usage."), ("other", "See the page of the sub-command.")],
+        files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
+        see_also: "motmot-stages(8)",
+    },
+    Words {
+        name: "motmot-demo",
+        description: "Makes a throw-away key and configuration, runs one job through the four real stage programs, shows \
+            its log and the claims of its token, and verifies the token. Needs no configuration. As root the job really \
+            runs as another account.",
+        examples: &["motmot demo", "motmot demo --run-as arthur"],
+        exit: &[("0", "The job ran and its token verified."), ("1", "It did not."), ("2", "Wrong usage.")],
+        files: &[],
+        see_also: "motmot(1), motmot-simulate(1)",
+    },
+    Words {
+        name: "motmot-check",
+        description: "Looks at everything that a job needs with the very code that the stages use, and writes a line for \
+            each thing: ok, or PROBLEM and what to do about it. Run it after every change of the configuration, and \
+            first when jobs fail.",
+        examples: &["motmot check", "motmot --config ~/.config/motmot/config.toml check"],
+        exit: &[("0", "All is well."), ("1", "There is a problem."), ("2", "Wrong usage.")],
+        files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
+        see_also: "motmot(1), motmot-simulate(1), motmot-stages(8)",
+    },
+    Words {
+        name: "motmot-simulate",
+        description: "Plays GitLab and GitLab Runner for one job: the real stage programs run with the mapping, the accounts and \
+            the keys of the configuration, and the job's commands really run as the account. Unless \
+            --gitlab-from-config is given a built-in GitLab answers who the job is.",
+        examples: &[
+            "motmot simulate --user adent --script 'id; env | sort'",
+            "motmot simulate --user adent --project hpc/weather --ref main --protected true --script 'echo hello'",
+            "motmot simulate --runner-account gitlab-runner --user adent --script id",
+            "motmot simulate --user adent --script 'sleep 60' --cancel graceful --cancel-after 5s",
+        ],
+        exit: &[
+            ("0", "The job succeeded."),
+            ("1", "The job failed, or was refused."),
+            ("2", "Wrong usage."),
+            ("3", "The site failed: what GitLab calls a runner system failure."),
+        ],
+        files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
+        see_also: "motmot(1), motmot-check(1), motmot-stages(8)",
+    },
+    Words {
+        name: "motmot-keys",
+        description: "Makes and lists the keys that sign tokens. A private key never leaves its directory.",
+        examples: &["motmot keys init", "motmot keys list"],
+        exit: KEYS_EXIT,
+        files: &[CONFIG_FILE, KEYS_DIR],
+        see_also: "motmot-keys-init(1), motmot-keys-list(1), motmot-jwks(1)",
+    },
+    Words {
+        name: "motmot-keys-init",
+        description: "Makes the first signing key of a directory (ES256), and the directory if it is missing. Where there \
+            are keys already nothing is changed. Run it as the account that gitlab-runner runs as.",
+        examples: &["motmot keys init", "motmot keys init --dir /etc/motmot/keys-2"],
+        exit: KEYS_EXIT,
+        files: &[CONFIG_FILE, KEYS_DIR],
+        see_also: "motmot-keys(1), motmot-jwks(1)",
+    },
+    Words {
+        name: "motmot-keys-list",
+        description: "Lists the keys of a directory, which of them signs, and since when. Nothing secret is shown.",
+        examples: &["motmot keys list", "motmot keys list --json"],
+        exit: KEYS_EXIT,
+        files: &[CONFIG_FILE, KEYS_DIR],
+        see_also: "motmot-keys(1), motmot-jwks(1)",
+    },
+    Words {
+        name: "motmot-jwks",
+        description: "Prints the public keys as a JSON Web Key Set. Put it where services fetch it, by https.",
+        examples: &["motmot jwks > jwks.json"],
+        exit: KEYS_EXIT,
+        files: &[CONFIG_FILE, KEYS_DIR],
+        see_also: "motmot-keys(1), motmot-verify(1)",
+    },
+    Words {
+        name: "motmot-verify",
+        description: "Verifies a token with nothing but public keys, and prints the claims of a good one. Nothing is looked up \
+            by what the token itself says. The token is never read from the command line, which other users can see, and \
+            never printed. No configuration is read.",
+        examples: &[
+            "motmot verify --jwks-file jwks.json --issuer https://ci.hpc.example --audience https://hpc.example --token-env CI_JOB_JWT",
+        ],
+        exit: &[
+            ("0", "Verified."),
+            ("2", "Wrong usage, or the token cannot be read."),
+            ("3", "Not trusted: signature, algorithm, key or form."),
+            ("4", "Expired, not yet valid, or living too long."),
+            ("5", "Wrong issuer or audience."),
+            ("6", "A claim is missing or different."),
+            ("7", "The keys cannot be read or are not usable."),
+        ],
+        files: &[],
+        see_also: "motmot(1), motmot-jwks(1)",
+    },
+    Words {
+        name: "motmot-stages",
+        description: "The four programs that gitlab-runner starts for a job, by [runners.custom] in its config.toml. \
+            motmot-config asks GitLab whose job it is and decides as which account it runs. motmot-prepare makes the job's \
+            directories. motmot-run runs one script of the job as that account, with a token of its own. motmot-cleanup \
+            ends what is left and removes it. All need motmot-worker beside them, in one directory. Nobody starts them \
+            by hand; to try a job, use motmot-simulate(1).",
+        examples: &[
+            "[runners.custom]",
+            "  config_exec = \"/usr/libexec/motmot/motmot-config\"",
+            "  prepare_exec = \"/usr/libexec/motmot/motmot-prepare\"",
+            "  run_exec = \"/usr/libexec/motmot/motmot-run\"",
+            "  cleanup_exec = \"/usr/libexec/motmot/motmot-cleanup\"",
+        ],
+        exit: &[
+            ("0", "Done."),
+            ("$BUILD_FAILURE_EXIT_CODE", "The script failed, or the job was refused. The script's own code is in the file \
+                that BUILD_EXIT_CODE_FILE names."),
+            ("$SYSTEM_FAILURE_EXIT_CODE", "The site failed; the runner may try again."),
+        ],
+        files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
+        see_also: "motmot(1), motmot-check(1), motmot-simulate(1)",
+    },
+];
+
+/// What gitlab-runner sets for the stages.
+const RUNNER_ENVIRONMENT: &str = "\
+.TP
+.B JOB_RESPONSE_FILE
+From gitlab-runner: the job.
+.TP
+.BR BUILD_FAILURE_EXIT_CODE \", \" SYSTEM_FAILURE_EXIT_CODE \", \" BUILD_EXIT_CODE_FILE
+From gitlab-runner: how a stage tells the way it ended.
+";
+
+/// All pages, for the program and the command line of the stages.
+pub(super) fn pages(program: Command, stages: Command) -> Vec<Page> {
+    let mut program = program.disable_help_subcommand(true);
+    program.build();
+    let mut pages = Vec::new();
+    add(&mut pages, &program);
+    let mut stages = stages
+        .display_name("motmot-config, motmot-prepare, motmot-run, motmot-cleanup")
+        .about("the stages of motmot, a GitLab Runner custom executor")
+        .override_usage(
+            "motmot-config [--config FILE]\nmotmot-prepare [--config FILE]\nmotmot-run [--config FILE] SCRIPT \
+             SUB_STAGE\nmotmot-cleanup [--config FILE]",
+        );
+    stages.build();
+    pages.push(page("motmot-stages".to_owned(), "8", stages));
+    pages
+}
+
+fn add(pages: &mut Vec<Page>, command: &Command) {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    pages.push(page(name, "1", command.clone()));
+    for verb in command.get_subcommands() {
+        add(pages, verb);
+    }
+}
+
+fn page(name: String, section: &'static str, command: Command) -> Page {
+    // The exit codes have a section here, and the version is in the footer.
+    let mut command = command.after_help(Resettable::Reset).version(Resettable::Reset);
+    let mut more = String::new();
+    if let Some(words) = WORDS.iter().find(|words| words.name == name) {
+        command = command.long_about(words.description);
+        more = words.sections();
+    }
+    Page { name, section, command, more }
+}
+
+impl Words {
+    fn sections(&self) -> String {
+        let mut roff = format!(".SH EXAMPLES\n.nf\n{}\n.fi\n.SH \"EXIT STATUS\"\n", self.examples.join("\n"));
+        for (code, meaning) in self.exit {
+            roff += &format!(".TP\n.B {code}\n{meaning}\n");
+        }
+        roff += ENVIRONMENT;
+        if self.name == "motmot-stages" {
+            roff += RUNNER_ENVIRONMENT;
+        }
+        if !self.files.is_empty() {
+            roff += ".SH FILES\n";
+            roff.extend(self.files.iter().copied());
+        }
+        roff += &format!(".SH \"SEE ALSO\"\n{}\n", self.see_also);
+        // Typed as shown: neither a hyphen nor a quotation mark of the printer's.
+        roff.replace('-', "\\-").replace('~', "\\(ti").replace('\'', "\\(aq")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_has_words_and_all_words_have_a_page() {
+        let pages = crate::admin::command_line::man_pages();
+        assert!(pages.iter().all(|page| !page.more.is_empty()), "a page without words");
+        assert_eq!(pages.len(), WORDS.len());
+    }
+}
