@@ -49,6 +49,8 @@ The configuration file, where \\fB--config\\fR is not given.
 /// What a page has that the command line does not know.
 struct Words {
     name: &'static str,
+    /// The synopsis.
+    usage: &'static str,
     /// Instead of the one line that `--help` has.
     description: &'static str,
     examples: &'static [&'static str],
@@ -63,6 +65,7 @@ const KEYS_EXIT: &[(&str, &str)] = &[("0", "Done."), ("2", "Wrong usage."), ("7"
 const WORDS: &[Words] = &[
     Words {
         name: "motmot",
+        usage: "motmot [--config FILE] COMMAND [OPTIONS]",
         description: "motmot is a custom executor for GitLab Runner on HPC sites. Every CI job runs as the right local account, \
             and every stage of it has a short-lived token of its own, which services verify with public keys. This program \
             is for the administrator. The programs that gitlab-runner starts are described in motmot-stages(8).",
@@ -73,6 +76,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-demo",
+        usage: "motmot demo [--run-as ACCOUNT]",
         description: "Makes a throw-away key and configuration, runs one job through the four real stage programs, shows \
             its log and the claims of its token, and verifies the token. Needs no configuration. As root the job really \
             runs as another account.",
@@ -83,6 +87,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-check",
+        usage: "motmot check [OPTIONS]",
         description: "Looks at everything that a job needs with the very code that the stages use, and writes a line for \
             each thing: ok, or PROBLEM and what to do about it. Run it after every change of the configuration, and \
             first when jobs fail.",
@@ -93,6 +98,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-simulate",
+        usage: "motmot simulate [OPTIONS]",
         description: "Plays GitLab and GitLab Runner for one job: the real stage programs run with the mapping, the accounts and \
             the keys of the configuration, and the job's commands really run as the account. Unless \
             --gitlab-from-config is given a built-in GitLab answers who the job is.",
@@ -113,6 +119,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-keys",
+        usage: "motmot keys init [--dir DIR]\nmotmot keys list [--dir DIR] [--json]",
         description: "Makes and lists the keys that sign tokens. A private key never leaves its directory.",
         examples: &["motmot keys init", "motmot keys list"],
         exit: KEYS_EXIT,
@@ -121,6 +128,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-keys-init",
+        usage: "motmot keys init [--dir DIR]",
         description: "Makes the first signing key of a directory (ES256), and the directory if it is missing. Where there \
             are keys already nothing is changed. Run it as the account that gitlab-runner runs as.",
         examples: &["motmot keys init", "motmot keys init --dir /etc/motmot/keys-2"],
@@ -130,6 +138,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-keys-list",
+        usage: "motmot keys list [--dir DIR] [--json]",
         description: "Lists the keys of a directory, which of them signs, and since when. Nothing secret is shown.",
         examples: &["motmot keys list", "motmot keys list --json"],
         exit: KEYS_EXIT,
@@ -138,6 +147,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-jwks",
+        usage: "motmot jwks [--dir DIR]",
         description: "Prints the public keys as a JSON Web Key Set. Put it where services fetch it, by https.",
         examples: &["motmot jwks > jwks.json"],
         exit: KEYS_EXIT,
@@ -146,11 +156,13 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-verify",
+        usage: "motmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-file FILE [OPTIONS]\nmotmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-env NAME [OPTIONS]",
         description: "Verifies a token with nothing but public keys, and prints the claims of a good one. Nothing is looked up \
             by what the token itself says. The token is never read from the command line, which other users can see, and \
             never printed. No configuration is read.",
         examples: &[
-            "motmot verify --jwks-file jwks.json --issuer https://ci.hpc.example --audience https://hpc.example --token-env CI_JOB_JWT",
+            "motmot verify --jwks-file jwks.json --issuer https://ci.hpc.example \\e",
+            "    --audience https://hpc.example --token-env CI_JOB_JWT",
         ],
         exit: &[
             ("0", "Verified."),
@@ -166,6 +178,7 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-stages",
+        usage: "motmot-config [--config FILE]\nmotmot-prepare [--config FILE]\nmotmot-run [--config FILE] SCRIPT SUB_STAGE\nmotmot-cleanup [--config FILE]",
         description: "The four programs that gitlab-runner starts for a job, by [runners.custom] in its config.toml. \
             motmot-config asks GitLab whose job it is and decides as which account it runs. motmot-prepare makes the job's \
             directories. motmot-run runs one script of the job as that account, with a token of its own. motmot-cleanup \
@@ -180,8 +193,11 @@ const WORDS: &[Words] = &[
         ],
         exit: &[
             ("0", "Done."),
-            ("$BUILD_FAILURE_EXIT_CODE", "The script failed, or the job was refused. The script's own code is in the file \
-                that BUILD_EXIT_CODE_FILE names."),
+            (
+                "$BUILD_FAILURE_EXIT_CODE",
+                "The script failed, or the job was refused. The script's own code is in the file \
+                that BUILD_EXIT_CODE_FILE names.",
+            ),
             ("$SYSTEM_FAILURE_EXIT_CODE", "The site failed; the runner may try again."),
         ],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
@@ -208,10 +224,7 @@ pub(super) fn pages(program: Command, stages: Command) -> Vec<Page> {
     let mut stages = stages
         .display_name("motmot-config, motmot-prepare, motmot-run, motmot-cleanup")
         .about("the stages of motmot, a GitLab Runner custom executor")
-        .override_usage(
-            "motmot-config [--config FILE]\nmotmot-prepare [--config FILE]\nmotmot-run [--config FILE] SCRIPT \
-             SUB_STAGE\nmotmot-cleanup [--config FILE]",
-        );
+        .mut_arg("rest", |rest| rest.hide(true));
     stages.build();
     pages.push(page("motmot-stages".to_owned(), "8", stages));
     pages
@@ -230,7 +243,7 @@ fn page(name: String, section: &'static str, command: Command) -> Page {
     let mut command = command.after_help(Resettable::Reset).version(Resettable::Reset);
     let mut more = String::new();
     if let Some(words) = WORDS.iter().find(|words| words.name == name) {
-        command = command.long_about(words.description);
+        command = command.override_usage(words.usage).long_about(words.description);
         more = words.sections();
     }
     Page { name, section, command, more }
