@@ -9,14 +9,18 @@
 //! <state_dir>/sessions/<name>/session.json the record
 //! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
 //! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them
+//! <state_dir>/sessions/<name>/temp-project-dir  where the runner keeps file-type variables
 //! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
 //! ```
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -26,6 +30,9 @@ use crate::identity::{Assurance, Identity};
 use crate::launch::plan::Directories;
 use crate::policy::Verdict;
 use crate::report::{FailureKind, Fault};
+
+/// How long a cleanup is left to itself before another one takes up its session.
+const A_WHILE: Duration = Duration::from_mins(30);
 
 /// What is known of a job after its config stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +211,17 @@ impl Sessions {
         found
     }
 
+    /// Sessions that are over and were not cleaned up, at most `most`: no stage of them runs, and either their cleanup
+    /// began a while ago, or the runner has removed the directory of that attempt, which it does last of all.
+    pub fn left_behind(&self, most: usize) -> Vec<Session> {
+        let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
+        let sessions = entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok());
+        sessions
+            .filter(|session| session.is_left_behind() && !session.has_running_stage().unwrap_or(true))
+            .take(most)
+            .collect()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join("sessions").join(name)
     }
@@ -311,6 +329,27 @@ impl Session {
             .filter_map(|(until, signature)| Some((signature.to_owned(), until.parse().ok()?)))
             .filter(|(_, until)| *until >= now)
             .collect()
+    }
+
+    /// Remembers where the runner keeps file-type variables: it may not be there any more to say so when they have to go.
+    pub fn remember_temp_project_dir(&self, dir: &Path) -> Result<(), SessionError> {
+        write_private(&self.sessions.path(&self.name).join("temp-project-dir"), dir.as_os_str().as_bytes())
+    }
+
+    /// What [`Session::remember_temp_project_dir`] was told.
+    pub fn temp_project_dir(&self) -> Option<PathBuf> {
+        let bytes = fs::read(self.sessions.path(&self.name).join("temp-project-dir")).ok()?;
+        Some(PathBuf::from(OsString::from_vec(bytes)))
+    }
+
+    fn is_left_behind(&self) -> bool {
+        let closed = fs::metadata(self.sessions.path(&self.name).join("closed")).and_then(|meta| meta.modified());
+        match closed {
+            Ok(time) => time.elapsed().is_ok_and(|age| age >= A_WHILE),
+            Err(_) => {
+                matches!(fs::symlink_metadata(&self.record.attempt), Err(error) if error.kind() == io::ErrorKind::NotFound)
+            }
+        }
     }
 
     /// Whether a stage of it still runs. After [`Session::close`] no other begins, so "no" is final.
@@ -448,6 +487,23 @@ mod tests {
         let found = world.sessions.of_attempt(1, Path::new("/t/1"));
         assert_eq!(found.iter().map(Session::name).collect::<Vec<_>>(), [one.name()]);
         assert!(world.sessions.of_attempt(11, Path::new("/t/1")).is_empty());
+    }
+
+    #[test]
+    fn a_session_whose_runner_is_done_with_it_is_left_behind_and_a_living_one_is_not() {
+        let world = world();
+        let attempt = tempfile::tempdir().expect("dir");
+        let living = world.create(1, attempt.path().to_str().expect("utf-8"));
+        let over = world.create(2, "/nonexistent/attempt");
+        let names = |found: Vec<Session>| found.iter().map(|session| session.name().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(world.sessions.left_behind(9)), [over.name()]);
+        living.close().expect("closed");
+        assert_eq!(names(world.sessions.left_behind(9)), [over.name()], "its own cleanup is at work");
+        let closed = File::open(world.sessions.path(living.name()).join("closed")).expect("open");
+        closed.set_modified(std::time::SystemTime::now() - A_WHILE * 2).expect("set");
+        assert_eq!(world.sessions.left_behind(9).len(), 2);
+        let _running = world.sessions.stages_lock(over.name(), FlockArg::LockShared).expect("asked").expect("locked");
+        assert_eq!(names(world.sessions.left_behind(9)), [living.name()], "a stage of the other runs");
     }
 
     #[test]

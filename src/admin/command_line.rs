@@ -1,13 +1,14 @@
 //! The command line of `motmot`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use nix::unistd::geteuid;
 
 use super::man::{self, Page};
-use super::{check, demo, jwks, keys, simulate, verify};
-use crate::config::{DEFAULT_PATH, Settings};
+use super::{check, demo, jwks, keys, simulate, terminal, verify};
+use crate::config::{DEFAULT_PATH, Downscope, Settings};
 
 /// A GitLab Runner custom executor for HPC sites: every CI job runs as the right local account, and every stage of it has
 /// a short-lived token of its own.
@@ -52,11 +53,27 @@ pub fn main() -> ExitCode {
     match program.verb {
         Verb::Demo(args) => demo::main(&args),
         Verb::Check => check::main(&config),
-        Verb::Simulate(args) => simulate::main(*args, &config),
+        Verb::Simulate(args) => match fit_for_simulation(&config, args.uses_configured_gitlab()) {
+            Ok(()) => simulate::main(*args, &config),
+            Err(words) => terminal::complain(&words, ExitCode::from(2)),
+        },
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
         Verb::Verify(args) => verify::run(&args),
     }
+}
+
+/// Whether a simulation can say anything about this configuration: otherwise its faults would be told three times over, by
+/// stages that were tried again.
+fn fit_for_simulation(config: &Path, configured_gitlab: bool) -> Result<(), String> {
+    let settings = Settings::load(config).map_err(|error| error.render())?;
+    if settings.jobs.downscope == Downscope::Setuid && !geteuid().is_root() && !configured_gitlab {
+        return Err(
+            "jobs.downscope is \"setuid\": run this as root, with --runner-account ACCOUNT if the runner is not root"
+                .into(),
+        );
+    }
+    Ok(())
 }
 
 /// The man pages of this program and of the stages.

@@ -9,7 +9,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use nix::unistd::geteuid;
 
 use super::simulate::{Driver, Identity, Simulation, Status, Variable};
@@ -24,9 +24,9 @@ const AUDIENCE: &str = "https://service.demo.example";
 /// Options of `motmot demo`.
 #[derive(clap::Args)]
 pub struct DemoArgs {
-    /// As root: the account that the job runs as
-    #[arg(long, value_name = "ACCOUNT", default_value = "nobody")]
-    run_as: String,
+    /// As root: the account that the job runs as [default: nobody]
+    #[arg(long, value_name = "ACCOUNT")]
+    run_as: Option<String>,
 }
 
 /// The demo. Exit code 0 if the job ran and its token verified, else 1.
@@ -90,11 +90,14 @@ fn stage_binaries() -> anyhow::Result<PathBuf> {
 
 /// Whom the job runs as: as root somebody else, otherwise whoever runs this.
 fn account(args: &DemoArgs) -> anyhow::Result<PasswdEntry> {
-    let entry = if geteuid().is_root() { Nss.by_name(&args.run_as)? } else { Nss.by_uid(geteuid())? };
-    let entry = entry.with_context(|| format!("there is no account {:?}; choose one with --run-as", args.run_as))?;
-    if geteuid().is_root() && entry.uid.is_root() {
-        bail!("a job never runs as root; choose another account with --run-as");
+    if !geteuid().is_root() {
+        ensure!(args.run_as.is_none(), "--run-as needs root: only root can run a job as somebody else");
+        return Nss.by_uid(geteuid())?.context("this account has no entry in the password database");
     }
+    let name = args.run_as.as_deref().unwrap_or("nobody");
+    let entry = Nss.by_name(name)?;
+    let entry = entry.with_context(|| format!("there is no account {name:?}; choose one with --run-as"))?;
+    ensure!(!entry.uid.is_root(), "a job never runs as root; choose another account with --run-as");
     Ok(entry)
 }
 

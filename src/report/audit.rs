@@ -12,6 +12,8 @@ use std::sync::Mutex;
 use tracing::dispatcher::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
+use crate::sys::files::{Owner, trusted_directory};
+
 /// Keeps the log open; events of this thread go there while it lives.
 pub struct AuditLog {
     _guard: DefaultGuard,
@@ -43,6 +45,7 @@ impl AuditLog {
                 .flatten_event(true)
                 .with_current_span(false)
                 .with_span_list(false)
+                .with_target(false)
                 .with_writer(Mutex::new(file))
         });
         let journal = tracing_journald::layer()
@@ -62,6 +65,10 @@ fn open_for_appending(path: &Path) -> io::Result<File> {
     {
         use std::os::unix::fs::DirBuilderExt;
         std::fs::DirBuilder::new().mode(0o700).create(dir)?;
+    }
+    if let Some(dir) = path.parent() {
+        // In a directory of somebody else the file may be his already, or become it.
+        trusted_directory(dir, Owner::RootOrSelf).map_err(io::Error::other)?;
     }
     // One write a line with O_APPEND: lines of concurrent stages do not mix (POSIX write(2)).
     File::options().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)

@@ -18,6 +18,16 @@ pub enum FailureKind {
     System,
 }
 
+impl FailureKind {
+    /// In the audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::System => "system",
+        }
+    }
+}
+
 /// An error that knows how it counts and who may read what of it.
 pub trait Fault: std::error::Error {
     /// Whose failure it is.

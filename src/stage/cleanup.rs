@@ -20,6 +20,8 @@ use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;
 
+/// How many sessions that others have left behind one cleanup takes care of.
+const OTHERS: usize = 10;
 /// How long the end of a stage that is still dying is awaited.
 const DYING_STAGE: Duration = Duration::from_mins(1);
 /// How long ending the processes may take.
@@ -29,9 +31,16 @@ const REMOVAL: Duration = Duration::from_mins(20);
 
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
-    let (settings, _log) = arguments.settings()?;
+    let settings = arguments.settings()?;
     for session in find(&settings, &arguments.contract)? {
         clean_up(arguments, &settings, session)?;
+    }
+    // After a runner that crashed, or a cleanup that failed, nobody else would.
+    for session in sessions(&settings)?.left_behind(OTHERS) {
+        let name = session.name().to_owned();
+        if let Err(failure) = clean_up(arguments, &settings, session) {
+            tell(format_args!("the left-over session {name} could not be cleaned up: {}", failure.for_admin()));
+        }
     }
     Ok(())
 }
@@ -79,7 +88,7 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session) -> Res
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
     }
     broom.end_group()?;
-    broom.work(leavings(&record.directories, arguments.contract.temp_project_dir()), REMOVAL)?;
+    broom.work(leavings(&record.directories, session.temp_project_dir().as_deref()), REMOVAL)?;
     tracing::info!(
         event = "cleaned up",
         job_id = record.facts.job_id,

@@ -11,7 +11,7 @@ use crate::evidence::payload::Payload;
 use crate::identity::Identity;
 use crate::launch::plan::{Directories, host_name};
 use crate::policy;
-use crate::report::Failure;
+use crate::report::{Failure, FailureKind};
 use crate::runner::SESSION_VARIABLE;
 use crate::session::Session;
 use crate::sys::accounts::Nss;
@@ -50,7 +50,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn decide(arguments: &Arguments) -> Result<Session, Failure> {
-    let (settings, _log) = arguments.settings()?;
+    let settings = arguments.settings()?;
     let mode = mode(&settings)?;
     let payload_file = arguments.contract.job_response_file()?;
     let payload = Payload::read(payload_file)?;
@@ -59,11 +59,17 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         Ok((identity, verdict))
     });
     let (identity, verdict) = decided.inspect_err(|failure| {
+        // An outage is no refusal: nothing was decided about the job.
+        let event = match failure.kind() {
+            FailureKind::Build => "refused",
+            FailureKind::System => "unavailable",
+        };
         tracing::warn!(
-            event = "refused",
+            event,
             job_id = payload.job_id,
             project_id = payload.project_id,
             project = payload.project_path,
+            gitlab = settings.gitlab.url.as_str(),
             reason = failure.for_admin()
         );
     })?;
@@ -82,6 +88,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         project = facts.project_path,
         user_id = facts.user_id,
         user = facts.user_login,
+        gitlab = settings.gitlab.url.as_str(),
         assurance = identity.assurance().as_str(),
         account = account.name(),
         uid = account.uid().as_raw(),

@@ -1,5 +1,6 @@
 //! Where a stage meets the runner: arguments in, words and one of three exit codes out.
 
+use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,17 +24,20 @@ pub struct Arguments {
     pub contract: Contract,
     /// Asks this process to end.
     pub termination: Termination,
+    /// Open from the moment that the configuration is known, until the stage has ended.
+    log: OnceCell<AuditLog>,
 }
 
 impl Arguments {
     /// Reads the configuration, and opens the audit log that it names.
-    pub fn settings(&self) -> Result<(Settings, AuditLog), Failure> {
+    pub fn settings(&self) -> Result<Settings, Failure> {
         let settings = Settings::load(&self.config)?;
         let (log, problem) = AuditLog::open(settings.log.file.as_deref());
         if let Some(problem) = problem {
             tell(format_args!("warning: {problem}"));
         }
-        Ok((settings, log))
+        let _ = self.log.set(log);
+        Ok(settings)
     }
 }
 
@@ -58,7 +62,7 @@ pub fn command() -> clap::Command {
 
 /// The whole of a stage binary but for its story. Whatever happens, the runner sees 0, its code for a failure of the
 /// build, or its code for a failure of the site.
-pub fn main(story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
+pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
     let codes = ExitCodes::from_lookup(|name| std::env::var_os(name));
     // A panic anywhere, in any thread, is a failure of the site, and not an exit code of its own.
     std::panic::set_hook(Box::new(move |panic| {
@@ -88,10 +92,18 @@ pub fn main(story: impl FnOnce(&Arguments) -> Result<(), Failure>) -> ExitCode {
     crate::token::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
-    let arguments = Arguments { config: command_line.config, rest: command_line.rest, contract, termination };
+    let arguments =
+        Arguments { config: command_line.config, rest: command_line.rest, contract, termination, log: OnceCell::new() };
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => fail(&failure, codes, Some(&arguments.contract)),
+        Err(failure) => {
+            // A script that failed is an end like others, and was logged as one.
+            if failure.exit_code().is_none() {
+                let (session, kind) = (arguments.contract.session().ok(), failure.kind());
+                tracing::warn!(event = "failed", stage, session, kind = kind.as_str(), reason = failure.for_admin());
+            }
+            fail(&failure, codes, Some(&arguments.contract))
+        }
     }
 }
 

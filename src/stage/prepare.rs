@@ -25,8 +25,11 @@ const LIMIT: Duration = Duration::from_mins(3);
 
 /// The stage. Nothing here is done twice by running it twice.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
-    let (settings, _log) = arguments.settings()?;
+    let settings = arguments.settings()?;
     let (session, account) = resume(&settings, &arguments.contract)?;
+    if let Some(dir) = arguments.contract.temp_project_dir() {
+        session.remember_temp_project_dir(dir)?;
+    }
     if account.uid().is_root() {
         tell(
             "warning: this runner runs its jobs as root (it runs as root itself, with jobs.downscope = \"none\"): whoever may start one owns this machine",

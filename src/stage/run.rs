@@ -16,6 +16,7 @@ use crate::launch::plan::{Order, RunOrder};
 use crate::launch::supervise::{self, Outcome, Run, TokenFeed};
 use crate::report::{Failure, tell};
 use crate::runner::SubStage;
+use crate::session::Session;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
@@ -26,7 +27,7 @@ const MAX_SCRIPT: u64 = 256 << 20;
 /// The stage.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let (script_file, sub_stage) = script_and_sub_stage(&arguments.rest)?;
-    let (settings, _log) = arguments.settings()?;
+    let settings = arguments.settings()?;
     let (session, account) = resume(&settings, &arguments.contract)?;
     let script = read_script(&script_file)?;
 
@@ -53,8 +54,22 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
-    tracing::info!(event = "ended", job_id = session.record().facts.job_id, account = account.name(), sub_stage = sub_stage.as_str(), outcome = ?outcome);
+    audit(&session, &sub_stage, &outcome);
     conclude(&outcome)
+}
+
+/// The end of a sub-stage, for the audit log.
+fn audit(session: &Session, sub_stage: &SubStage, outcome: &Outcome) {
+    let (outcome, exit_code, signal) = match outcome {
+        Outcome::Ended(Ending::Exited(code)) => ("exited", Some(*code), None),
+        Outcome::Ended(Ending::Signaled(signal)) => ("signaled", None, Some(*signal)),
+        Outcome::Done => ("done", None, None),
+        Outcome::Terminated => ("terminated", None, None),
+        Outcome::TookTooLong => ("took too long", None, None),
+    };
+    let record = session.record();
+    let (job_id, account, sub_stage) = (record.facts.job_id, &record.account, sub_stage.as_str());
+    tracing::info!(event = "ended", job_id, account, session = session.name(), sub_stage, outcome, exit_code, signal);
 }
 
 /// What the runner passes behind our own arguments.

@@ -116,7 +116,7 @@ fn helpers() {
         "bin/gitlab-runner",
         "#!/bin/sh\n[ \"$1\" = --version ] || echo \"$(id -un) $*\" >> \"$HOME/helper-calls\"\n",
     );
-    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
+    fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     world.user_file(".bash_profile", "PATH=$HOME/bin:$PATH\n");
     let end = world
         .simulate()

@@ -206,6 +206,6 @@ fn no_home() {
     let world = World::new();
     std::fs::rename(&world.user.home, world.dir.join("moved")).expect("rename");
     let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
-    end.assert_failed("runner_system_failure").assert_log(".motmot cannot be made");
+    end.assert_failed("runner_system_failure").assert_log(".motmot cannot be made: this account may not write to");
     std::fs::rename(world.dir.join("moved"), &world.user.home).expect("rename");
 }

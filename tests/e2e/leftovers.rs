@@ -18,6 +18,7 @@ pub const CASES: &[Case] = &[
     root("file_variables_are_nobody_elses_while_they_exist", file_variable_modes),
     case("cleanup_removes_what_the_job_made_unreadable", unreadable_leavings),
     root("cleanup_beside_a_dying_stage_leaves_nothing", cleanup_beside_dying_stage),
+    root("the_next_cleanup_takes_care_of_what_a_crashed_runner_left", crashed_runner),
     root("cleanup_goes_on_when_policy_no_longer_admits_the_account", closed_account),
     root("processes_that_fork_for_ever_and_hide_end_with_their_stage", hydra),
     root("a_thousand_short_children_leave_no_zombies_and_no_delay", zombies),
@@ -245,4 +246,32 @@ fn hydra() {
         .run();
     assert_eq!(end.calls("build_script").len(), 1, "{}", end.log);
     assert_eq!(world.processes_of_user(), Vec::<String>::new(), "{}", end.log);
+}
+
+fn crashed_runner() {
+    let world = World::new();
+    let (mut command, _, _) = world
+        .simulate()
+        .option("--kill-runner-on", "now it crashes")
+        .option("--file-variable", "SECRET=hush")
+        .script("touch \"$TMPDIR/left\"; echo now it cra\"\"shes; sleep 1")
+        .command();
+    let crashed = command.output().expect("simulate");
+    assert_ne!(crashed.status.code(), Some(0));
+    until("the stage has ended by itself", || world.processes_of_user().is_empty());
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 1);
+    assert!(leavings(&world).len() >= 2, "the job's directory, and the file variable");
+    // A runner that lives: not its business.
+    world.simulate().script("true").run().assert_success();
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 1);
+    // The machine starts anew, and /tmp is empty.
+    for entry in fs::read_dir(world.dir.join("tmp")).expect("tmp").flatten() {
+        if entry.file_name().to_string_lossy().starts_with("custom-executor") {
+            fs::remove_dir_all(entry.path()).expect("remove");
+        }
+    }
+    let end = world.simulate().script("echo dir=$(pwd)").run();
+    assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+    assert_eq!(leavings(&world), Vec::<String>::new());
 }

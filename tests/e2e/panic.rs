@@ -11,7 +11,7 @@ const ASK: &str = "MOTMOT_TEST_PANICS";
 /// In a process of its own: a stage that panics, in its main thread or in another.
 pub fn when_asked() -> Option<ExitCode> {
     let how = std::env::var(ASK).ok()?;
-    Some(motmot::stage::main(move |_| {
+    Some(motmot::stage::main("test", move |_| {
         if how == "thread" {
             let _ = std::thread::spawn(|| panic!("a secret in a panic")).join();
         }

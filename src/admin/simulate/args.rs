@@ -247,6 +247,11 @@ fn flag_value(text: &str) -> Result<(String, bool), String> {
 }
 
 impl SimulateArgs {
+    /// Whether the driver asks the GitLab of its configuration, and not the emulator's.
+    pub fn uses_configured_gitlab(&self) -> bool {
+        self.gitlab_from_config
+    }
+
     /// The simulation these options describe. `config` is the driver's configuration file.
     pub fn simulation(&self, config: &Path) -> Result<Simulation, SimulateError> {
         let mut simulation =

@@ -177,14 +177,15 @@ pub(super) fn private_config(
     temp: &Path,
     account: Option<RunnerAccount>,
 ) -> Result<ConfigCopy, SimulateError> {
-    let mut config = read(path)?;
     let problem = |problem: String| SimulateError::Config { path: path.to_owned(), problem };
-    let gitlab = config.entry("gitlab").or_insert_with(|| toml::Table::new().into());
-    let gitlab = gitlab.as_table_mut().ok_or_else(|| problem("`gitlab` is not a table".to_owned()))?;
-    gitlab.insert("url".to_owned(), url.into());
-    // The authority of the real GitLab has nothing to say about a plain HTTP address.
-    gitlab.remove("ca_file");
-    let text = toml::to_string(&config).map_err(|error| problem(error.to_string()))?;
+    let mut text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    // In place, so that lines keep their numbers and messages lead to the right ones.
+    let place = {
+        let file = toml::de::DeTable::parse(&text).map_err(|error| problem(error.to_string()))?;
+        let gitlab = file.get_ref().get("gitlab").and_then(|gitlab| gitlab.get_ref().get("url"));
+        gitlab.map(toml::Spanned::span).ok_or_else(|| problem("`gitlab.url` is missing".to_owned()))?
+    };
+    text.replace_range(place, &toml::Value::from(url).to_string());
     let what = || SimulateError::system("write a private copy of the configuration");
     // A NamedTempFile is 0600 by itself, a directory is not 0700.
     let directory = tempfile::Builder::new()

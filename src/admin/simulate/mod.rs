@@ -242,6 +242,12 @@ pub struct Faults {
 /// Why a simulation could not be run. A job that fails is not an error but an [`Outcome`].
 #[derive(Debug, thiserror::Error)]
 pub enum SimulateError {
+    /// A driver binary is there, but not for us.
+    #[error(
+        "{} may not be executed by this account. Run this as root (with --runner-account if the runner is not root), or as the runner's account",
+        .0.display()
+    )]
+    Forbidden(PathBuf),
     /// A driver binary is not there.
     #[error("{} is not an executable file. Build or install motmot, or say where its binaries are with --bin-dir", .0.display())]
     Binary(PathBuf),
@@ -294,7 +300,8 @@ impl Simulation {
         for exec in Exec::ALL {
             let program = self.driver.bin_dir.join(exec.program());
             if nix::unistd::access(&program, nix::unistd::AccessFlags::X_OK).is_err() || program.is_dir() {
-                return Err(SimulateError::Binary(program));
+                let exists = program.is_file();
+                return Err(if exists { SimulateError::Forbidden(program) } else { SimulateError::Binary(program) });
             }
         }
         let runtime = tokio::runtime::Builder::new_current_thread()

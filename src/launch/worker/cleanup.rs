@@ -1,7 +1,7 @@
 //! What is left of a job goes: processes first, then files, so that nothing is made anew.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,8 +45,14 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
         };
         match &result {
             Ok(()) => return Ok(()),
-            // `chmod 000` inside: the owner may undo that.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => unlock(dir),
+            // `chmod 000` inside, or on the way there: the owner may undo that.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                if !unlock_way_to(dir) {
+                    // Somebody else's directory bars the way, so nothing of this account's was ever made behind it.
+                    return Ok(());
+                }
+                unlock(dir);
+            }
             // Something still writes there; or an NFS client keeps the name of an open file for a moment.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 std::thread::sleep(Duration::from_millis(50));
@@ -55,6 +61,18 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
         }
     }
     result
+}
+
+/// Makes sure that `dir` can be reached. False if what bars the way is not this account's.
+fn unlock_way_to(dir: &Path) -> bool {
+    // Up to the first name that can be seen: its directory lets us in, it itself may not.
+    for ancestor in dir.ancestors().skip(1) {
+        if let Ok(meta) = std::fs::symlink_metadata(ancestor) {
+            let own = meta.uid() == nix::unistd::geteuid().as_raw();
+            return own && std::fs::set_permissions(ancestor, std::fs::Permissions::from_mode(0o700)).is_ok();
+        }
+    }
+    false
 }
 
 /// Gives the owner all rights to every directory of a tree.
@@ -89,5 +107,10 @@ mod tests {
         assert!(!tree.exists());
         assert!(outside.join("file").exists(), "links are removed, not followed");
         remove_tree(&tree).expect("nothing to do the second time");
+        let way = temp.path().join("way");
+        std::fs::create_dir_all(way.join("tree")).expect("mkdir");
+        std::fs::set_permissions(&way, std::fs::Permissions::from_mode(0o000)).expect("chmod");
+        remove_tree(&way.join("tree")).expect("removed");
+        assert!(!way.join("tree").exists());
     }
 }

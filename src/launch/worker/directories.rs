@@ -22,6 +22,16 @@ fn make(dir: &Path) -> Result<(), WorkerFailure> {
     match DirBuilder::new().recursive(true).mode(0o700).create(dir) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // The nearest directory that exists is the one to look at.
+            let there = dir.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
+            let words = format!(
+                "{} cannot be made: this account may not write to {}; make the directory for it, or change jobs.data_dir in the configuration",
+                dir.display(),
+                there.display()
+            );
+            Err(WorkerFailure { blame: Blame::Site, words })
+        }
         Err(error) => Err(failure(dir, "cannot be made", &error)),
     }
 }
@@ -77,8 +87,12 @@ fn open_to_all(meta: &Metadata) -> bool {
 
 /// A failure of the file system; a used-up quota is the account's own affair.
 pub fn failure(path: &Path, what: &str, error: &io::Error) -> WorkerFailure {
-    let blame = if error.kind() == io::ErrorKind::QuotaExceeded { Blame::Account } else { Blame::Site };
-    WorkerFailure { blame, words: format!("{} {what}: {error}", path.display()) }
+    let (blame, advice) = match error.kind() {
+        io::ErrorKind::QuotaExceeded => (Blame::Account, "; remove what is no longer needed there"),
+        io::ErrorKind::StorageFull => (Blame::Site, "; its file system is full"),
+        _ => (Blame::Site, ""),
+    };
+    WorkerFailure { blame, words: format!("{} {what}: {error}{advice}", path.display()) }
 }
 
 #[cfg(test)]
