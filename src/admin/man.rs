@@ -2,6 +2,8 @@
 //!
 //! The options come from the command line itself. The rest is roff, kept here; a test renders both together.
 
+use std::fmt::Write;
+
 use clap::Command;
 use clap::builder::Resettable;
 
@@ -253,7 +255,7 @@ impl Words {
     fn sections(&self) -> String {
         let mut roff = format!(".SH EXAMPLES\n.nf\n{}\n.fi\n.SH \"EXIT STATUS\"\n", self.examples.join("\n"));
         for (code, meaning) in self.exit {
-            roff += &format!(".TP\n.B {code}\n{meaning}\n");
+            let _ = write!(roff, ".TP\n.B {code}\n{meaning}\n"); // into a string: cannot fail
         }
         roff += ENVIRONMENT;
         if self.name == "motmot-stages" {
@@ -263,7 +265,7 @@ impl Words {
             roff += ".SH FILES\n";
             roff.extend(self.files.iter().copied());
         }
-        roff += &format!(".SH \"SEE ALSO\"\n{}\n", self.see_also);
+        let _ = write!(roff, ".SH \"SEE ALSO\"\n{}\n", self.see_also);
         // Typed as shown: neither a hyphen nor a quotation mark of the printer's.
         roff.replace('-', "\\-").replace('~', "\\(ti").replace('\'', "\\(aq")
     }
