@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::{DEFAULT_PATH, Settings};
+use crate::evidence::payload::Payload;
 use crate::report::audit::AuditLog;
 use crate::report::{Failure, FailureKind, tell};
 use crate::runner::{Contract, ExitCodes};
@@ -99,8 +100,10 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
         Err(failure) => {
             // A script that failed is an end like others, and was logged as one.
             if failure.exit_code().is_none() {
-                let (session, kind) = (arguments.contract.session().ok(), failure.kind());
-                tracing::warn!(event = "failed", stage, session, kind = kind.as_str(), reason = failure.for_admin());
+                let payload = arguments.contract.job_response_file().ok().and_then(|file| Payload::read(file).ok());
+                let (job_id, session) = (payload.map(|payload| payload.job_id), arguments.contract.session().ok());
+                let (kind, reason) = (failure.kind().as_str(), failure.for_admin());
+                tracing::warn!(event = "failed", job_id, stage, session, kind, reason);
             }
             fail(&failure, codes, Some(&arguments.contract))
         }

@@ -281,6 +281,11 @@ fn prepare_is_retried() {
     world.jobs = "shell_path = \"/nonexistent/bash\"".into();
     let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
     end.assert_failed("runner_system_failure").assert_log("/nonexistent/bash");
+    let failed = world.audit().into_iter().find(|line| line["event"] == "failed").expect("an audit line");
+    assert_eq!(
+        (&failed["stage"], &failed["kind"], &failed["job_id"]),
+        (&json!("prepare"), &json!("system"), &end.json["job_id"])
+    );
     assert_eq!(
         (end.calls("config_exec").len(), end.calls("prepare_exec").len(), end.calls("cleanup_exec").len()),
         (3, 3, 3)
