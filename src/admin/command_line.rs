@@ -25,7 +25,7 @@ enum Verb {
     /// Run one complete job with a throw-away key and configuration, and verify its token
     Demo(demo::DemoArgs),
     /// Look at the configuration, the keys and this machine, and say what is wrong
-    Check,
+    Check(check::CheckArgs),
     /// Play GitLab and GitLab Runner for one job against the configuration
     Simulate(Box<simulate::SimulateArgs>),
     /// Make and list signing keys
@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     };
     match program.verb {
         Verb::Demo(args) => demo::main(&args),
-        Verb::Check => check::main(&config),
+        Verb::Check(args) => check::main(&args, &config),
         Verb::Simulate(args) => simulate::main(*args, &config),
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
