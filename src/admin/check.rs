@@ -1,91 +1,129 @@
 //! `motmot check`: what a job would stumble over, before one does.
 
-use std::io::Write;
+mod findings;
+mod jobs;
+mod programs;
+mod rules;
+mod runner;
+mod state;
+
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use nix::unistd::geteuid;
+use clap::Args;
 
-use crate::config::{Downscope, Settings};
-use crate::issuer::keys::KeyRing;
-use crate::session::Sessions;
-use crate::sys::accounts::{AccountDb, Nss};
-use crate::sys::files::Owner;
-use crate::sys::privilege::can_change_user;
-use crate::sys::spawn::WorkerProgram;
+use crate::config::{ConfigError, Downscope, GitLab, Settings};
+use crate::evidence::job_api::{JobApiError, check_certificates, probe};
+use crate::sys::files::TrustError;
+use findings::{Findings, counted, without_number};
+use runner::Runner;
 
-/// Looks at everything with the very code that the stages use. Exit code 0 if all is well, else 1.
-pub fn main(config: &Path) -> ExitCode {
-    let mut good = true;
-    let mut out = std::io::stdout().lock();
-    let mut say = |what: &str, result: Result<String, String>| {
-        good &= result.is_ok();
-        // A closed terminal is no reason to stop looking.
-        let _ = match result {
-            Ok(words) => writeln!(out, "ok       {what}: {words}"),
-            Err(words) => writeln!(out, "PROBLEM  {what}: {words}"),
-        };
-    };
-    match Settings::load(config) {
-        Err(error) => say("configuration", Err(format!("\n{}", error.render()))),
+/// Somebody is waiting at a terminal.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Arguments of `motmot check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The account that gitlab-runner runs as, if it is not the one that runs this check; for root only
+    #[arg(long, value_name = "ACCOUNT")]
+    runner_account: Option<String>,
+    /// Do not connect to GitLab
+    #[arg(long)]
+    offline: bool,
+}
+
+/// Looks at everything with the very code that the stages use, and changes nothing. Exit code 0 if all is well, else 1.
+pub fn main(args: &CheckArgs, config: &Path) -> ExitCode {
+    let mut findings = Findings::new();
+    match Runner::find(args.runner_account.as_deref()) {
+        Err(words) => findings.problem("runner", words),
+        Ok(runner) => {
+            if let Some(settings) = settings(config, &runner, &mut findings) {
+                judge(args, &settings, &runner, &mut findings);
+            }
+        }
+    }
+    if findings.are_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    runner::judge(settings, runner, findings);
+    programs::judge(settings, runner, findings);
+    if runner.can_be_the_runner(settings) {
+        state::judge(settings, runner, findings);
+    }
+    rules::judge(settings, runner, findings);
+    rules::judge_limits(&settings.accounts, findings);
+    jobs::judge(&settings.jobs, runner, findings);
+    if args.offline {
+        let usable = runner.act(|| check_certificates(&settings.gitlab)).and_then(|usable| {
+            usable.map_err(|error| without_number(&error))?;
+            Ok(format!("{} (not asked: --offline)", settings.gitlab.url.as_str()))
+        });
+        findings.judged("GitLab", usable);
+    } else {
+        gitlab(&settings.gitlab, runner, findings);
+    }
+}
+
+/// The configuration, as the runner's account reads it and as a program with capabilities believes it.
+fn settings(config: &Path, runner: &Runner, findings: &mut Findings) -> Option<Settings> {
+    let loaded = runner.act(|| Settings::load(config)).and_then(|loaded| match loaded {
+        // The stages of such a runner have rights, and so believe root's file only. Here root has them.
+        Ok(settings) if runner.named && settings.jobs.downscope == Downscope::Setuid => {
+            Settings::load(config).map_err(|error| in_words(config, &error))
+        }
+        other => other.map_err(|error| in_words(config, &error)),
+    });
+    match loaded {
         Ok(settings) => {
-            let rules = settings.map.len();
-            if rules == 0 {
-                say("configuration", Err(format!("{} has no [[map]] rule, so every job is refused", config.display())));
-            } else {
-                say("configuration", Ok(format!("{} ({rules} rules)", config.display())));
-            }
-            say("GitLab", Ok(settings.gitlab.url.as_str().to_owned()));
-            say("accounts", account_words(&settings));
-            say("state directory", state_words(&settings));
-            say(
-                "worker",
-                WorkerProgram::beside_this_program()
-                    .map(|_| "motmot-worker is beside this program".into())
-                    .map_err(|error| error.to_string()),
-            );
-            say("shell", shell_words(&settings));
-            match &settings.token {
-                None => say("tokens", Ok("none: the configuration has no [token] section".into())),
-                Some(token) => say(
-                    "tokens",
-                    KeyRing::load(&token.keys, Owner::RootOrSelf)
-                        .map(|ring| format!("{} signs for {}", ring.active().kid().as_str(), token.issuer.as_str()))
-                        .map_err(|error| error.to_string()),
-                ),
-            }
+            let rules = counted(settings.map.len(), "rule");
+            findings.ok("configuration", format!("{} ({rules})", config.display()));
+            Some(settings)
+        }
+        Err(words) => {
+            findings.problem("configuration", words);
+            None
         }
     }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn account_words(settings: &Settings) -> Result<String, String> {
-    let own = geteuid();
-    let name = Nss.by_uid(own).map_err(|error| error.to_string())?.map_or_else(|| own.to_string(), |own| own.name);
-    match settings.jobs.downscope {
-        Downscope::None => Ok(format!("jobs run as {name} and as nobody else (jobs.downscope = \"none\")")),
-        Downscope::Setuid if can_change_user() => {
-            Ok(format!("{name} can become the accounts of jobs, from uid {} on", settings.accounts.min_uid))
+fn in_words(config: &Path, error: &ConfigError) -> String {
+    let shown = config.display();
+    match error {
+        ConfigError::Invalid { problems, .. } => {
+            format!("{} in {shown}\n{}", counted(problems.len(), "problem"), error.render())
         }
-        Downscope::Setuid => Err(format!(
-            "{name} cannot become other accounts (jobs.downscope = \"setuid\"); run this check as root, or as the runner's account if the stage binaries have capabilities"
-        )),
+        ConfigError::Untrusted(why) if why.downcast_ref::<TrustError>().is_some_and(TrustError::is_missing) => {
+            format!("{shown}: does not exist; copy packaging/config.toml there, or name another with --config")
+        }
+        ConfigError::Untrusted(why) => without_number(why),
     }
 }
 
-fn state_words(settings: &Settings) -> Result<String, String> {
-    let own = Nss
-        .by_uid(geteuid())
-        .map_err(|error| error.to_string())?
-        .ok_or("this account has no entry in the password database")?;
-    let dir = settings.jobs.state_dir.expand(&own.home, &own.name, own.uid.as_raw());
-    Sessions::open(&dir).map(|_| dir.display().to_string()).map_err(|error| error.to_string())
-}
-
-fn shell_words(settings: &Settings) -> Result<String, String> {
-    let path = &settings.jobs.shell_path;
-    match nix::unistd::access(path, nix::unistd::AccessFlags::X_OK) {
-        Ok(()) => Ok(path.display().to_string()),
-        Err(error) => Err(format!("{} (jobs.shell_path): {error}", path.display())),
+/// Whether GitLab answers the question that identifies jobs.
+fn gitlab(gitlab: &GitLab, runner: &Runner, findings: &mut Findings) {
+    let what = "GitLab";
+    let url = gitlab.url.as_str();
+    let hasty = GitLab { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() };
+    match runner.act(|| probe(&hasty)) {
+        Err(words) => findings.problem(what, words),
+        Ok(Ok(300..=399)) => findings.warning(
+            what,
+            format!(
+                "{url} redirects to another address, where job tokens are not carried; name that one in gitlab.url"
+            ),
+        ),
+        Ok(Ok(404)) => {
+            findings.warning(what, format!("{url} answers, but has no job API (HTTP 404); look at gitlab.url"));
+        }
+        Ok(Ok(code @ 500..)) => findings.warning(what, format!("{url} answers, but with an error (HTTP {code})")),
+        Ok(Ok(_)) => findings.ok(what, format!("{url} answers")),
+        Ok(Err(JobApiError::Unreachable { why, .. })) => {
+            let why = without_number(&why);
+            findings.warning(what, format!("{url} cannot be reached from here: {why}"));
+        }
+        Ok(Err(error)) => findings.problem(what, without_number(&error)),
     }
 }

@@ -27,7 +27,7 @@ enum Verb {
     /// Run one complete job with a throw-away key and configuration, and verify its token
     Demo(demo::DemoArgs),
     /// Look at the configuration, the keys and this machine, and say what is wrong
-    Check,
+    Check(check::CheckArgs),
     /// Play GitLab and GitLab Runner for one job against the configuration
     Simulate(Box<simulate::SimulateArgs>),
     /// Make and list signing keys
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
     };
     match program.verb {
         Verb::Demo(args) => demo::main(&args),
-        Verb::Check => check::main(&config),
+        Verb::Check(args) => check::main(&args, &config),
         Verb::Simulate(args) => match fit_for_simulation(&config, args.uses_configured_gitlab()) {
             Ok(()) => simulate::main(*args, &config),
             Err(words) => terminal::complain(&words, ExitCode::from(2)),

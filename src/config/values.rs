@@ -93,6 +93,11 @@ impl Template {
         Self(text.to_owned())
     }
 
+    /// As the configuration has it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The path for one account.
     pub fn expand(&self, home: &Path, user: &str, uid: u32) -> PathBuf {
         // {home} last: a home directory with braces in its name is not expanded again.

@@ -117,6 +117,27 @@ pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> 
     bind(answer, payload)
 }
 
+/// Asks GitLab once as for a job, but without a token, for a check before there are jobs: any answer will do.
+/// Gives the HTTP status; a GitLab says 401.
+pub fn probe(gitlab: &GitLab) -> Result<u16, JobApiError> {
+    let unreachable = |error: ureq::Error| JobApiError::Unreachable {
+        url: gitlab.url.as_str().to_owned(),
+        why: match error {
+            ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Timeout(_) => format!("no answer within {} s", gitlab.timeout.as_secs()),
+            ureq::Error::HostNotFound => "there is no machine of that name".to_owned(),
+            other => other.to_string(),
+        },
+    };
+    let request = agent(gitlab)?.get(format!("{}/api/v4/job", gitlab.url.as_str()));
+    Ok(request.call().map_err(unreachable)?.status().as_u16())
+}
+
+/// Whether the certificates of the configuration are usable; asks nobody.
+pub fn check_certificates(gitlab: &GitLab) -> Result<(), JobApiError> {
+    agent(gitlab).map(drop)
+}
+
 fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
     use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
     let roots = match &gitlab.ca_file {

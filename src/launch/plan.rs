@@ -12,6 +12,9 @@ use crate::policy::Account;
 use crate::runner::SESSION_VARIABLE;
 use crate::sys::spawn::{NewPrivileges, ProfileOutput};
 
+/// `PATH` of a job before its login profile, unless the site sets another.
+pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// One order to a worker.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,7 +147,7 @@ impl RunOrder {
 /// job's account, when it can do no harm any more.
 fn environment(account: &Account, jobs: &Jobs, directories: &Directories, session: &str) -> BTreeMap<String, String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let mut environment = BTreeMap::from([("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())]);
+    let mut environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     environment.extend(jobs.environment.clone());
     for (name, value) in [
         ("HOME", text(account.home())),

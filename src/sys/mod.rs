@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod cgroup;
+pub mod file_capabilities;
 pub mod files;
 pub mod privilege;
 pub mod process;

@@ -8,9 +8,9 @@ use nix::unistd::{Gid, Uid};
 
 /// `_LINUX_CAPABILITY_VERSION_3` of capget(2).
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-const CAP_KILL: u32 = 5;
-const CAP_SETGID: u32 = 6;
-const CAP_SETUID: u32 = 7;
+pub(super) const CAP_KILL: u32 = 5;
+pub(super) const CAP_SETGID: u32 = 6;
+pub(super) const CAP_SETUID: u32 = 7;
 
 #[repr(C)]
 struct CapHeader {

@@ -6,6 +6,7 @@
 
 mod attacks;
 mod capabilities;
+mod check;
 mod contract;
 mod environment;
 mod identity;
@@ -50,7 +51,7 @@ fn main() -> std::process::ExitCode {
     }
     let arguments = Arguments::from_args();
     let is_root = world::is_root();
-    let groups: [(&str, &[Case]); 10] = [
+    let groups: [(&str, &[Case]); 11] = [
         ("contract", contract::CASES),
         ("identity", identity::CASES),
         ("environment", environment::CASES),
@@ -59,6 +60,7 @@ fn main() -> std::process::ExitCode {
         ("output", output::CASES),
         ("leftovers", leftovers::CASES),
         ("capabilities", capabilities::CASES),
+        ("check", check::CASES),
         ("panic", panic::CASES),
         ("pages", pages::CASES),
     ];

@@ -9,7 +9,6 @@ use crate::{Case, case};
 pub const CASES: &[Case] = &[
     case("the_demo_runs_a_job_and_verifies_its_token", demo),
     case("the_sample_configuration_is_valid", sample),
-    case("check_tells_what_is_wrong_before_a_job_does", check),
     case("the_man_pages_are_true", man_pages),
     case("the_readme_has_its_two_commands", readme),
 ];
@@ -41,35 +40,6 @@ fn sample() {
     // What is commented out has to be valid, too.
     let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
     motmot::config::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
-}
-
-fn check() {
-    let world = World::one_user();
-    let run = || {
-        world
-            .as_driver(&world.bins.join("motmot"))
-            .arg("--config")
-            .arg(world.config_file())
-            .arg("check")
-            .output()
-            .expect("check")
-    };
-    let good = run();
-    assert!(
-        good.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&good.stdout),
-        String::from_utf8_lossy(&good.stderr)
-    );
-    let text = fs::read_to_string(world.config_file()).expect("config");
-    fs::write(world.config_file(), format!("{text}\n[jbos]\n")).expect("write");
-    let bad = run();
-    assert!(!bad.status.success());
-    let words = String::from_utf8_lossy(&bad.stdout).into_owned() + &String::from_utf8_lossy(&bad.stderr);
-    assert!(words.contains("config.toml:") && words.contains("did you mean `jobs`"), "{words}");
-    fs::write(world.config_file(), text).expect("write");
-    fs::rename(world.keys(), world.dir.join("state/elsewhere")).expect("rename");
-    assert!(!run().status.success(), "no keys");
 }
 
 fn man_pages() {

@@ -1,0 +1,95 @@
+//! What jobs find on this machine: the shell, the root of their directories, commands.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::AccessFlags;
+
+use super::findings::{Findings, plain};
+use super::runner::Runner;
+use crate::config::{Downscope, Jobs};
+use crate::launch::plan::DEFAULT_PATH;
+
+/// All of it.
+pub(super) fn judge(jobs: &Jobs, runner: &Runner, findings: &mut Findings) {
+    findings.judged("shell", shell(jobs, runner));
+    data_directory(jobs, findings);
+    for command in ["git", "gitlab-runner"] {
+        if !DEFAULT_PATH.split(':').any(|dir| is_executable(&Path::new(dir).join(command))) {
+            let lost =
+                if command == "git" { "jobs cannot fetch their sources" } else { "jobs have no caches or artifacts" };
+            findings.warning(
+                command,
+                format!("is not in {}; unless it is on each account's own PATH, {lost}: install it", DEFAULT_PATH),
+            );
+        }
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 == 0o111)
+}
+
+fn shell(jobs: &Jobs, runner: &Runner) -> Result<String, String> {
+    let path = &jobs.shell_path;
+    let shown = path.display();
+    let meta = fs::metadata(path)
+        .map_err(|error| format!("{shown} (jobs.shell_path) {}; install bash, or name where it is", plain(&error)))?;
+    if !meta.is_file() {
+        return Err(format!("{shown} (jobs.shell_path) is not a program; name the path of bash"));
+    }
+    let executable = match jobs.downscope {
+        Downscope::Setuid => is_executable(path),
+        Downscope::None => runner.may(path, AccessFlags::X_OK),
+    };
+    if executable {
+        Ok(shown.to_string())
+    } else {
+        Err(format!("{shown} (jobs.shell_path) is not executable for the accounts of jobs: chmod 0755 {shown}"))
+    }
+}
+
+/// Where it is not below the home directories, what is the same for all accounts must be there, and safe.
+fn data_directory(jobs: &Jobs, findings: &mut Findings) {
+    let (what, text) = ("jobs.data_dir", jobs.data_dir.as_str());
+    if text.starts_with("{home}") {
+        return findings.ok(what, text);
+    }
+    let own = jobs.downscope == Downscope::None;
+    if !own && !text.contains('{') {
+        return findings.problem(
+            what,
+            format!("{text} is the same for all accounts, and belongs to the first one that has a job: write {text}/{{user}}"),
+        );
+    }
+    let fixed: PathBuf = Path::new(text).iter().take_while(|part| !part.to_string_lossy().contains('{')).collect();
+    let shown = fixed.display();
+    let meta = match fs::metadata(&fixed) {
+        Ok(meta) => meta,
+        // One user's jobs make it.
+        Err(_) if own => return findings.ok(what, format!("{text} does not exist yet")),
+        Err(error) => {
+            return findings.problem(what, format!("{shown} {}: install -d -m 1777 {shown}", plain(&error)));
+        }
+    };
+    if !meta.is_dir() {
+        return findings.problem(what, format!("{shown} is not a directory; remove it, or set jobs.data_dir"));
+    }
+    for dir in fixed.ancestors() {
+        let Ok(meta) = fs::metadata(dir) else { continue };
+        if meta.mode() & 0o1002 == 0o002 {
+            let dir = dir.display();
+            return findings.problem(what, format!("everybody can replace what is in {dir}: chmod +t {dir}"));
+        }
+        if meta.uid() != 0 && !own {
+            let dir = dir.display();
+            let words = format!("{dir} belongs to uid {}, who can replace what is in it: chown root {dir}", meta.uid());
+            return findings.warning(what, words);
+        }
+    }
+    if meta.mode() & 0o002 == 0 && !own {
+        return findings.ok(what, format!("{text}; accounts cannot make directories in {shown}, so the site has to"));
+    }
+    findings.ok(what, text);
+}

@@ -1,0 +1,144 @@
+//! The programs beside this one.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd::{AccessFlags, Gid};
+
+use super::findings::{Findings, plain};
+use super::runner::Runner;
+use crate::config::{Downscope, Settings};
+use crate::sys::accounts::{AccountDb, Nss};
+use crate::sys::file_capabilities::FileCapabilities;
+use crate::sys::spawn::WorkerProgram;
+
+const STAGES: [&str; 4] = ["motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup"];
+const CAPABILITIES: &str = "cap_setuid,cap_setgid,cap_kill+ep";
+
+/// The four stages and the worker.
+pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    let own = match std::env::current_exe() {
+        Ok(own) => own,
+        Err(error) => {
+            return findings.problem("programs", format!("cannot find this program itself: {}", plain(&error)));
+        }
+    };
+    if runner.can_be_the_runner(settings) {
+        let capable = settings.jobs.downscope == Downscope::Setuid && !runner.uid().is_root();
+        let mut good = true;
+        for stage in STAGES {
+            let path = own.with_file_name(stage);
+            if let Err(words) = if capable { capable_stage(&path, runner) } else { plain_stage(&path, runner) } {
+                good = false;
+                findings.problem(stage, words);
+            }
+        }
+        if let Some(words) = runner.shared_group().filter(|_| capable) {
+            findings.warning("stage programs", words);
+        }
+        if good {
+            let dir = own.parent().unwrap_or(Path::new("/")).display();
+            let rights = if capable { ", with capabilities, for this runner's account alone" } else { "" };
+            findings.ok("stage programs", format!("four in {dir}{rights}"));
+        }
+    }
+    findings.judged("worker", worker(&own.with_file_name("motmot-worker"), settings, runner));
+}
+
+/// A stage of a runner that has all rights already, or needs none.
+fn plain_stage(path: &Path, runner: &Runner) -> Result<(), String> {
+    let shown = path.display();
+    let meta = fs::metadata(path).map_err(|error| missing(path, &error))?;
+    if meta.uid() != 0 && meta.uid() != runner.uid().as_raw() {
+        return Err(format!(
+            "{shown} belongs to uid {}, who can change what the runner runs: chown root {shown}",
+            meta.uid()
+        ));
+    }
+    if meta.mode() & 0o022 != 0 {
+        return Err(format!("others than its owner can write {shown}: chmod go-w {shown}"));
+    }
+    if !runner.may(path, AccessFlags::X_OK) {
+        return Err(format!("{} cannot execute {shown}: chmod 0755 {shown}", runner.name()));
+    }
+    Ok(())
+}
+
+/// A stage that changes user by the capabilities of its file: whoever may execute it has them.
+fn capable_stage(path: &Path, runner: &Runner) -> Result<(), String> {
+    let shown = path.display();
+    let meta = fs::metadata(path).map_err(|error| missing(path, &error))?;
+    let setcap = format!("setcap {CAPABILITIES} {shown}");
+    if meta.uid() != 0 || !runner.is_in(meta.gid()) {
+        let group = Nss.group_name(runner.account.gid).ok().flatten().unwrap_or_else(|| runner.account.gid.to_string());
+        let found = Nss.group_name(Gid::from_raw(meta.gid())).ok().flatten().unwrap_or_else(|| meta.gid().to_string());
+        // chown takes the capabilities away.
+        return Err(format!(
+            "{shown} belongs to uid {} and group {found}, must be root's and of a group of {}: chown root:{group} {shown} && chmod 0750 {shown} && {setcap}",
+            meta.uid(),
+            runner.name()
+        ));
+    }
+    let mode = meta.mode() & 0o7777;
+    if mode != 0o750 {
+        return Err(format!(
+            "{shown} has mode {mode:04o}, but whoever may execute it can become other accounts: chmod 0750 {shown}"
+        ));
+    }
+    match FileCapabilities::of(path) {
+        Ok(Some(found)) if found.are_those_of_a_stage() => {}
+        Ok(Some(_)) => return Err(format!("{shown} has other capabilities than it needs: {setcap}")),
+        Ok(None) => {
+            return Err(format!("{shown} has no capabilities, so it cannot become the accounts of jobs: {setcap}"));
+        }
+        Err(error) => return Err(format!("the capabilities of {shown} cannot be read ({}): {setcap}", plain(&error))),
+    }
+    if statvfs(path).is_ok_and(|filesystem| filesystem.flags().contains(FsFlags::ST_NOSUID)) {
+        return Err(format!(
+            "{shown} is on a file system mounted with nosuid, where capabilities have no effect; install motmot elsewhere"
+        ));
+    }
+    if !runner.may(path, AccessFlags::X_OK) {
+        return Err(format!(
+            "{} cannot reach {shown}; every directory above it must let that account pass (chmod o+x)",
+            runner.name()
+        ));
+    }
+    Ok(())
+}
+
+fn worker(path: &Path, settings: &Settings, runner: &Runner) -> Result<String, String> {
+    let shown = path.display();
+    let meta = fs::metadata(path).map_err(|error| missing(path, &error))?;
+    let mode = meta.mode() & 0o7777;
+    if meta.uid() != 0 && meta.uid() != runner.uid().as_raw() {
+        return Err(format!(
+            "{shown} belongs to uid {}, who can change what all jobs run: chown root {shown} && chmod 0711 {shown}",
+            meta.uid()
+        ));
+    }
+    if mode & 0o022 != 0 {
+        return Err(format!("others than its owner can write {shown} (mode {mode:04o}): chmod 0711 {shown}"));
+    }
+    let downscope = settings.jobs.downscope == Downscope::Setuid;
+    if downscope && mode & 0o111 != 0o111 || !runner.may(path, AccessFlags::X_OK) {
+        return Err(format!(
+            "{shown} is not executable for everybody (mode {mode:04o}), but runs as the job's account: chmod 0711 {shown}"
+        ));
+    }
+    if mode & 0o6000 != 0 || FileCapabilities::of(path).is_ok_and(|found| found.is_some()) {
+        return Err(format!(
+            "{shown} has privileges of its own, which every job would get: chmod 0711 {shown} && setcap -r {shown}"
+        ));
+    }
+    // The stages' own judgement has the last word. By its path: /proc/self/exe
+    // is not for the account that root plays here.
+    runner.act(|| WorkerProgram::open(path))?.map_err(|error| error.to_string())?;
+    Ok(shown.to_string())
+}
+
+fn missing(path: &Path, error: &std::io::Error) -> String {
+    format!("{} {}; install all of motmot's programs in one directory", path.display(), plain(error))
+}

@@ -1,0 +1,152 @@
+//! The `[[map]]` rules and the `[accounts]` limits: what is written there, and what this machine makes of it.
+
+use std::fs;
+
+use nix::unistd::Group;
+
+use super::findings::{Findings, counted};
+use super::runner::Runner;
+use crate::config::{AccountLimits, Downscope, MapRule, RunAs, Settings, When};
+use crate::policy::Account;
+use crate::sys::accounts::{AccountDb, Nss};
+
+/// Every rule, one line each where something is wrong with it.
+pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    let rules = &settings.map;
+    if rules.is_empty() {
+        return findings.problem("rules", "there is no [[map]] rule, so every job is refused; add one");
+    }
+    let mut good = true;
+    let mut to_self = false;
+    for (index, rule) in rules.iter().enumerate() {
+        let what = format!("rule at line {}", rule.line);
+        if let Some(words) = rules[..index].iter().find_map(|earlier| shadow(earlier, rule)) {
+            good = false;
+            findings.problem(&what, words);
+            continue;
+        }
+        let Some(name) = target(rule) else {
+            to_self = true;
+            continue;
+        };
+        match Account::admit(name, &settings.accounts, runner.mode(settings), &Nss) {
+            Ok(Ok(account)) => to_self |= account.uid() == runner.uid(),
+            Ok(Err(why)) => {
+                good = false;
+                findings.problem(&what, format!("every job that it maps is refused: {why}"));
+            }
+            Err(error) => {
+                to_self = true;
+                good = false;
+                findings.warning(&what, error);
+            }
+        }
+    }
+    if settings.jobs.downscope == Downscope::None {
+        if !to_self {
+            good = false;
+            let name = runner.name();
+            findings.problem(
+                "rules",
+                format!("no rule maps to {name}, and jobs run as nobody else (jobs.downscope = \"none\"): add one with run_as = {name:?}"),
+            );
+        }
+        if let Some(rule) = rules.iter().find(|rule| is_open(&rule.when) && matches!(rule.run_as, RunAs::Account(_))) {
+            findings.warning(
+                &format!("rule at line {}", rule.line),
+                "it has no conditions, so whoever starts a pipeline here has this account; add when = { user = \"you\" }",
+            );
+        }
+    }
+    if good {
+        findings.ok("rules", counted(rules.len(), "rule"));
+    }
+}
+
+/// The account that all jobs of a rule run as; nothing where that depends on the job.
+fn target(rule: &MapRule) -> Option<&str> {
+    match &rule.run_as {
+        RunAs::Account(name) => Some(name),
+        RunAs::GitLabUser => rule.when.user.as_deref(),
+    }
+}
+
+fn is_open(when: &When) -> bool {
+    *when == When::default()
+}
+
+/// Why the later of two rules is never reached, if so.
+fn shadow(earlier: &MapRule, later: &MapRule) -> Option<String> {
+    let line = earlier.line;
+    let When { user, user_id } = &earlier.when;
+    if is_open(&earlier.when) {
+        Some(format!("is never reached, the rule at line {line} has no conditions"))
+    } else if earlier.when == later.when {
+        Some(format!("is never reached, the rule at line {line} has the same conditions"))
+    } else if (user.is_none() || *user == later.when.user) && (user_id.is_none() || *user_id == later.when.user_id) {
+        Some(format!("is never reached, the rule at line {line} already matches all its jobs; put this one before it"))
+    } else {
+        None
+    }
+}
+
+/// Limits that name nobody: a typing error there lets in whom it was to keep out.
+pub(super) fn judge_limits(limits: &AccountLimits, findings: &mut Findings) {
+    for name in &limits.deny_users {
+        match Nss.by_name(name) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                findings.warning("accounts.deny_users", format!("there is no account {name:?} here: a typing error?"));
+            }
+            Err(error) => findings.warning("accounts.deny_users", error),
+        }
+    }
+    for name in &limits.deny_groups {
+        match Group::from_name(name) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                findings.warning("accounts.deny_groups", format!("there is no group {name:?} here: a typing error?"));
+            }
+            Err(error) => {
+                findings
+                    .warning("accounts.deny_groups", format!("cannot look up the group {name:?}: {}", error.desc()));
+            }
+        }
+    }
+    let known = fs::read_to_string("/etc/shells");
+    for shell in &limits.shells {
+        let shown = shell.display();
+        if !shell.exists() {
+            findings.warning("accounts.shells", format!("{shown} does not exist here: a typing error?"));
+        } else if let Ok(known) = &known
+            && !known.lines().any(|line| line.trim() == shown.to_string())
+        {
+            findings.warning("accounts.shells", format!("{shown} is not in /etc/shells, so perhaps no account has it"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(user: Option<&str>, user_id: Option<u64>) -> MapRule {
+        let when = When { user: user.map(str::to_owned), user_id };
+        MapRule { name: None, line: 7, when, run_as: RunAs::GitLabUser }
+    }
+
+    #[test]
+    fn a_rule_is_shadowed_by_one_that_asks_for_less_and_by_no_other() {
+        let (open, name, number, both) =
+            (rule(None, None), rule(Some("a"), None), rule(None, Some(1)), rule(Some("a"), Some(1)));
+        for (earlier, later) in
+            [(&open, &open), (&open, &both), (&name, &name), (&both, &both), (&name, &both), (&number, &both)]
+        {
+            assert!(shadow(earlier, later).is_some_and(|words| words.contains("line 7")), "{earlier:?} {later:?}");
+        }
+        let other = rule(Some("b"), Some(1));
+        for (earlier, later) in [(&name, &open), (&both, &name), (&name, &number), (&name, &other), (&both, &other)] {
+            assert_eq!(shadow(earlier, later), None, "{earlier:?} {later:?}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What belongs to the runner's account: state directory, sessions, log, keys. Nothing of it is made here.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use nix::unistd::AccessFlags;
+
+use super::findings::{Findings, counted, plain, without_number};
+use super::runner::Runner;
+use crate::config::{Settings, TokenSection};
+use crate::issuer::KeyError;
+use crate::issuer::keys::KeyRing;
+use crate::session::Sessions;
+use crate::sys::files::Owner;
+
+/// All of it.
+pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    let account = &runner.account;
+    let state = settings.jobs.state_dir.expand(&account.home, &account.name, account.uid.as_raw());
+    let judged = state_directory(&state, runner);
+    let good = judged.is_ok();
+    findings.judged("state directory", judged);
+    if good {
+        findings.ok("sessions", sessions(&state.join("sessions")));
+    }
+    match &settings.log.file {
+        None => findings.ok("log", "the journal only (log.file = \"\")"),
+        Some(file) => findings.judged("log", log(file, runner)),
+    }
+    match &settings.token {
+        None => findings.ok("tokens", "none: the configuration has no [token] section"),
+        Some(token) => findings.judged("tokens", keys(token, runner)),
+    }
+}
+
+fn look(path: &Path) -> Result<Option<Metadata>, String> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) => Ok(Some(meta)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {}", path.display(), plain(&error))),
+    }
+}
+
+fn state_directory(dir: &Path, runner: &Runner) -> Result<String, String> {
+    let mut complete = true;
+    for part in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {
+        let Some(meta) = look(&part)? else {
+            complete = false;
+            continue;
+        };
+        let shown = part.display();
+        if !meta.is_dir() {
+            return Err(format!("{shown} is not a directory; remove it, or set jobs.state_dir"));
+        }
+        if let Some(words) = runner.not_ours(&part, meta.uid()) {
+            return Err(words);
+        }
+        if meta.mode() & 0o077 != 0 {
+            return Err(format!(
+                "{shown} has mode {:04o}, others can look into it: chmod 0700 {shown}",
+                meta.mode() & 0o7777
+            ));
+        }
+    }
+    let shown = dir.display();
+    if look(dir)?.is_none() {
+        return to_be_made(dir, runner);
+    }
+    if complete {
+        // Nothing is left for it to make.
+        runner.act(|| Sessions::open(dir))?.map_err(|error| error.to_string())?;
+    }
+    if !runner.may(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
+        return Err(format!(
+            "{} cannot reach {shown}; every directory above it must let that account pass",
+            runner.name()
+        ));
+    }
+    Ok(shown.to_string())
+}
+
+/// A missing directory that the first job makes, if it may.
+fn to_be_made(dir: &Path, runner: &Runner) -> Result<String, String> {
+    let (shown, name) = (dir.display(), runner.name());
+    let above = dir.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
+    if runner.may(above, AccessFlags::W_OK | AccessFlags::X_OK) {
+        return Ok(format!("{shown} does not exist yet; the first job makes it"));
+    }
+    let boot = if dir.starts_with("/run") {
+        format!(" (and for every boot, in /etc/tmpfiles.d/motmot.conf: d {shown} 0700 {name} - -)")
+    } else {
+        String::new()
+    };
+    Err(format!("{shown} does not exist, and {name} cannot make it: install -d -o {name} -m 0700 {shown}{boot}"))
+}
+
+fn sessions(dir: &Path) -> String {
+    let entries: Vec<_> = fs::read_dir(dir).into_iter().flatten().flatten().collect();
+    let begun = entries.iter().filter_map(|entry| {
+        let record = entry.path().join("session.json");
+        fs::metadata(record).or_else(|_| entry.metadata()).and_then(|meta| meta.modified()).ok()
+    });
+    let age = |oldest| age_in_words(SystemTime::now().duration_since(oldest).unwrap_or_default());
+    match (entries.len(), begun.min().map(age)) {
+        (0, _) | (_, None) => "none".to_owned(),
+        (1, Some(age)) => format!("1 session, begun {age} ago"),
+        (count, Some(age)) => format!("{}, the oldest begun {age} ago", counted(count, "session")),
+    }
+}
+
+fn age_in_words(age: Duration) -> String {
+    let seconds = usize::try_from(age.as_secs()).unwrap_or(usize::MAX);
+    match seconds {
+        0..120 => counted(seconds, "second"),
+        120..7200 => counted(seconds / 60, "minute"),
+        7200..172_800 => counted(seconds / 3600, "hour"),
+        _ => counted(seconds / 86_400, "day"),
+    }
+}
+
+fn log(file: &Path, runner: &Runner) -> Result<String, String> {
+    let (shown, name) = (file.display(), runner.name());
+    let dir = file.parent().unwrap_or(Path::new("/"));
+    if let Ok(meta) = fs::metadata(dir)
+        && meta.uid() != 0
+        && let Some(words) = runner.not_ours(dir, meta.uid())
+    {
+        return Err(words);
+    }
+    if let Some(meta) = look(file)? {
+        // Devices are somebody's choice.
+        if meta.is_symlink() || meta.is_dir() {
+            return Err(format!("{shown} is not a file; remove it, or set log.file"));
+        }
+        if !meta.file_type().is_char_device()
+            && let Some(words) = runner.not_ours(file, meta.uid())
+        {
+            return Err(words);
+        }
+        if !runner.may(file, AccessFlags::W_OK) {
+            return Err(format!("{name} cannot write {shown}: chown {name} {shown} && chmod 0600 {shown}"));
+        }
+        return Ok(shown.to_string());
+    }
+    let make = format!("install -d -o {name} -m 0700 {}", dir.display());
+    // The first job makes one directory, and none above it.
+    let above = if dir.exists() { dir } else { dir.parent().unwrap_or(dir) };
+    if !runner.may(above, AccessFlags::W_OK | AccessFlags::X_OK) {
+        let missing = if dir.exists() { "" } else { "does not exist, and " };
+        return Err(format!("{} {missing}{name} cannot make {shown}: {make}", dir.display()));
+    }
+    Ok(format!("{shown} does not exist yet; the first job makes it"))
+}
+
+fn keys(token: &TokenSection, runner: &Runner) -> Result<String, String> {
+    if let Some(meta) = look(&token.keys)?
+        && meta.uid() != 0
+        && let Some(words) = runner.not_ours(&token.keys, meta.uid())
+    {
+        return Err(words.replace("chown ", "chown -R "));
+    }
+    match runner.act(|| KeyRing::load(&token.keys, Owner::RootOrSelf))? {
+        Ok(ring) => Ok(format!("{} signs for {}", ring.active().kid().as_str(), token.issuer.as_str())),
+        Err(KeyError::Empty(dir)) if runner.named => Err(format!(
+            "{0}: there is no signing key here: install -d -o {1} -m 0700 {0} && runuser -u {1} -- motmot keys init --dir {0}",
+            dir.display(),
+            runner.name()
+        )),
+        Err(error) => {
+            let words = without_number(&error);
+            Err(if runner.named { format!("as {} finds it, {words}", runner.name()) } else { words })
+        }
+    }
+}
