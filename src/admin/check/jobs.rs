@@ -21,7 +21,7 @@ pub(super) fn judge(jobs: &Jobs, runner: &Runner, findings: &mut Findings) {
                 if command == "git" { "jobs cannot fetch their sources" } else { "jobs have no caches or artifacts" };
             findings.warning(
                 command,
-                format!("is not in {}; unless it is on each account's own PATH, {lost}: install it", DEFAULT_PATH),
+                format!("is not in {DEFAULT_PATH}; unless it is on each account's own PATH, {lost}: install it"),
             );
         }
     }
