@@ -28,18 +28,22 @@ const DYING_STAGE: Duration = Duration::from_mins(1);
 const PROCESSES: Duration = Duration::from_secs(30);
 /// How long removing the files may take.
 const REMOVAL: Duration = Duration::from_mins(20);
+/// The same for files of a session that others have left behind.
+const OTHERS_REMOVAL: Duration = Duration::from_mins(1);
 
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     for session in find(&settings, &arguments.contract)? {
-        clean_up(arguments, &settings, session)?;
+        clean_up(arguments, &settings, session, REMOVAL)?;
     }
     // After a runner that crashed, or a cleanup that failed, nobody else would.
     for session in sessions(&settings)?.left_behind(OTHERS) {
         let name = session.name().to_owned();
-        if let Err(failure) = clean_up(arguments, &settings, session) {
+        if let Err(failure) = clean_up(arguments, &settings, session, OTHERS_REMOVAL) {
             tell(format_args!("the left-over session {name} could not be cleaned up: {}", failure.for_admin()));
+            // What troubles one may trouble all, and GitLab shows this job as running meanwhile.
+            break;
         }
     }
     Ok(())
@@ -62,7 +66,7 @@ fn find(settings: &Settings, contract: &Contract) -> Result<Vec<Session>, Failur
     Ok(sessions.of_attempt(payload.job_id, file.parent().unwrap_or(file)))
 }
 
-fn clean_up(arguments: &Arguments, settings: &Settings, session: Session) -> Result<(), Failure> {
+fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, removal: Duration) -> Result<(), Failure> {
     session.close()?;
     let record = session.record();
     // Not by policy: it may no longer admit the account, and then cleaning up matters all the more.
@@ -88,7 +92,7 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session) -> Res
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
     }
     broom.end_group()?;
-    broom.work(leavings(&record.directories, session.temp_project_dir().as_deref()), REMOVAL)?;
+    broom.work(leavings(&record.directories, session.temp_project_dir().as_deref()), removal)?;
     tracing::info!(
         event = "cleaned up",
         job_id = record.facts.job_id,
