@@ -132,7 +132,7 @@ fn file_variables_after_timeout() {
     let end = world
         .simulate()
         .option("--file-variable", "SECRET=hush")
-        .option("--job-timeout", "4s")
+        .option("--job-timeout", "8s")
         .script("cat \"$SECRET\" >/dev/null && echo ha\"\"ve=file")
         .script("touch \"$(dirname \"$SECRET\")/own\"; sleep 1000")
         .run();

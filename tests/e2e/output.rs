@@ -56,7 +56,8 @@ fn latency() {
     assert!(child.wait().expect("ended").success());
     delays.sort();
     assert_eq!(delays.len(), 9);
-    assert!(delays[4] < Duration::from_millis(50), "median of {delays:?}");
+    // The third best of nine: other tests keep the machine busy, but a delay of ours would be in all of them.
+    assert!(delays[2] < Duration::from_millis(50), "{delays:?}");
 }
 
 fn streams() {
