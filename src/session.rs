@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::JobFacts;
 use crate::identity::{Assurance, Identity};
-use crate::launch::plan::Directories;
+use crate::launch::plan::{Directories, host_name};
 use crate::policy::Verdict;
 use crate::report::{FailureKind, Fault};
 
@@ -49,6 +49,8 @@ pub struct Record {
     pub rule: String,
     /// Where the job works.
     pub directories: Directories,
+    /// The machine. One user's own runner keeps its state in a home directory, which several machines may share.
+    pub host: String,
     /// The runner's directory of this attempt (where `JOB_RESPONSE_FILE` is): it tells attempts of one job apart.
     pub attempt: PathBuf,
 }
@@ -144,6 +146,7 @@ impl Sessions {
             uid,
             rule: verdict.rule.clone(),
             directories: lay_out(slot, &name),
+            host: host_name(),
             attempt: attempt.to_owned(),
             facts,
         };
@@ -216,6 +219,9 @@ impl Sessions {
     pub fn left_behind(&self, most: usize) -> Vec<Session> {
         let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
         let sessions = entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok());
+        // Another machine's directories are not seen from here, and its processes neither.
+        let host = host_name();
+        let sessions = sessions.filter(|session| session.record.host == host);
         sessions
             .filter(|session| session.is_left_behind() && !session.has_running_stage().unwrap_or(true))
             .take(most)
@@ -436,6 +442,7 @@ mod tests {
                 uid: 1001,
                 rule: "r".into(),
                 directories,
+                host: host_name(),
                 attempt: attempt.into(),
             };
             write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json"))
@@ -502,6 +509,12 @@ mod tests {
         let closed = File::open(world.sessions.path(living.name()).join("closed")).expect("open");
         closed.set_modified(std::time::SystemTime::now() - A_WHILE * 2).expect("set");
         assert_eq!(world.sessions.left_behind(9).len(), 2);
+        let file = world.sessions.path(living.name()).join("session.json");
+        let text = fs::read_to_string(&file).expect("read");
+        fs::write(&file, text.replace(&format!("\"host\":\"{}\"", host_name()), "\"host\":\"elsewhere\""))
+            .expect("write");
+        assert_eq!(names(world.sessions.left_behind(9)), [over.name()], "another machine's business");
+        fs::write(&file, text).expect("write");
         let _running = world.sessions.stages_lock(over.name(), FlockArg::LockShared).expect("asked").expect("locked");
         assert_eq!(names(world.sessions.left_behind(9)), [living.name()], "a stage of the other runs");
     }
