@@ -154,10 +154,14 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), run.secrets)?;
     let (ours, theirs) = UnixStream::pair()?;
     let worker = start_worker(run.program, &run.target, OwnedFd::from(theirs), out_end, err_end)?;
-    if let Some(group) = &run.group {
-        // Before it has an order, so before it has started anything.
-        group.add(worker.id())?;
-    }
+    // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
+    let group = run.group.and_then(|group| match group.add(worker.id()) {
+        Ok(()) => Some(group),
+        Err(_) => {
+            group.remove();
+            None
+        }
+    });
     let expected = if run.script.is_some() { Expected::Ending } else { Expected::Done };
     let (events, inbox) = channel();
     termination.subscribe(events.clone(), Event::Terminate);
@@ -186,7 +190,7 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     // The worker has ended everything below it. What a killed worker has left is ours now; and whatever got away from
     // both is still in the group.
     let mut all_ended = !process::end_children(Duration::ZERO, LAST_WORDS).some_left;
-    if let Some(group) = &run.group {
+    if let Some(group) = &group {
         all_ended = group.end(LAST_WORDS);
         group.remove();
     }
