@@ -155,12 +155,12 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     let (ours, theirs) = UnixStream::pair()?;
     let worker = start_worker(run.program, &run.target, OwnedFd::from(theirs), out_end, err_end)?;
     // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
-    let group = run.group.and_then(|group| match group.add(worker.id()) {
-        Ok(()) => Some(group),
-        Err(_) => {
+    let group = run.group.filter(|group| {
+        let joined = group.add(worker.id()).is_ok();
+        if !joined {
             group.remove();
-            None
         }
+        joined
     });
     let expected = if run.script.is_some() { Expected::Ending } else { Expected::Done };
     let (events, inbox) = channel();

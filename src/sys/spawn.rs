@@ -74,9 +74,9 @@ impl WorkerProgram {
         if meta.mode() & 0o022 != 0 {
             return Err(untrusted("others may write it; run chmod go-w on it".into()));
         }
-        if meta.mode() & 0o001 == 0 && own != meta.uid() {
+        if meta.mode() & 0o001 == 0 && (own == 0 || own != meta.uid()) {
             return Err(untrusted(
-                "it must be executable by everyone (chmod 0755), since it runs as the job's account".into(),
+                "it must be executable by everyone (chmod 0711), since it runs as the job's account".into(),
             ));
         }
         Ok(Self { file, path: path.to_owned() })
