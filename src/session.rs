@@ -20,7 +20,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -30,9 +30,12 @@ use crate::identity::{Assurance, Identity};
 use crate::launch::plan::{Directories, host_name};
 use crate::policy::Verdict;
 use crate::report::{FailureKind, Fault};
+use crate::sys::cgroup::JobGroup;
 
 /// How long a cleanup is left to itself before another one takes up its session.
 const A_WHILE: Duration = Duration::from_mins(30);
+/// How long a session may lie idle whose runner's directory cannot be seen from here.
+const A_DAY: Duration = Duration::from_hours(24);
 
 /// What is known of a job after its config stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,10 @@ pub struct Record {
     pub directories: Directories,
     /// The machine. One user's own runner keeps its state in a home directory, which several machines may share.
     pub host: String,
+    /// Which file system tree the runner sees, and since when: a directory that is not there in another one says nothing.
+    pub tree: String,
+    /// Where the job's control group is, if it gets one.
+    pub group: Option<PathBuf>,
     /// The runner's directory of this attempt (where `JOB_RESPONSE_FILE` is): it tells attempts of one job apart.
     pub attempt: PathBuf,
 }
@@ -69,6 +76,17 @@ pub struct Session {
     record: Record,
     /// Held by a stage while it runs.
     running: Option<Flock<File>>,
+}
+
+/// What came of [`Session::claim`].
+#[derive(Debug)]
+pub enum Claim {
+    /// It is the caller's.
+    Mine(Flock<File>),
+    /// A stage runs, or another cleanup.
+    Busy,
+    /// It has been cleaned up.
+    Gone,
 }
 
 /// Something is wrong with the store.
@@ -147,6 +165,8 @@ impl Sessions {
             rule: verdict.rule.clone(),
             directories: lay_out(slot, &name),
             host: host_name(),
+            tree: tree(),
+            group: JobGroup::place(&format!("motmot-{name}")),
             attempt: attempt.to_owned(),
             facts,
         };
@@ -161,9 +181,12 @@ impl Sessions {
     pub fn resume(&self, name: &str, job_id: u64) -> Result<Session, SessionError> {
         let mut session = self.find(name)?;
         // First the lock, then the look: a cleanup that begins now either is seen here or waits for us.
-        session.running =
-            Some(self.stages_lock(name, FlockArg::LockShared)?.ok_or_else(|| SessionError::Closed(name.to_owned()))?);
-        if self.path(name).join("closed").exists() {
+        let closed = || SessionError::Closed(name.to_owned());
+        let lock = self.stages_lock(name, FlockArg::LockShared)?.ok_or_else(closed)?;
+        let _ = lock.set_modified(SystemTime::now());
+        session.running = Some(lock);
+        let path = self.path(name);
+        if path.join("closed").exists() || !path.join("session.json").exists() {
             return Err(SessionError::Closed(name.to_owned()));
         }
         if session.record.facts.job_id != job_id {
@@ -214,18 +237,13 @@ impl Sessions {
         found
     }
 
-    /// Sessions that are over and were not cleaned up, at most `most`: no stage of them runs, and either their cleanup
-    /// began a while ago, or the runner has removed the directory of that attempt, which it does last of all.
-    pub fn left_behind(&self, most: usize) -> Vec<Session> {
+    /// Sessions that seem to be over and were not cleaned up, the oldest first. To be asked once more when they are claimed.
+    pub fn left_behind(&self) -> Vec<Session> {
         let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
         let sessions = entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok());
-        // Another machine's directories are not seen from here, and its processes neither.
-        let host = host_name();
-        let sessions = sessions.filter(|session| session.record.host == host);
-        sessions
-            .filter(|session| session.is_left_behind() && !session.has_running_stage().unwrap_or(true))
-            .take(most)
-            .collect()
+        let mut found: Vec<Session> = sessions.filter(Session::is_left_behind).collect();
+        found.sort_by_key(Session::last_used);
+        found
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -312,11 +330,6 @@ impl Session {
         }
     }
 
-    /// The name of its control group.
-    pub fn group_name(&self) -> String {
-        format!("motmot-{}", self.name)
-    }
-
     /// Remembers signatures of tokens that may be valid after their stage, so that later stages mask them, too. The
     /// signature alone is of use to nobody.
     pub fn remember_signature(&self, signature: &str, masked_until: i64) -> Result<(), SessionError> {
@@ -348,20 +361,43 @@ impl Session {
         Some(PathBuf::from(OsString::from_vec(bytes)))
     }
 
-    fn is_left_behind(&self) -> bool {
-        let closed = fs::metadata(self.sessions.path(&self.name).join("closed")).and_then(|meta| meta.modified());
-        match closed {
-            Ok(time) => time.elapsed().is_ok_and(|age| age >= A_WHILE),
-            Err(_) => {
-                matches!(fs::symlink_metadata(&self.record.attempt), Err(error) if error.kind() == io::ErrorKind::NotFound)
-            }
+    /// Whether nobody else will clean it up: its cleanup began a while ago, or the runner has removed the directory of this
+    /// attempt, which it does last of all.
+    pub fn is_left_behind(&self) -> bool {
+        // Another machine's directories and processes are not seen from here.
+        if self.record.host != host_name() {
+            return false;
         }
+        let since = |time: io::Result<SystemTime>| time.ok().and_then(|time| time.elapsed().ok());
+        let closed = fs::metadata(self.sessions.path(&self.name).join("closed"));
+        if let Ok(meta) = closed {
+            return since(meta.modified()).is_some_and(|age| age >= A_WHILE);
+        }
+        if self.record.tree == tree() {
+            let attempt = fs::symlink_metadata(&self.record.attempt);
+            return matches!(attempt, Err(error) if error.kind() == io::ErrorKind::NotFound);
+        }
+        // A runner with a /tmp of its own (PrivateTmp), which may live, or may have been started anew.
+        since(Ok(self.last_used())).is_some_and(|age| age >= A_DAY)
     }
 
-    /// Whether a stage of it still runs. After [`Session::close`] no other begins, so "no" is final.
-    pub fn has_running_stage(&self) -> Result<bool, SessionError> {
-        let exists = self.sessions.path(&self.name).exists();
-        Ok(exists && self.sessions.stages_lock(&self.name, FlockArg::LockExclusiveNonblock)?.is_none())
+    /// When a stage of it began last.
+    fn last_used(&self) -> SystemTime {
+        let dir = self.sessions.path(&self.name);
+        let time = |file: &str| fs::metadata(dir.join(file)).and_then(|meta| meta.modified());
+        time("stages").or_else(|_| time("session.json")).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Claims it for cleaning up: alone among stages and cleanups, until the claim is dropped.
+    pub fn claim(&self) -> Result<Claim, SessionError> {
+        let lock = self.sessions.stages_lock(&self.name, FlockArg::LockExclusiveNonblock)?;
+        // Looked at under the lock: another cleanup may have been quicker, and the directory may be another job's by now.
+        let exists = self.sessions.path(&self.name).join("session.json").exists();
+        Ok(match lock {
+            _ if !exists => Claim::Gone,
+            Some(lock) => Claim::Mine(lock),
+            None => Claim::Busy,
+        })
     }
 
     /// Removes it.
@@ -373,6 +409,13 @@ impl Session {
 fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> SessionError {
     let path = path.to_owned();
     move |source| SessionError::Io { what, path: path.clone(), source }
+}
+
+/// The mount namespace of this process, and the boot that it belongs to.
+fn tree() -> String {
+    let namespace = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("{} {}", namespace.display(), boot.trim())
 }
 
 /// Makes a directory of mode 0700 if it is missing, and judges it: it must be ours, and nobody else's to look into.
@@ -443,6 +486,8 @@ mod tests {
                 rule: "r".into(),
                 directories,
                 host: host_name(),
+                tree: tree(),
+                group: None,
                 attempt: attempt.into(),
             };
             write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json"))
@@ -471,11 +516,13 @@ mod tests {
         assert!(matches!(world.sessions.resume(&name, 2), Err(SessionError::OtherJob { .. })));
         let running = world.sessions.resume(&name, 1).expect("a stage");
         session.close().expect("closed");
-        assert!(session.has_running_stage().expect("asked"));
+        assert!(matches!(session.claim(), Ok(Claim::Busy)));
         drop(running);
-        assert!(!session.has_running_stage().expect("asked"));
+        assert!(matches!(session.claim(), Ok(Claim::Mine(_))));
         assert!(matches!(world.sessions.resume(&name, 1), Err(SessionError::Closed(_))));
+        let other = world.sessions.find(&name).expect("found");
         session.remove();
+        assert!(matches!(other.claim(), Ok(Claim::Gone)));
         assert!(matches!(world.sessions.find(&name), Err(SessionError::Unknown(_))));
     }
 
@@ -503,20 +550,25 @@ mod tests {
         let living = world.create(1, attempt.path().to_str().expect("utf-8"));
         let over = world.create(2, "/nonexistent/attempt");
         let names = |found: Vec<Session>| found.iter().map(|session| session.name().to_owned()).collect::<Vec<_>>();
-        assert_eq!(names(world.sessions.left_behind(9)), [over.name()]);
+        assert_eq!(names(world.sessions.left_behind()), [over.name()]);
         living.close().expect("closed");
-        assert_eq!(names(world.sessions.left_behind(9)), [over.name()], "its own cleanup is at work");
+        assert_eq!(names(world.sessions.left_behind()), [over.name()], "its own cleanup is at work");
         let closed = File::open(world.sessions.path(living.name()).join("closed")).expect("open");
-        closed.set_modified(std::time::SystemTime::now() - A_WHILE * 2).expect("set");
-        assert_eq!(world.sessions.left_behind(9).len(), 2);
+        closed.set_modified(SystemTime::now() - A_WHILE * 2).expect("set");
+        assert_eq!(world.sessions.left_behind().len(), 2);
         let file = world.sessions.path(living.name()).join("session.json");
         let text = fs::read_to_string(&file).expect("read");
         fs::write(&file, text.replace(&format!("\"host\":\"{}\"", host_name()), "\"host\":\"elsewhere\""))
             .expect("write");
-        assert_eq!(names(world.sessions.left_behind(9)), [over.name()], "another machine's business");
-        fs::write(&file, text).expect("write");
-        let _running = world.sessions.stages_lock(over.name(), FlockArg::LockShared).expect("asked").expect("locked");
-        assert_eq!(names(world.sessions.left_behind(9)), [living.name()], "a stage of the other runs");
+        assert_eq!(names(world.sessions.left_behind()), [over.name()], "another machine's business");
+        fs::write(&file, &text).expect("write");
+        // A runner with a /tmp of its own: that its directory is not seen from here says nothing.
+        fs::remove_file(world.sessions.path(living.name()).join("closed")).expect("remove");
+        let apart = text.replace(&tree(), "apart").replace(attempt.path().to_str().expect("utf-8"), "/nonexistent/too");
+        fs::write(&file, apart).expect("write");
+        assert_eq!(names(world.sessions.left_behind()), [over.name()], "another tree, and used a moment ago");
+        File::open(&file).expect("open").set_modified(SystemTime::now() - A_DAY * 2).expect("set");
+        assert_eq!(world.sessions.left_behind().len(), 2);
     }
 
     #[test]

@@ -18,6 +18,17 @@ pub struct Account {
     target: Target,
 }
 
+/// What came of [`Account::for_cleanup`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ForCleanup {
+    /// The account.
+    Account(Account),
+    /// That name does not have that number any more.
+    Gone,
+    /// Nobody becomes it, not even to clean up.
+    NotAdmitted,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target {
     Other,
@@ -158,18 +169,18 @@ impl Account {
 
     /// The recorded account of a session that ends, whatever policy says of it by now: an account may have been closed,
     /// or may have changed its shell, and cleaning up after it matters all the more. It still is neither root nor the
-    /// driver's own. `None` if that name does not have that number any more.
-    pub fn for_cleanup(name: &str, uid: Uid, mode: Mode, db: &dyn AccountDb) -> Result<Option<Self>, LookupError> {
-        let Some(entry) = db.by_name(name)?.filter(|entry| entry.uid == uid) else { return Ok(None) };
+    /// driver's own.
+    pub fn for_cleanup(name: &str, uid: Uid, mode: Mode, db: &dyn AccountDb) -> Result<ForCleanup, LookupError> {
+        let Some(entry) = db.by_name(name)?.filter(|entry| entry.uid == uid) else { return Ok(ForCleanup::Gone) };
         let admitted = match mode {
             Mode::ChangeUser { own } => !uid.is_root() && uid != own,
             Mode::OnlySelf(own) => uid == own,
         };
         if !admitted {
-            return Ok(None);
+            return Ok(ForCleanup::NotAdmitted);
         }
         let groups = db.groups(&entry)?;
-        Ok(Some(Self { entry, groups, target: mode.target() }))
+        Ok(ForCleanup::Account(Self { entry, groups, target: mode.target() }))
     }
 
     /// Login name.

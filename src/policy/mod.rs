@@ -5,7 +5,7 @@
 
 mod account;
 
-pub use account::{Account, Mode, Refused};
+pub use account::{Account, ForCleanup, Mode, Refused};
 
 use crate::config::{AccountLimits, MapRule, RunAs, When};
 use crate::evidence::JobFacts;

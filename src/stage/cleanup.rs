@@ -12,38 +12,48 @@ use crate::config::Settings;
 use crate::evidence::payload::Payload;
 use crate::launch::plan::{CleanUpOrder, Directories, Order};
 use crate::launch::supervise::{self, Outcome, Run};
-use crate::policy::{Account, PolicyError};
+use crate::policy::{Account, ForCleanup, PolicyError};
 use crate::report::{Failure, tell};
 use crate::runner::Contract;
-use crate::session::{Session, SessionError};
+use crate::session::{Claim, Session, SessionError};
 use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;
 
-/// How many sessions that others have left behind one cleanup takes care of.
-const OTHERS: usize = 10;
 /// How long the end of a stage that is still dying is awaited.
 const DYING_STAGE: Duration = Duration::from_mins(1);
 /// How long ending the processes may take.
 const PROCESSES: Duration = Duration::from_secs(30);
 /// How long removing the files may take.
 const REMOVAL: Duration = Duration::from_mins(20);
-/// The same for files of a session that others have left behind.
-const OTHERS_REMOVAL: Duration = Duration::from_mins(1);
+/// How long all sessions together may take that others have left behind.
+const OTHERS: Duration = Duration::from_mins(1);
 
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     for session in find(&settings, &arguments.contract)? {
+        session.close()?;
         clean_up(arguments, &settings, session, REMOVAL)?;
     }
-    // After a runner that crashed, or a cleanup that failed, nobody else would.
-    for session in sessions(&settings)?.left_behind(OTHERS) {
+    clean_up_after_others(arguments, &settings)
+}
+
+/// After a runner that crashed, or a cleanup that failed, nobody else would. Not for long: GitLab shows this job as running.
+fn clean_up_after_others(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+    let start = Instant::now();
+    for session in sessions(settings)?.left_behind() {
+        let Some(left) = OTHERS.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
+        // Asked once more when nobody else can begin with it.
+        match session.claim()? {
+            Claim::Mine(_claim) if session.is_left_behind() => session.close()?,
+            _ => continue,
+        }
         let name = session.name().to_owned();
-        if let Err(failure) = clean_up(arguments, &settings, session, OTHERS_REMOVAL) {
-            tell(format_args!("the left-over session {name} could not be cleaned up: {}", failure.for_admin()));
-            // What troubles one may trouble all, and GitLab shows this job as running meanwhile.
-            break;
+        if let Err(failure) = clean_up(arguments, settings, session, left) {
+            let reason = failure.for_admin();
+            tracing::warn!(event = "failed", stage = "cleanup", session = name, kind = failure.kind().as_str(), reason);
+            tell(format_args!("the left-over session {name} could not be cleaned up: {reason}"));
         }
     }
     Ok(())
@@ -66,32 +76,47 @@ fn find(settings: &Settings, contract: &Contract) -> Result<Vec<Session>, Failur
     Ok(sessions.of_attempt(payload.job_id, file.parent().unwrap_or(file)))
 }
 
+/// Ends and removes what is left of a closed session.
 fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, removal: Duration) -> Result<(), Failure> {
-    session.close()?;
     let record = session.record();
+    // It needs no account, and so is done whatever has become of that.
+    end_group(&session)?;
     // Not by policy: it may no longer admit the account, and then cleaning up matters all the more.
     let account = Account::for_cleanup(&record.account, Uid::from_raw(record.uid), mode(settings)?, &Nss);
-    let Some(account) = account.map_err(PolicyError::from)? else {
-        tell(format_args!(
-            "the account {} (uid {}) of session {} is no more; whatever it has left stays where it is",
-            record.account,
-            record.uid,
-            session.name()
-        ));
-        session.remove();
-        return Ok(());
+    let account = match account.map_err(PolicyError::from)? {
+        ForCleanup::Account(account) => account,
+        ForCleanup::Gone => {
+            let (name, uid) = (&record.account, record.uid);
+            tell(format_args!(
+                "there is no account {name} (uid {uid}) any more; what its job has left stays where it is"
+            ));
+            session.remove();
+            return Ok(());
+        }
+        ForCleanup::NotAdmitted => {
+            let (name, uid) = (&record.account, record.uid);
+            return Err(Failure::site(format!(
+                "the account {name} (uid {uid}) is root or this driver's own, which no job becomes"
+            )));
+        }
     };
     let broom =
         Broom { arguments, settings, program: WorkerProgram::beside_this_program()?, account, session: &session };
     // Processes first. While a stage is still dying it could make files anew, so its end is awaited; it comes with the end
     // of its processes.
     let patience = Instant::now() + DYING_STAGE;
-    while session.has_running_stage()? && Instant::now() < patience {
-        broom.end_group()?;
+    let _claim = loop {
+        match session.claim()? {
+            Claim::Mine(claim) => break Some(claim),
+            Claim::Gone => return Ok(()),
+            Claim::Busy if Instant::now() >= patience => break None,
+            Claim::Busy => {}
+        }
+        end_group(&session)?;
         broom.work(Vec::new(), PROCESSES)?;
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
-    }
-    broom.end_group()?;
+    };
+    end_group(&session)?;
     broom.work(leavings(&record.directories, session.temp_project_dir().as_deref()), removal)?;
     tracing::info!(
         event = "cleaned up",
@@ -100,6 +125,19 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, remova
         session = session.name()
     );
     session.remove();
+    Ok(())
+}
+
+/// Ends all processes of a session's control group, where there is one.
+fn end_group(session: &Session) -> Result<(), Failure> {
+    let Some(group) = JobGroup::find(session.record().group.as_deref()) else { return Ok(()) };
+    if !group.end(PROCESSES) {
+        let name = session.name();
+        return Err(Failure::site(format!(
+            "processes of session {name} could not be ended; they may hang in a file system that does not answer"
+        )));
+    }
+    group.remove();
     Ok(())
 }
 
@@ -113,19 +151,6 @@ struct Broom<'a> {
 }
 
 impl Broom<'_> {
-    /// Ends all processes of the session's control group, where there is one.
-    fn end_group(&self) -> Result<(), Failure> {
-        let Some(group) = JobGroup::find(&self.session.group_name()) else { return Ok(()) };
-        if !group.end(PROCESSES) {
-            let name = self.session.name();
-            return Err(Failure::site(format!(
-                "processes of session {name} could not be ended; they may hang in a file system that does not answer"
-            )));
-        }
-        group.remove();
-        Ok(())
-    }
-
     /// Has a worker end the processes that carry the session's mark, and remove these directories.
     fn work(&self, remove: Vec<PathBuf>, limit: Duration) -> Result<(), Failure> {
         let order = Order::CleanUp(CleanUpOrder { session: self.session.name().to_owned(), remove });

@@ -50,7 +50,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let run = Run {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
         limit: Some(LIMIT),
-        group: JobGroup::make(&session.group_name()),
+        group: JobGroup::make(session.record().group.as_deref()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

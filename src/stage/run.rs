@@ -50,7 +50,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
-        group: JobGroup::make(&session.group_name()),
+        group: JobGroup::make(session.record().group.as_deref()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

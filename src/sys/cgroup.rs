@@ -15,12 +15,14 @@ pub struct JobGroup {
 }
 
 impl JobGroup {
-    /// Makes the group of that name, or finds it. `None` where that is not possible; the other ways to end a job remain.
-    pub fn make(name: &str) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            return None;
-        }
-        let dir = own_group()?.join(name);
+    /// Where the group of that name would be. To be remembered before it is made: whoever ends it later may be in another.
+    pub fn place(name: &str) -> Option<PathBuf> {
+        if nix::unistd::geteuid().is_root() { Some(own_group()?.join(name)) } else { None }
+    }
+
+    /// Makes the group at that place, or finds it. `None` where that is not possible; the other ways to end a job remain.
+    pub fn make(place: Option<&Path>) -> Option<Self> {
+        let dir = place?.to_owned();
         match fs::create_dir(&dir) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -36,9 +38,9 @@ impl JobGroup {
         }
     }
 
-    /// The group of that name, if an earlier stage has made it and it is still there.
-    pub fn find(name: &str) -> Option<Self> {
-        let dir = own_group()?.join(name);
+    /// The group at that place, if an earlier stage has made it and it is still there.
+    pub fn find(place: Option<&Path>) -> Option<Self> {
+        let dir = place?.to_owned();
         dir.is_dir().then_some(Self { dir })
     }
 
@@ -64,8 +66,11 @@ impl JobGroup {
     }
 
     fn is_empty(&self) -> bool {
-        fs::read_to_string(self.dir.join("cgroup.events"))
-            .map_or(true, |events| events.lines().any(|line| line == "populated 0"))
+        match fs::read_to_string(self.dir.join("cgroup.events")) {
+            Ok(events) => events.lines().any(|line| line == "populated 0"),
+            // Removed, by another cleanup. Any other failure says nothing.
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 
     /// Removes the group, if it is empty.

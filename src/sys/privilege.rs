@@ -87,6 +87,7 @@ fn capabilities() -> io::Result<[CapData; 2]> {
 pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()> {
     let Become::Account { uid, gid, groups } = target else { return Ok(()) };
     let (uid, gid) = (uid.as_raw(), gid.as_raw());
+    leave_keyring()?;
     // SAFETY: `Gid` is a transparent wrapper of gid_t, so the slice is a valid array of `groups.len()` gid_t.
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
     // SAFETY: plain integers.
@@ -104,7 +105,7 @@ pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Resul
     // SAFETY: version 3 of capset(2) reads two data structures.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) })?;
     if dropped_for_good(uid, gid, groups, scratch) {
-        leave_keyring()
+        Ok(())
     } else {
         // SAFETY: abort(3) is async-signal-safe.
         unsafe { libc::abort() }
@@ -119,7 +120,9 @@ fn leave_keyring() -> io::Result<()> {
     // SAFETY: plain integers and a null pointer, which asks for a keyring without name.
     let result =
         unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
-    // Kernels without keyrings, and sandboxes that forbid the call, have none to inherit; a full quota is the account's.
+    // Before the change of user, so that the driver's quota pays: with a full one of its own an account could keep every
+    // later worker from starting, that of its cleanup included.
+    // Kernels without keyrings, and sandboxes that forbid the call, have none to inherit.
     if result >= 0 || matches!(Errno::last(), Errno::ENOSYS | Errno::EPERM) {
         Ok(())
     } else {

@@ -29,6 +29,7 @@ pub const CASES: &[Case] = &[
     root("a_job_that_stops_its_worker_can_still_be_ended", stops_worker),
     root("a_job_that_kills_everything_it_can_does_not_hold_the_stage", kills_everything),
     root("a_job_possesses_none_of_the_runners_keys", keyring),
+    root("an_account_with_a_full_key_quota_still_gets_cleaned_up", full_key_quota),
     root("somebody_who_stops_every_process_of_the_driver_does_not_hold_it_for_ever", stops_everything),
     root("one_users_own_runner_of_root_says_so", root_for_itself),
 ];
@@ -483,4 +484,21 @@ fn root_for_itself() {
     let log = run("root");
     assert!(log.contains("me=root") && log.contains("warning: this runner runs its jobs as root"), "{log}");
     assert!(!run(&world.user.name).contains("me="), "and nobody else's");
+}
+
+fn full_key_quota() {
+    let world = World::new();
+    let (add_key, keyctl) = KEY_CALLS;
+    let fill = format!(
+        "perl -e 'my $t = \"user\"; my $s = \"x\"; for (1 .. 100000) {{ my $n = \"k$_\"; last if syscall({add_key}, $t, $n, $s, 1, -4) < 0 }}; print \"full=yes\\n\"'"
+    );
+    let (command, log, runner_log) = world.simulate().script(fill).option("--after-script", "echo after=yes").command();
+    // As a service or a login has it: with a session keyring to inherit.
+    let mut runner = std::process::Command::new("perl");
+    runner.arg("-e").arg(format!("syscall({keyctl}, 1, 0) > 0 or die; exec @ARGV"));
+    runner.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    let end = crate::world::JobEnd::read(&runner.output().expect("perl"), &log, &runner_log);
+    end.assert_success();
+    assert_eq!((end.value("full"), end.value("after")), ("yes", "yes"));
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
 }

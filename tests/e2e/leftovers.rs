@@ -19,6 +19,9 @@ pub const CASES: &[Case] = &[
     case("cleanup_removes_what_the_job_made_unreadable", unreadable_leavings),
     root("cleanup_beside_a_dying_stage_leaves_nothing", cleanup_beside_dying_stage),
     root("the_next_cleanup_takes_care_of_what_a_crashed_runner_left", crashed_runner),
+    root("a_job_of_a_runner_with_its_own_tmp_is_left_alone_by_others", apart),
+    root("what_an_account_left_ends_even_when_the_account_is_gone", gone_account),
+    root("a_tree_of_a_thousand_levels_goes", deep_tree),
     root("cleanup_goes_on_when_policy_no_longer_admits_the_account", closed_account),
     root("processes_that_fork_for_ever_and_hide_end_with_their_stage", hydra),
     root("a_thousand_short_children_leave_no_zombies_and_no_delay", zombies),
@@ -227,7 +230,8 @@ fn closed_account() {
 }
 
 fn hydra() {
-    let probe = motmot::sys::cgroup::JobGroup::make("motmot-test-probe");
+    let probe =
+        motmot::sys::cgroup::JobGroup::make(motmot::sys::cgroup::JobGroup::place("motmot-test-probe").as_deref());
     let Some(probe) = probe else {
         eprintln!("no control groups of version 2 here: not tested");
         return;
@@ -273,5 +277,66 @@ fn crashed_runner() {
     let end = world.simulate().script("echo dir=$(pwd)").run();
     assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
     assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+    assert_eq!(leavings(&world), Vec::<String>::new());
+}
+
+fn apart() {
+    let world = World::new();
+    let single = Single::new(&world, 5);
+    // As a runner with PrivateTmp: its directory of the attempt is not seen from here.
+    let record = world.sessions().join(&single.session).join("session.json");
+    let text = fs::read_to_string(&record).expect("record");
+    let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    json["tree"] = "another mount namespace".into();
+    json["attempt"] = "/nonexistent/custom-executor1".into();
+    fs::write(&record, json.to_string()).expect("write");
+    world.simulate().script("true").run().assert_success();
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 1);
+    let script = single.script("echo goes on");
+    world.write_payload(&crate::contract::payload(5));
+    let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(single.stage("cleanup").output().expect("cleanup").status.success());
+}
+
+fn gone_account() {
+    if motmot::sys::cgroup::JobGroup::place("motmot-test-probe").is_none() {
+        eprintln!("no control groups of version 2 here: not tested");
+        return;
+    }
+    let world = World::new();
+    let single = Single::new(&world, 5);
+    let mut stage = start_stage(&world, &single, "env -i /usr/bin/setsid /usr/bin/sleep 1000 &");
+    let worker = std::process::Command::new("pgrep")
+        .args(["-U", &world.user.uid.to_string(), "motmot-worker"])
+        .output()
+        .expect("pgrep");
+    let worker = String::from_utf8_lossy(&worker.stdout).trim().to_owned();
+    let status =
+        std::process::Command::new("kill").args(["-KILL", &stage.id().to_string(), &worker]).status().expect("kill");
+    assert!(status.success());
+    let _ = stage.wait();
+    let removed = std::process::Command::new("userdel")
+        .args(["-f", &world.user.name])
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(removed.is_ok());
+    let output = single.stage("cleanup").output().expect("cleanup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(world.processes_of_user(), Vec::<String>::new());
+    assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+}
+
+fn deep_tree() {
+    let world = World::new();
+    let single = Single::new(&world, 5);
+    let script = single.script("cd \"$TMPDIR\"; perl -e 'for (1 .. 1500) { mkdir q(d) or die; chdir q(d) or die }'");
+    assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
+    let mut cleanup = std::process::Command::new("bash");
+    let stage = single.stage("cleanup");
+    cleanup.args(["-c", "ulimit -S -n 256; exec \"$@\"", "runner"]).arg(stage.get_program()).args(stage.get_args());
+    cleanup.envs(stage.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
+    let output = cleanup.output().expect("cleanup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(leavings(&world), Vec::<String>::new());
 }

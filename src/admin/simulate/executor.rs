@@ -146,7 +146,7 @@ impl Executor {
         }
         if let (Some(temp), false) = (&self.temp, simulation.keep_temp) {
             // What a privileged driver left there stays, as with the real runner.
-            let _ = fs::remove_dir_all(temp);
+            let _ = as_account(simulation.runner.account, || fs::remove_dir_all(temp));
         }
     }
 
@@ -225,19 +225,28 @@ fn configuration(message: String) -> Failure {
     Failure::Build { reason: FailureReason::RunnerConfigurationError, exit_code: 0, message }
 }
 
-/// A fresh directory for this user alone, which is not removed by itself.
+/// A fresh directory for the runner's account alone, which is not removed by itself.
 fn private_dir(parent: &Path, prefix: &str, account: Option<RunnerAccount>) -> io::Result<PathBuf> {
-    let dir = tempfile::Builder::new()
-        .prefix(prefix)
-        .permissions(Permissions::from_mode(0o700)) // tempfile's own default is 0777 less the umask
-        .rand_bytes(10)
-        .tempdir_in(parent)?
-        .keep();
-    account.map_or(Ok(()), |account| account.own(&dir)).map(|()| dir)
+    let make = || {
+        tempfile::Builder::new()
+            .prefix(prefix)
+            .permissions(Permissions::from_mode(0o700)) // tempfile's own default is 0777 less the umask
+            .rand_bytes(10)
+            .tempdir_in(parent)
+            .map(tempfile::TempDir::keep)
+    };
+    as_account(account, make)?
 }
 
 /// A new file; the umask of this process applies to `mode`, as it does in the runner.
 fn write_new(path: &Path, content: &[u8], mode: u32, account: Option<RunnerAccount>) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content)?;
-    account.map_or(Ok(()), |account| account.own(path))
+    let write = || OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?.write_all(content);
+    as_account(account, write)?
+}
+
+fn as_account<T>(account: Option<RunnerAccount>, body: impl FnOnce() -> T) -> io::Result<T> {
+    match account {
+        Some(account) => account.act(body),
+        None => Ok(body()),
+    }
 }

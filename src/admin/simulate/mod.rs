@@ -115,9 +115,33 @@ impl RunnerAccount {
         }
     }
 
-    /// Gives it a file that this process has just made.
-    fn own(self, path: &Path) -> io::Result<()> {
-        std::os::unix::fs::lchown(path, Some(self.uid), Some(self.gid))
+    /// Does something with files as this account. In directories that it owns root must not do it: by name it could be
+    /// led to any other place, with a link put there in the right moment.
+    fn act<T>(self, body: impl FnOnce() -> T) -> io::Result<T> {
+        use nix::unistd::{Gid, Uid, getgroups, setegid, seteuid, setgroups};
+        let acting = Acting { before: getgroups()? };
+        setgroups(&[Gid::from_raw(self.gid)])?;
+        setegid(Gid::from_raw(self.gid))?;
+        seteuid(Uid::from_raw(self.uid))?;
+        let result = body();
+        drop(acting);
+        Ok(result)
+    }
+}
+
+/// Ends the acting, whatever happens in it.
+struct Acting {
+    before: Vec<nix::unistd::Gid>,
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        use nix::unistd::{getgid, getuid, setegid, seteuid, setgroups};
+        let back = seteuid(getuid()).and_then(|()| setegid(getgid())).and_then(|()| setgroups(&self.before));
+        if back.is_err() {
+            // Nothing that follows would be what it seems.
+            std::process::abort();
+        }
     }
 }
 
