@@ -56,7 +56,6 @@ pub struct Contract {
     job_response_file: Option<PathBuf>,
     session: Option<String>,
     temp_project_dir: Option<PathBuf>,
-    path: Option<OsString>,
 }
 
 /// The only codes that a stage ever exits with, apart from 0.
@@ -137,7 +136,6 @@ impl Contract {
             // The runner sets this one itself, after all of the author's variables, so that nobody else decides it. It is
             // used by a worker only, as the job's account.
             temp_project_dir: path("CUSTOM_ENV_RUNNER_TEMP_PROJECT_DIR").filter(|path| path.is_absolute()),
-            path: lookup("PATH"),
         }
     }
 
@@ -159,11 +157,6 @@ impl Contract {
     /// `RUNNER_TEMP_PROJECT_DIR`: where file-type variables are; final from the prepare stage on.
     pub fn temp_project_dir(&self) -> Option<&Path> {
         self.temp_project_dir.as_deref()
-    }
-
-    /// The runner's own search path.
-    pub fn path(&self) -> Option<&OsString> {
-        self.path.as_ref()
     }
 
     /// Removes an exit code that an earlier stage has left: the runner reads the file after any failing stage, and never

@@ -15,7 +15,7 @@ use crate::launch::supervise::{self, Outcome, Run};
 use crate::policy::{Account, ForCleanup, PolicyError};
 use crate::report::{Failure, tell};
 use crate::runner::Contract;
-use crate::session::{Claim, Session, SessionError};
+use crate::session::{Claim, Session, SessionError, Sessions};
 use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;
@@ -32,17 +32,18 @@ const OTHERS: Duration = Duration::from_mins(1);
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    for session in find(&settings, &arguments.contract)? {
+    let sessions = sessions(&settings)?;
+    for session in find(&sessions, &arguments.contract)? {
         session.close()?;
         clean_up(arguments, &settings, session, REMOVAL)?;
     }
-    clean_up_after_others(arguments, &settings)
+    clean_up_after_others(arguments, &settings, &sessions)
 }
 
 /// After a runner that crashed, or a cleanup that failed, nobody else would. Not for long: GitLab shows this job as running.
-fn clean_up_after_others(arguments: &Arguments, settings: &Settings) -> Result<(), Failure> {
+fn clean_up_after_others(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
     let start = Instant::now();
-    for session in sessions(settings)?.left_behind() {
+    for session in sessions.left_behind() {
         let Some(left) = OTHERS.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
         // Asked once more when nobody else can begin with it.
         match session.claim()? {
@@ -60,8 +61,7 @@ fn clean_up_after_others(arguments: &Arguments, settings: &Settings) -> Result<(
 }
 
 /// The session that `job_env` names, or those that a config stage left whose answer never arrived.
-fn find(settings: &Settings, contract: &Contract) -> Result<Vec<Session>, Failure> {
-    let sessions = sessions(settings)?;
+fn find(sessions: &Sessions, contract: &Contract) -> Result<Vec<Session>, Failure> {
     if let Ok(name) = contract.session() {
         return match sessions.find(name) {
             Ok(session) => Ok(vec![session]),

@@ -81,6 +81,13 @@ impl World {
         command
     }
 
+    /// The run stage of a session.
+    fn run_stage(&self, session: &str, script: &Path) -> Command {
+        let mut command = self.stage("run");
+        command.arg(script).arg("build_script").env("MOTMOT_SESSION", session);
+        command
+    }
+
     /// A session for single stages, from a GitLab of a few lines.
     fn session(&self, jobs: &str) -> String {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -129,13 +136,7 @@ impl World {
         let (mut bare, mut run) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             bare.push(measure(self.bare(&script).stdout(Stdio::null())));
-            run.push(measure(
-                self.stage("run")
-                    .arg(&script)
-                    .arg("build_script")
-                    .env("MOTMOT_SESSION", &session)
-                    .stdout(Stdio::null()),
-            ));
+            run.push(measure(self.run_stage(&session, &script).stdout(Stdio::null())));
         }
         let (bare, run) = (median(bare), median(run));
         println!("one run stage ({jobs})");
@@ -187,14 +188,7 @@ impl World {
     fn memory(&self) {
         let session = self.session("");
         let script = self.script("echo ready; sleep 1000");
-        let mut child = self
-            .stage("run")
-            .arg(&script)
-            .arg("build_script")
-            .env("MOTMOT_SESSION", &session)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("run");
+        let mut child = self.run_stage(&session, &script).stdout(Stdio::piped()).spawn().expect("run");
         let mut ready = [0; 6];
         child.stdout.as_mut().expect("stdout").read_exact(&mut ready).expect("ready");
         let stage = child.id();
@@ -227,10 +221,7 @@ impl World {
         let (mut bare, mut run) = (Vec::new(), Vec::new());
         for _ in 0..3 {
             bare.push((drain(&mut self.bare(&script), BYTES), Duration::ZERO));
-            run.push((
-                drain(self.stage("run").arg(&script).arg("build_script").env("MOTMOT_SESSION", &session), BYTES),
-                Duration::ZERO,
-            ));
+            run.push((drain(&mut self.run_stage(&session, &script), BYTES), Duration::ZERO));
         }
         let speed = |time: Duration| BYTES as f64 / 1e6 / time.as_secs_f64();
         println!("log throughput, 1 GiB, `yes | head`");
@@ -244,14 +235,7 @@ impl World {
         use std::io::BufRead;
         let session = self.session("");
         let script = self.script("for i in $(seq 40); do date +%s%N; sleep 0.02; done");
-        let mut child = self
-            .stage("run")
-            .arg(&script)
-            .arg("build_script")
-            .env("MOTMOT_SESSION", &session)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("run");
+        let mut child = self.run_stage(&session, &script).stdout(Stdio::piped()).spawn().expect("run");
         let mut delays = Vec::new();
         for line in std::io::BufReader::new(child.stdout.take().expect("stdout")).lines() {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
