@@ -5,6 +5,7 @@
 
 mod problems;
 mod reader;
+mod slurm;
 mod ttl;
 mod values;
 
@@ -15,6 +16,9 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use problems::{ConfigError, Problem, line_and_column};
+pub use slurm::{
+    Allocation, Combined, Limit, Limits, OptionError, Refused, Requeue, Slurm, SlurmOptions, StagePattern,
+};
 pub use ttl::{Ttl, TtlError};
 pub use values::{BaseUrl, Issuer, Template};
 
@@ -42,6 +46,8 @@ pub struct Settings {
     pub accounts: AccountLimits,
     /// `[[map]]`: the rules, in order.
     pub map: Vec<MapRule>,
+    /// `[slurm]`: how Slurm jobs are submitted, where they are.
+    pub slurm: Slurm,
     /// `[log]`.
     pub log: LogSettings,
 }
@@ -71,6 +77,8 @@ pub enum Downscope {
 pub enum Executor {
     /// A shell on this machine.
     Shell,
+    /// Slurm jobs, for the stages that `slurm.stages` names; a shell on this machine for the others.
+    Slurm,
 }
 
 /// Which environment the script finds.
@@ -151,6 +159,8 @@ pub struct MapRule {
     pub when: When,
     /// The account.
     pub run_as: RunAs,
+    /// Options for sbatch that jobs under this rule cannot change.
+    pub slurm: SlurmOptions,
 }
 
 /// Conditions of a rule.
@@ -215,9 +225,11 @@ fn read(mut root: Section<'_>, text: &str) -> Option<Settings> {
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
     let accounts = read_accounts(root.section("accounts"));
     let map = root.tables("map").into_iter().map(|section| read_rule(section, text)).collect::<Vec<_>>();
+    let slurm = slurm::read_slurm(root.section("slurm"), text);
     let log = read_log(root.section("log"), jobs.downscope);
     root.finish();
-    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, map: map.into_iter().collect::<Option<_>>()?, log })
+    let map = map.into_iter().collect::<Option<_>>()?;
+    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, map, slurm, log })
 }
 
 fn read_gitlab(mut section: Section<'_>) -> Option<GitLab> {
@@ -250,7 +262,9 @@ fn read_jobs(mut section: Section<'_>) -> Jobs {
     let downscope = section
         .choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)])
         .unwrap_or(Downscope::Setuid);
-    let executor = section.choice("executor", &[("shell", Executor::Shell)]).unwrap_or(Executor::Shell);
+    let executor = section
+        .choice("executor", &[("shell", Executor::Shell), ("slurm", Executor::Slurm)])
+        .unwrap_or(Executor::Shell);
     let data_dir = section.parsed("data_dir", Template::parse);
     let kill_timeout = section.duration("kill_timeout");
     if let Some(at) = &kill_timeout
@@ -279,9 +293,11 @@ fn read_jobs(mut section: Section<'_>) -> Jobs {
         environment.insert(name, at.value);
     }
     section.finish();
-    let state_default = match downscope {
-        Downscope::Setuid => "/run/motmot",
-        Downscope::None => "{home}/.local/state/motmot",
+    let state_default = match (downscope, executor) {
+        (Downscope::Setuid, Executor::Shell) => "/run/motmot",
+        // Slurm jobs survive a reboot of this machine. What is needed to cancel them must, too.
+        (Downscope::Setuid, Executor::Slurm) => "/var/lib/motmot",
+        (Downscope::None, _) => "{home}/.local/state/motmot",
     };
     Jobs {
         downscope,
@@ -355,8 +371,9 @@ fn read_rule(mut section: Section<'_>, text: &str) -> Option<MapRule> {
     let run_as = section
         .required_string("run_as", "\"{gitlab_user}\"")
         .and_then(|at| section.checked(at, "run_as", values::run_as));
+    let slurm = slurm::read_options(&mut section, "slurm");
     section.finish();
-    Some(MapRule { name, line, when: conditions, run_as: run_as? })
+    Some(MapRule { name, line, when: conditions, run_as: run_as?, slurm })
 }
 
 fn read_log(mut section: Section<'_>, downscope: Downscope) -> LogSettings {

@@ -174,14 +174,7 @@ impl<'f> Section<'f> {
     /// A whole number that is not negative.
     pub fn number(&mut self, key: &'static str) -> Option<At<u64>> {
         let value = self.get(key)?;
-        if let DeValue::Integer(number) = value.get_ref()
-            && let Ok(number) = u64::from_str_radix(number.as_str(), number.radix())
-        {
-            Some(At { value: number, span: value.span() })
-        } else {
-            self.wrong_type(&value.span(), key, "a whole number that is not negative", value.get_ref());
-            None
-        }
+        self.as_number(key, value)
     }
 
     /// A span of time, written "90s", "5m", "1h 30m".
@@ -200,6 +193,11 @@ impl<'f> Section<'f> {
 
     /// A list of strings.
     pub fn strings(&mut self, key: &'static str) -> Option<Vec<String>> {
+        Some(self.strings_at(key)?.value.into_iter().map(|at| at.value).collect())
+    }
+
+    /// A list of strings, each with its place.
+    pub fn strings_at(&mut self, key: &'static str) -> Option<At<Vec<At<String>>>> {
         let value = self.get(key)?;
         let DeValue::Array(array) = value.get_ref() else {
             self.wrong_type(&value.span(), key, "a list of strings", value.get_ref());
@@ -208,11 +206,11 @@ impl<'f> Section<'f> {
         let mut strings = Vec::new();
         for element in array {
             match element.get_ref() {
-                DeValue::String(text) => strings.push(text.to_string()),
+                DeValue::String(text) => strings.push(At { value: text.to_string(), span: element.span() }),
                 other => self.wrong_type(&element.span(), key, "a list of strings", other),
             }
         }
-        Some(strings)
+        Some(At { value: strings, span: value.span() })
     }
 
     /// A table of free names with strings for values.
@@ -228,6 +226,18 @@ impl<'f> Section<'f> {
             }
         }
         map
+    }
+
+    /// A table of free names with whole numbers for values. None if the file does not have it.
+    pub fn number_map(&mut self, key: &'static str) -> Option<At<BTreeMap<String, At<u64>>>> {
+        let section = self.section(key);
+        let mut map = BTreeMap::new();
+        for (name, value) in section.table? {
+            if let Some(number) = section.as_number(name.get_ref(), value) {
+                map.insert(name.get_ref().to_string(), number);
+            }
+        }
+        Some(At { value: map, span: section.span })
     }
 
     /// One word of a few.
@@ -266,7 +276,19 @@ impl<'f> Section<'f> {
         self.table?.get(key)
     }
 
-    fn full(&self, key: &str) -> String {
+    fn as_number(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
+        if let DeValue::Integer(number) = value.get_ref()
+            && let Ok(number) = u64::from_str_radix(number.as_str(), number.radix())
+        {
+            Some(At { value: number, span: value.span() })
+        } else {
+            self.wrong_type(&value.span(), key, "a whole number that is not negative", value.get_ref());
+            None
+        }
+    }
+
+    /// The key with the name of its section.
+    pub fn full(&self, key: &str) -> String {
         if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 

@@ -64,7 +64,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
 }
 
 /// The account that all jobs of a rule run as; nothing where that depends on the job.
-fn target(rule: &MapRule) -> Option<&str> {
+pub(super) fn target(rule: &MapRule) -> Option<&str> {
     match &rule.run_as {
         RunAs::Account(name) => Some(name),
         RunAs::GitLabUser => rule.when.user.as_deref(),
@@ -132,7 +132,7 @@ mod tests {
 
     fn rule(user: Option<&str>, user_id: Option<u64>) -> MapRule {
         let when = When { user: user.map(str::to_owned), user_id };
-        MapRule { name: None, line: 7, when, run_as: RunAs::GitLabUser }
+        MapRule { name: None, line: 7, when, run_as: RunAs::GitLabUser, slurm: crate::config::SlurmOptions::default() }
     }
 
     #[test]

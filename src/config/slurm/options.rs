@@ -1,0 +1,320 @@
+//! Options for sbatch as people write them, brought to one spelling.
+//!
+//! What an abbreviation means depends on the version of sbatch. Here it is decided once, by one table, and sbatch only ever
+//! sees `--name=value` with the full name: one word for each option, so that no value can become an option.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::table::{self, Argument, Setter, Spec};
+
+/// Longest part of somebody's text that a message repeats.
+const SHOWN: usize = 80;
+
+/// Most names that a message lists.
+const NAMED: usize = 8;
+
+/// Options for sbatch, each at most once. None of them is one that the driver keeps for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct SlurmOptions(Vec<SlurmOption>);
+
+/// One option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SlurmOption {
+    /// Full name, without dashes.
+    pub(super) name: &'static str,
+    /// Its value, if it has one.
+    pub(super) value: Option<String>,
+}
+
+/// One option and how it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    /// What it means.
+    pub(super) option: SlurmOption,
+    /// The words, as far as a message should repeat them.
+    pub(super) written: String,
+}
+
+/// Words that are not options for sbatch, or not such that anybody but the driver may set.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{written}` {why}")]
+pub struct OptionError {
+    written: String,
+    index: usize,
+    why: Why,
+}
+
+impl OptionError {
+    /// Which of the words it is about, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+enum Why {
+    #[error("cannot be split into words: a quote is not closed, or nothing follows the last backslash")]
+    Quotes,
+    #[error("contains a control character; words are separated by spaces, tabs and line ends only")]
+    Control,
+    #[error("is not an option: a batch script or a stray word; options look like --name=value")]
+    Stray,
+    #[error("begins another job of a heterogeneous job, which is not possible here")]
+    Heterogeneous,
+    #[error("is not an option of sbatch{}", .0.map(|name| format!("; did you mean --{name}?")).unwrap_or_default())]
+    Unknown(Option<&'static str>),
+    #[error("can mean {0}; write the name in full")]
+    Ambiguous(String),
+    #[error("cannot be set: --{0} is the driver's own; {1}")]
+    Reserved(&'static str, &'static str),
+    #[error("needs a value: write --{0}=VALUE")]
+    Missing(&'static str),
+    #[error("has no value: write --{0} alone")]
+    Needless(&'static str),
+    #[error("has a value that begins with =; write --{0}=VALUE")]
+    Equals(&'static str),
+    #[error("asks sbatch for help; then no job runs")]
+    Help,
+    #[error("names a file; write the names of the nodes")]
+    NodeFile,
+}
+
+impl SlurmOptions {
+    /// Understands words as sbatch does. Of an option that is there twice the last one counts.
+    pub fn parse_words(words: &[String]) -> Result<Self, OptionError> {
+        let mut options = Self::default();
+        for given in read_words(words)? {
+            options.set(given.option);
+        }
+        Ok(options)
+    }
+
+    /// Splits a line into words as a POSIX shell would, and understands them. Nothing is expanded.
+    pub fn parse_line(line: &str) -> Result<Self, OptionError> {
+        Self::parse_words(&split(line)?)
+    }
+
+    /// One word for each option, for sbatch.
+    pub fn args(&self) -> Vec<String> {
+        self.0.iter().map(SlurmOption::word).collect()
+    }
+
+    /// The value of an option; empty for a flag. None if it is not set. The name is the full one, without dashes.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|option| option.name == name).map(|option| option.value.as_deref().unwrap_or_default())
+    }
+
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sets one. It becomes the last: where two options are two words for one thing, sbatch believes the last.
+    pub(super) fn set(&mut self, option: SlurmOption) {
+        self.remove(option.name);
+        self.0.push(option);
+    }
+
+    /// Takes one away.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.retain(|option| option.name != name);
+    }
+
+    /// In the order in which sbatch will get them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &SlurmOption> {
+        self.0.iter()
+    }
+}
+
+impl TryFrom<Vec<String>> for SlurmOptions {
+    type Error = OptionError;
+
+    fn try_from(words: Vec<String>) -> Result<Self, OptionError> {
+        Self::parse_words(&words)
+    }
+}
+
+impl From<SlurmOptions> for Vec<String> {
+    fn from(options: SlurmOptions) -> Self {
+        options.args()
+    }
+}
+
+impl SlurmOption {
+    /// `--name` or `--name=value`.
+    pub(super) fn word(&self) -> String {
+        match &self.value {
+            Some(value) => format!("--{}={value}", self.name),
+            None => format!("--{}", self.name),
+        }
+    }
+}
+
+/// Words of a line.
+pub(super) fn split(line: &str) -> Result<Vec<String>, OptionError> {
+    let fail = |why| OptionError { written: shown(line), index: 0, why };
+    // Before quotes are looked at: what is quoted here must not be in a value either, except for line ends and tabs,
+    // which are refused there.
+    if line.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        return Err(fail(Why::Control));
+    }
+    shlex::split(line).ok_or_else(|| fail(Why::Quotes))
+}
+
+/// Options in the words, in their order.
+pub(super) fn read_words(words: &[String]) -> Result<Vec<Given>, OptionError> {
+    let mut reader = Reader { words, next: 0, given: Vec::new() };
+    while reader.next < words.len() {
+        let first = reader.next;
+        if let Err(why) = reader.word() {
+            return Err(OptionError { written: shown(&words[first]), index: first, why });
+        }
+    }
+    Ok(reader.given)
+}
+
+struct Reader<'w> {
+    words: &'w [String],
+    next: usize,
+    given: Vec<Given>,
+}
+
+impl<'w> Reader<'w> {
+    /// Reads one word and, where the option in it needs one, the value behind it.
+    fn word(&mut self) -> Result<(), Why> {
+        let words = self.words;
+        let word = words[self.next].as_str();
+        self.next += 1;
+        if word.chars().any(char::is_control) {
+            return Err(Why::Control);
+        }
+        match word.strip_prefix('-') {
+            // sbatch looks for this word before it looks for options.
+            None if word == ":" => Err(Why::Heterogeneous),
+            // `-` and `--` too: what follows is a script.
+            None | Some("" | "-") => Err(Why::Stray),
+            Some(rest) => match rest.strip_prefix('-') {
+                Some(long) => self.long(word, long),
+                None => self.letters(word, rest),
+            },
+        }
+    }
+
+    fn long(&mut self, word: &str, long: &str) -> Result<(), Why> {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (long, None),
+        };
+        if name.is_empty() {
+            return Err(Why::Stray);
+        }
+        let spec = find(name)?;
+        if let (Argument::Required, None) = (spec.argument, value) {
+            let value = self.following(spec)?;
+            return self.add(spec, Some(value), &format!("{word} {value}"));
+        }
+        self.add(spec, value, word)
+    }
+
+    fn letters(&mut self, word: &str, letters: &str) -> Result<(), Why> {
+        for (at, letter) in letters.char_indices() {
+            let spec = table::by_letter(letter).ok_or(Why::Unknown(None))?;
+            reserved(spec)?;
+            // The rest of the word is the value, whatever it looks like.
+            let rest = &letters[at + letter.len_utf8()..];
+            match spec.argument {
+                Argument::None => self.add(spec, None, word)?,
+                Argument::Optional | Argument::Required if rest.starts_with('=') => {
+                    return Err(Why::Equals(spec.name));
+                }
+                Argument::Optional => {
+                    return self.add(spec, Some(rest).filter(|rest| !rest.is_empty()), word);
+                }
+                Argument::Required if rest.is_empty() => {
+                    let value = self.following(spec)?;
+                    return self.add(spec, Some(value), &format!("{word} {value}"));
+                }
+                Argument::Required => return self.add(spec, Some(rest), word),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next word as a value. sbatch would take any; one that looks like an option means that the value was forgotten.
+    fn following(&mut self, spec: &Spec) -> Result<&'w str, Why> {
+        let words = self.words;
+        match words.get(self.next) {
+            Some(value) if !value.starts_with('-') && value != ":" => {
+                self.next += 1;
+                Ok(value)
+            }
+            _ => Err(Why::Missing(spec.name)),
+        }
+    }
+
+    fn add(&mut self, spec: &Spec, value: Option<&str>, written: &str) -> Result<(), Why> {
+        match (spec.argument, value) {
+            (Argument::None, Some(_)) => return Err(Why::Needless(spec.name)),
+            (Argument::Required, None) | (_, Some("")) => return Err(Why::Missing(spec.name)),
+            _ => {}
+        }
+        if let Some(value) = value {
+            judge(spec.name, value)?;
+        }
+        let option = SlurmOption { name: spec.name, value: value.map(str::to_owned) };
+        self.given.push(Given { option, written: shown(written) });
+        Ok(())
+    }
+}
+
+/// The option that a long name or the beginning of one means.
+fn find(name: &str) -> Result<&'static Spec, Why> {
+    if let Some(spec) = table::by_name(name) {
+        return reserved(spec).map(|()| spec);
+    }
+    // Ambiguous even if all but one are the driver's: another version of sbatch may know fewer of them.
+    match table::by_beginning(name).as_slice() {
+        [] => Err(Why::Unknown(table::nearest(name))),
+        [spec] => reserved(spec).map(|()| *spec),
+        many => {
+            let mut names: Vec<String> = many.iter().take(NAMED).map(|spec| format!("--{}", spec.name)).collect();
+            names.extend((many.len() > NAMED).then(|| format!("{} others", many.len() - NAMED)));
+            Err(Why::Ambiguous(names.join(", ")))
+        }
+    }
+}
+
+fn reserved(spec: &Spec) -> Result<(), Why> {
+    match spec.setter {
+        Setter::Driver(why) => Err(Why::Reserved(spec.name, why)),
+        Setter::Job | Setter::Site => Ok(()),
+    }
+}
+
+/// Values that make sbatch do something else than submit a job with this option.
+fn judge(name: &str, value: &str) -> Result<(), Why> {
+    if value.chars().any(char::is_control) {
+        return Err(Why::Control);
+    }
+    match name {
+        "gres" | "gpu-bind" | "mem-bind" | "hint" | "profile" | "cpu-freq"
+            if value.split(',').any(|part| part.eq_ignore_ascii_case("help")) =>
+        {
+            Err(Why::Help)
+        }
+        "nodelist" | "exclude" if value.contains('/') => Err(Why::NodeFile),
+        _ => Ok(()),
+    }
+}
+
+/// Text of somebody in a message: not too long, and nothing that a terminal obeys.
+pub(super) fn shown(text: &str) -> String {
+    let mut characters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let mut shown: String = characters.by_ref().take(SHOWN).collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
