@@ -33,6 +33,28 @@ impl Secrets {
     }
 }
 
+impl Secrets {
+    /// A text of somebody else's, masked.
+    pub fn masked(&self, text: &str) -> String {
+        let mut masker = Masker::new(self.clone());
+        let mut bytes = Vec::with_capacity(text.len());
+        let mut out = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        let Ok(()) = masker.feed(text.as_bytes(), &mut out);
+        let Ok(()) = masker.finish(&mut out);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// Whether a stream goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum More {
+    MayCome,
+    Never,
+}
+
 /// Masks one stream. Holds back only what could be the beginning of a secret: secrets have no line break in them, so a
 /// complete line is never held back.
 pub struct Masker {
@@ -52,22 +74,22 @@ impl Masker {
     pub fn feed<E>(&mut self, piece: &[u8], mut out: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         self.refresh();
         if self.held.is_empty() {
-            let keep = self.pass(piece, &mut out)?;
+            let keep = self.pass(piece, More::MayCome, &mut out)?;
             self.held.extend_from_slice(&piece[keep..]);
         } else {
             let mut joined = std::mem::take(&mut self.held);
             joined.extend_from_slice(piece);
-            let keep = self.pass(&joined, &mut out)?;
+            let keep = self.pass(&joined, More::MayCome, &mut out)?;
             joined.drain(..keep);
             self.held = joined;
         }
         Ok(())
     }
 
-    /// The stream has ended: what was held back is no secret.
+    /// The stream has ended: what was held back is no more than it is.
     pub fn finish<E>(&mut self, mut out: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let held = std::mem::take(&mut self.held);
-        if held.is_empty() { Ok(()) } else { out(&held) }
+        self.pass(&held, More::Never, &mut out).map(drop)
     }
 
     fn refresh(&mut self) {
@@ -79,8 +101,13 @@ impl Masker {
     }
 
     /// Passes on all of `text` that is decided, and says from where on it is not.
-    fn pass<E>(&self, text: &[u8], out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<usize, E> {
+    fn pass<E>(&self, text: &[u8], more: More, out: &mut impl FnMut(&[u8]) -> Result<(), E>) -> Result<usize, E> {
+        let undecided_from = |start: usize| match more {
+            More::MayCome => self.undecided(&text[start..]) + start,
+            More::Never => text.len(),
+        };
         let mut start = 0;
+        let mut undecided = undecided_from(0);
         // Where each needle occurs next, looked up again only when the search has passed it.
         let mut next: Vec<Option<usize>> = self.needles.iter().map(|needle| needle.find(text)).collect();
         loop {
@@ -96,17 +123,23 @@ impl Masker {
                 .filter_map(|(at, needle)| at.map(|at| (at, std::cmp::Reverse(needle.needle().len()))))
                 .min();
             let Some((at, std::cmp::Reverse(length))) = first else { break };
+            // It may be part of a longer one, which has begun and of which the rest is yet to come.
+            if at >= undecided {
+                break;
+            }
             if at > start {
                 out(&text[start..at])?;
             }
             out(MASK)?;
             start = at + length;
+            if undecided < start {
+                undecided = undecided_from(start);
+            }
         }
-        let keep = self.undecided(&text[start..]) + start;
-        if keep > start {
-            out(&text[start..keep])?;
+        if undecided > start {
+            out(&text[start..undecided])?;
         }
-        Ok(keep)
+        Ok(undecided)
     }
 
     /// Where the longest end of `text` begins that is the beginning of a secret; the end of `text` if there is none.
@@ -133,8 +166,12 @@ mod tests {
     const SIGNATURE: &str = "c2lnbmF0dXJl";
 
     fn masked(pieces: &[&[u8]]) -> Vec<u8> {
+        masked_of(&[TOKEN, SIGNATURE], pieces)
+    }
+
+    fn masked_of(needles: &[&str], pieces: &[&[u8]]) -> Vec<u8> {
         let secrets = Secrets::default();
-        secrets.add([TOKEN, SIGNATURE], i64::MAX, 0);
+        secrets.add(needles.iter().copied(), i64::MAX, 0);
         let mut masker = Masker::new(secrets);
         let mut log = Vec::new();
         let mut out = |bytes: &[u8]| {
@@ -160,6 +197,26 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
         assert_eq!(masked(&bytes), expected);
+    }
+
+    #[test]
+    fn of_a_part_of_a_secret_that_is_one_itself_only_the_longest_that_is_there_is_masked() {
+        let (first, second) = SIGNATURE.split_at(SIGNATURE.len() / 2);
+        let secrets = [TOKEN, SIGNATURE, first, second];
+        for (text, expected) in [
+            (format!("a {TOKEN} {SIGNATURE} b"), "a [MASKED] [MASKED] b".to_owned()),
+            (format!("{first}\n{second}"), "[MASKED]\n[MASKED]".to_owned()),
+            (
+                format!("x{}\n{}y", &SIGNATURE[..3], &SIGNATURE[3..]),
+                format!("x{}\n{}[MASKED]y", &SIGNATURE[..3], &SIGNATURE[3..SIGNATURE.len() - second.len()]),
+            ),
+            (first.to_owned(), "[MASKED]".to_owned()),
+        ] {
+            for size in 1..=text.len() {
+                let pieces: Vec<&[u8]> = text.as_bytes().chunks(size).collect();
+                assert_eq!(String::from_utf8_lossy(&masked_of(&secrets, &pieces)), expected, "{size}");
+            }
+        }
     }
 
     #[test]

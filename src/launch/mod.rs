@@ -4,9 +4,11 @@
 //! and the script through a socket, pumps and masks the output, and sees to it that everything ends. [`worker`] is the
 //! other side: the code that runs as that account, and the only code that touches paths the account controls.
 
+pub mod batch;
 pub mod masking;
 pub mod plan;
 pub mod pump;
 pub mod supervise;
 pub mod wire;
 pub mod worker;
+pub mod workplace;

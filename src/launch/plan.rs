@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Jobs, ShellKind};
+use super::batch::call::Call;
+use super::batch::quoted;
+use crate::config::{Jobs, Requeue, ShellKind};
 use crate::policy::Account;
 use crate::runner::SESSION_VARIABLE;
 use crate::sys::spawn::{NewPrivileges, ProfileOutput};
@@ -21,6 +24,8 @@ pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub enum Order {
     /// Run a script, which follows in a frame of its own.
     Run(RunOrder),
+    /// Have a batch scheduler run a script, which follows in a frame of its own.
+    Batch(BatchOrder),
     /// Leave nothing behind.
     CleanUp(CleanUpOrder),
 }
@@ -46,8 +51,29 @@ pub struct RunOrder {
     pub token: Option<TokenPlace>,
 }
 
-/// Where a token goes.
+/// Prepare files for a batch job, make calls, and watch what comes of them.
 #[derive(Debug, Serialize, Deserialize)]
+pub struct BatchOrder {
+    /// Directories to make if they are missing, and to judge in any case, in this order.
+    pub directories: Vec<PathBuf>,
+    /// Where wrapper and worker meet. Without it there are no files, only calls.
+    pub place: Option<PathBuf>,
+    /// What the wrapper has to know, for a job that is not submitted yet: shell assignments.
+    pub settings: Option<String>,
+    /// The name of the directory of this run, below `place`. Without one nothing is run yet.
+    pub run: Option<String>,
+    /// The file below `place` that the scheduler itself writes to.
+    pub scheduler_output: String,
+    /// Where a token goes; it follows when the job runs.
+    pub token: Option<TokenPlace>,
+    /// How long a file system may take to show the end of the output.
+    pub output_timeout: Duration,
+    /// What is called when the stage is gone without a word.
+    pub on_loss: Vec<Call>,
+}
+
+/// Where a token goes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenPlace {
     /// A directory of 0700, for the token alone.
     pub dir: PathBuf,
@@ -135,12 +161,80 @@ impl RunOrder {
     /// With a token in it.
     #[must_use]
     pub fn with_token(mut self, directories: &Directories, variable: &str) -> Self {
-        let dir = directories.token();
-        let file = dir.join("token");
-        self.environment.insert(format!("{variable}_FILE"), file.to_string_lossy().into_owned());
-        self.token = Some(TokenPlace { dir, file, variable: variable.to_owned() });
+        let place = TokenPlace::new(directories, variable);
+        self.environment.insert(format!("{variable}_FILE"), place.file.to_string_lossy().into_owned());
+        self.token = Some(place);
         self
     }
+}
+
+impl TokenPlace {
+    /// In a job's own directory.
+    pub fn new(directories: &Directories, variable: &str) -> Self {
+        let dir = directories.token();
+        Self { file: dir.join("token"), dir, variable: variable.to_owned() }
+    }
+}
+
+/// Whether a batch job runs one script, or one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// One.
+    One,
+    /// Until it is cancelled.
+    Many,
+}
+
+/// What the wrapper of a batch job has to know, as assignments of its shell. Not for the scheduler: it spools what it is
+/// given, and the site's variables may hold the password of a proxy.
+pub fn wrapper_settings(
+    account: &Account,
+    jobs: &Jobs,
+    directories: &Directories,
+    session: &str,
+    token: Option<(&TokenPlace, Duration)>,
+    scripts: Scripts,
+    requeue: Requeue,
+) -> String {
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let word = |yes| if yes { "yes" } else { "no" }.to_owned();
+    let mut lines: Vec<(&str, String)> = vec![
+        ("motmot_again", if requeue == Requeue::Allowed { "allowed" } else { "never" }.to_owned()),
+        ("motmot_many", word(scripts == Scripts::Many)),
+        ("motmot_shell", path(&jobs.shell_path)),
+        ("motmot_login", word(jobs.shell == ShellKind::Login)),
+        ("motmot_no_new_privs", word(jobs.new_privileges == NewPrivileges::Denied)),
+        ("motmot_tmpdir", path(&directories.temp())),
+        ("motmot_token_file", token.map_or(String::new(), |(place, _)| path(&place.file))),
+        ("motmot_token_variable", token.map_or(String::new(), |(place, _)| place.variable.clone())),
+        // Four in a second.
+        ("motmot_token_tries", (token.map_or(0, |(_, wait)| wait.as_secs()) * 4).max(20).to_string()),
+    ];
+    let environment = environment(account, jobs, directories, session);
+    let mut text = String::new();
+    for (name, value) in lines.drain(..) {
+        text.extend([name, "=", &quoted(&value), "\n"]);
+    }
+    for (name, value) in environment {
+        text.extend(["export ", &name, "=", &quoted(&value), "\n"]);
+    }
+    text
+}
+
+/// The environment that a batch job is submitted with: enough for the wrapper to begin, and nothing that matters.
+pub fn submission_environment(account: &Account, session: &str) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    BTreeMap::from(
+        [
+            ("PATH", DEFAULT_PATH.to_owned()),
+            ("HOME", text(account.home())),
+            ("USER", account.name().to_owned()),
+            ("LOGNAME", account.name().to_owned()),
+            ("SHELL", text(account.shell())),
+            (SESSION_VARIABLE, session.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    )
 }
 
 /// From nothing: neither the runner's environment nor the pipeline's variables. The script sets the latter itself, as the

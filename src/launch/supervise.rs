@@ -1,37 +1,24 @@
 //! The stage binary's side of a run: starts the worker, feeds it, and stays until everything has ended.
 
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
 use super::masking::Secrets;
 use super::plan::Order;
-use super::pump::Pump;
 use super::wire::{Blame, Command, Report, WorkerFailure};
+use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, thread, write_commands};
 use crate::report::{FailureKind, Fault, tell};
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
-use crate::sys::process::{self, Ending};
+use crate::sys::process::Ending;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::{SpawnError, WorkerProgram};
+use crate::token::Placement;
 
-/// After SIGKILL to everything: how long a worker may take to say so.
-const LAST_WORDS: Duration = Duration::from_secs(15);
-/// How long the end of the output may take after the last process has ended.
-const LAST_OUTPUT: Duration = Duration::from_secs(30);
-
-/// How long the start of a worker may take.
-const START: Duration = Duration::from_secs(20);
-/// How long after its end a report of the worker may still be on the way, and how long after its report its end.
-const LAST_REPORT: Duration = Duration::from_secs(2);
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -81,8 +68,14 @@ impl Fault for LaunchError {
 
 /// Tokens of a run, from whoever can mint them.
 pub trait TokenFeed {
+    /// From now on tokens say that the job is there: the scheduler has said so.
+    fn place(&mut self, placement: Placement);
+
     /// The token for now, and when to ask again.
     fn next(&mut self) -> Fresh;
+
+    /// No new token: whether the one before still holds, and when to ask again.
+    fn hold(&self) -> Fresh;
 }
 
 /// What a [`TokenFeed`] has to say.
@@ -93,6 +86,18 @@ pub enum Fresh {
     Later(Duration),
     /// None, and the one before has expired; ask again after this time.
     Expired(Duration),
+}
+
+impl Fresh {
+    /// What the worker is told, and when to ask again.
+    pub fn into_command(self) -> (Option<Command>, Duration) {
+        match self {
+            Self::Token(token, delay) => (Some(Command::Token(token)), delay),
+            Self::Later(delay) => (None, delay),
+            // An expired token left in place makes services answer in puzzling ways.
+            Self::Expired(delay) => (Some(Command::NoToken), delay),
+        }
+    }
 }
 
 /// Everything that a run needs.
@@ -147,32 +152,13 @@ enum Event {
 
 /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
 pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
-    // Should the worker be killed, what it started becomes ours.
-    process::adopt_orphans()?;
-    let (out, out_end) =
-        Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), run.secrets.clone())?;
-    let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), run.secrets)?;
-    let (ours, theirs) = UnixStream::pair()?;
-    let worker = start_worker(run.program, &run.target, OwnedFd::from(theirs), out_end, err_end)?;
-    // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
-    let group = run.group.filter(|group| {
-        let joined = group.add(worker.id()).is_ok();
-        if !joined {
-            group.remove();
-        }
-        joined
-    });
+    let (workplace, worker, socket) = Workplace::open(run.program, &run.target, run.secrets, run.group)?;
     let expected = if run.script.is_some() { Expected::Ending } else { Expected::Done };
     let (events, inbox) = channel();
     termination.subscribe(events.clone(), Event::Terminate);
-    let pid = worker.id();
-    let ended = events.clone();
-    thread("worker", move || {
-        process::await_end(pid);
-        let _ = ended.send(Event::WorkerEnded);
-    })?;
-    read_report(ours.try_clone()?, events)?;
-    let commands = write_commands(ours)?;
+    worker.when_ended(&events, Event::WorkerEnded)?;
+    read_report(socket.try_clone()?, events)?;
+    let commands = write_commands(socket)?;
     // The writer thread ends with the worker; there is nobody to tell if that is now.
     let _ = commands.send(Command::Order(Box::new(run.order)));
     let refresh = run.token.map(|(token, delay)| {
@@ -187,43 +173,8 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     let mut supervisor = Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout, stage, expected };
     let outcome = supervisor.supervise();
     drop(supervisor);
-    // The worker has ended everything below it. What a killed worker has left is ours now; and whatever got away from
-    // both is still in the group.
-    let mut all_ended = !process::end_children(Duration::ZERO, LAST_WORDS).some_left;
-    if let Some(group) = &group {
-        all_ended = group.end(LAST_WORDS);
-        group.remove();
-    }
-    if !all_ended {
-        tell("some processes of this stage could not be ended; they may hang in a file system that does not answer");
-    }
-    let deadline = Instant::now() + LAST_OUTPUT;
-    out.finish(deadline);
-    err.finish(deadline);
+    workplace.close();
     outcome
-}
-
-/// Starts the worker, but does not wait for ever: between the drop and exec the child is the account's already, and
-/// somebody with that account can stop it there.
-fn start_worker(
-    program: &WorkerProgram,
-    target: &Become,
-    socket: OwnedFd,
-    out: OwnedFd,
-    err: OwnedFd,
-) -> Result<Child, LaunchError> {
-    let (done, started) = channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || done.send(program.start(target, socket, out, err)));
-        loop {
-            match started.recv_timeout(START) {
-                Ok(result) => return Ok(result?),
-                // It is the only child. SIGKILL ends a stopped process, too; then the start fails.
-                Err(RecvTimeoutError::Timeout) => process::kill_children(),
-                Err(RecvTimeoutError::Disconnected) => return Err(LaunchError::WorkerLost),
-            }
-        }
-    })
 }
 
 /// The report of the worker, as an event. A worker has one thing to say. Reading blocks, and one that is stopped says
@@ -232,23 +183,6 @@ fn read_report(mut from: UnixStream, events: Sender<Event>) -> io::Result<()> {
     thread("report", move || {
         let _ = events.send(Event::Report(std::sync::Arc::new(Report::read_from(&mut from))));
     })
-}
-
-/// Commands to the worker, written by a thread for the same reason.
-fn write_commands(mut to: UnixStream) -> io::Result<Sender<Command>> {
-    let (commands, outbox) = channel::<Command>();
-    thread("commands", move || {
-        for command in outbox {
-            if command.write_to(&mut to).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(commands)
-}
-
-fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(body).map(drop)
 }
 
 /// How far the end has come.
@@ -290,7 +224,7 @@ enum Expected {
 }
 
 struct Supervisor<'a> {
-    worker: Child,
+    worker: Worker,
     inbox: Receiver<Event>,
     commands: Sender<Command>,
     feed: Option<&'a mut dyn TokenFeed>,
@@ -338,7 +272,7 @@ impl Supervisor<'_> {
                 Some(why) => Ok(why.outcome()),
                 None => Err(WorkerFailure { blame: failure.blame, words: failure.words.clone() }.into()),
             },
-            Ok(Some(Report::Ended { .. } | Report::Done) | None) => self.lost(),
+            Ok(Some(_) | None) => self.lost(),
             Err(error) => {
                 let words = format!("the worker's report: {error}");
                 Err(LaunchError::SetUp(io::Error::new(error.kind(), words)))
@@ -389,7 +323,7 @@ impl Supervisor<'_> {
             Stage::Asked(at) if at <= now => self.kill(now, Why::Request),
             Stage::Killed(at, why) if at <= now => {
                 // It may be stopped, by somebody with its account.
-                self.kill_worker();
+                self.worker.kill();
                 self.stage = Stage::WorkerKilled(now + LAST_WORDS, why);
             }
             // Not even SIGKILL ends it: it hangs in the kernel, on a file system that does not answer.
@@ -409,47 +343,11 @@ impl Supervisor<'_> {
             self.refresh = None;
             return;
         };
-        let delay = match feed.next() {
-            Fresh::Token(token, delay) => {
-                let _ = self.commands.send(Command::Token(token));
-                delay
-            }
-            Fresh::Later(delay) => delay,
-            Fresh::Expired(delay) => {
-                // An expired token left in place makes services answer in puzzling ways.
-                let _ = self.commands.send(Command::NoToken);
-                delay
-            }
-        };
+        let (command, delay) = feed.next().into_command();
+        if let Some(command) = command {
+            let _ = self.commands.send(command);
+        }
         self.refresh = Some(now + delay);
-    }
-
-    fn kill_worker(&self) {
-        if let Ok(pid) = i32::try_from(self.worker.id()) {
-            // Not waited for yet, so the number is still its own.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        }
-    }
-
-    /// Whether the worker is gone before `deadline`.
-    fn ends_before(&mut self, deadline: Instant) -> bool {
-        while let Ok(None) = self.worker.try_wait() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            std::thread::sleep(Duration::from_micros(300)); // it is about to exit; the end of its socket came first
-        }
-        true
-    }
-}
-
-impl Drop for Supervisor<'_> {
-    /// The worker has said its last word and exits, or it is in our way. One that cannot even be killed is left behind.
-    fn drop(&mut self) {
-        if !self.ends_before(Instant::now() + LAST_REPORT) {
-            self.kill_worker();
-            let _ = self.ends_before(Instant::now() + LAST_WORDS);
-        }
     }
 }
 

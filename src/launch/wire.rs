@@ -7,6 +7,8 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::batch::call::{Answer, Call};
+use super::batch::record::{Record, Started};
 use super::plan::Order;
 use crate::sys::process::Ending;
 
@@ -26,6 +28,12 @@ pub enum Command {
     Token(Zeroizing<Vec<u8>>),
     /// No usable token any more: remove the file.
     NoToken,
+    /// Call a program of the scheduler, as the job's account.
+    Call(Box<Call>),
+    /// The scheduler says that the job is over: look for what it has left once more, but not for ever.
+    LastLook,
+    /// Nothing more to do.
+    Finish,
     /// SIGTERM to the job's process group.
     Terminate,
     /// SIGKILL to everything.
@@ -45,8 +53,29 @@ pub enum Report {
     },
     /// An order without a script is done.
     Done,
+    /// All files of a batch job are there.
+    Ready,
+    /// What came of a call.
+    Answered(Answer),
+    /// The batch script has begun.
+    Started(Started),
+    /// The batch script has ended.
+    Recorded(Record),
+    /// All of its output has been passed on; or no more of it will come.
+    Drained(Drained),
+    /// Something that the author of the job should know.
+    Notice(String),
     /// It could not be done.
     Failed(WorkerFailure),
+}
+
+/// What is left to say when the output of a batch job has been passed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Bytes that the completion record promises, and that never came.
+    pub missing: u64,
+    /// What the scheduler itself has written into the job's file: that it was cancelled, for example.
+    pub scheduler_words: String,
 }
 
 /// Why a worker could not do what it was asked.
@@ -76,6 +105,9 @@ const NO_TOKEN: u8 = 4;
 const TERMINATE: u8 = 5;
 const KILL: u8 = 6;
 const REPORT: u8 = 7;
+const CALL: u8 = 8;
+const LAST_LOOK: u8 = 9;
+const FINISH: u8 = 10;
 
 impl Command {
     /// Writes one frame.
@@ -85,6 +117,9 @@ impl Command {
             Self::Script(script) => write_frame(to, SCRIPT, script),
             Self::Token(token) => write_frame(to, TOKEN, token),
             Self::NoToken => write_frame(to, NO_TOKEN, &[]),
+            Self::Call(call) => write_frame(to, CALL, &serde_json::to_vec(call)?),
+            Self::LastLook => write_frame(to, LAST_LOOK, &[]),
+            Self::Finish => write_frame(to, FINISH, &[]),
             Self::Terminate => write_frame(to, TERMINATE, &[]),
             Self::Kill => write_frame(to, KILL, &[]),
         }
@@ -98,6 +133,9 @@ impl Command {
             SCRIPT => Self::Script(payload),
             TOKEN => Self::Token(payload),
             NO_TOKEN => Self::NoToken,
+            CALL => Self::Call(serde_json::from_slice(&payload)?),
+            LAST_LOOK => Self::LastLook,
+            FINISH => Self::Finish,
             TERMINATE => Self::Terminate,
             KILL => Self::Kill,
             _ => return Err(unknown(kind)),

@@ -62,7 +62,7 @@ impl<'a> StageTokens<'a> {
         let record = session.record();
         let now = Timestamp::now().as_second();
         for (signature, until) in session.signatures(now) {
-            secrets.add([signature.as_str()], until, now);
+            secrets.add(with_halves(&signature), until, now);
         }
         Ok(Self {
             keys: KeyRing::load(&section.keys, Owner::RootOrSelf).map_err(NoToken::from)?,
@@ -98,7 +98,8 @@ impl<'a> StageTokens<'a> {
     fn mint(&mut self, now: Timestamp) -> Result<(Zeroizing<Vec<u8>>, Duration), TokenError> {
         let token = mint(self.keys.active(), &self.settings, &self.session.record().facts, &self.context, now)?;
         let masked_until = token.expires_at().as_second() + MASKED_AFTER_EXPIRY;
-        self.secrets.add([token.as_str(), token.signature()], masked_until, now.as_second());
+        let needles = std::iter::once(token.as_str()).chain(with_halves(token.signature()));
+        self.secrets.add(needles, masked_until, now.as_second());
         if let Err(error) = self.session.remember_signature(token.signature(), masked_until) {
             tell(format_args!("warning: a later stage of this job may show a token of this one: {error}"));
         }
@@ -123,7 +124,24 @@ impl<'a> StageTokens<'a> {
     }
 }
 
+/// A signature, and its halves: srun(1) breaks long lines of several tasks, and wherever it does, one half is whole. The
+/// other alone is of use to nobody.
+fn with_halves(signature: &str) -> [&str; 3] {
+    // base64url: every byte is a character.
+    let (first, second) = signature.split_at(signature.len() / 2);
+    [signature, first, second]
+}
+
 impl TokenFeed for StageTokens<'_> {
+    fn place(&mut self, placement: Placement) {
+        self.context.placement = placement;
+    }
+
+    fn hold(&self) -> Fresh {
+        let delay = back_off(u32::MAX);
+        if Timestamp::now() < self.expires_at { Fresh::Later(delay) } else { Fresh::Expired(delay) }
+    }
+
     /// The key is read anew: it may have been replaced since the stage began.
     fn next(&mut self) -> Fresh {
         let now = Timestamp::now();

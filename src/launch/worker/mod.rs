@@ -3,9 +3,11 @@
 //! Whatever it does, the account could have done itself. So nothing here is about permission; it is about keeping order:
 //! directories that are safe, a script that starts in the right environment, and nothing that stays behind.
 
+mod batch;
 mod cleanup;
 mod directories;
 mod shell;
+mod tail;
 mod token_file;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
     let report = match Command::read_from(&mut stage) {
         Ok(Some(Command::Order(order))) => match *order {
             Order::Run(order) => run(order, &mut stage),
+            Order::Batch(order) => batch::serve(&order, &mut stage).map(|()| Report::Done),
             Order::CleanUp(order) => cleanup::clean_up(&order).map(|()| Report::Done),
         },
         other => Err(site(format!("the stage binary sent no order: {other:?}"))),
@@ -108,7 +111,7 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
                     ending = shell_ending(&mut shell, ended.endings)?.or(Some(Ending::Signaled(libc::SIGKILL)));
                 }
                 // The stage binary is gone, by SIGKILL or a crash: nobody waits for this job any more.
-                Ok(Some(Command::Order(_) | Command::Script(_)) | None) | Err(_) => {
+                Ok(Some(_) | None) | Err(_) => {
                     process::end_children(Duration::ZERO, LIMIT);
                     token.iter_mut().for_each(TokenFile::remove);
                     return Err(site("the stage binary is gone".into()));
@@ -164,6 +167,6 @@ fn shell_ending(shell: &mut Shell, ended: Vec<(Pid, Ending)>) -> Result<Option<E
     let Some((_, ending)) = ended.into_iter().find(|(pid, _)| *pid == shell.pid()) else { return Ok(None) };
     match shell.ended()? {
         Start::Script => Ok(Some(ending)),
-        Start::Again => Ok(None),
+        Start::Requeue => Ok(None),
     }
 }

@@ -32,7 +32,7 @@ pub enum Start {
     /// The script ran: the end is the script's.
     Script,
     /// A login profile ended the shell before the script; it has been started again without profile.
-    Again,
+    Requeue,
 }
 
 impl Shell {
@@ -68,7 +68,7 @@ impl Shell {
         }
         self.kind = ShellKind::Plain;
         (self.arrived, self.pid) = launch(&self.order, self.kind, &self.script)?;
-        Ok(Start::Again)
+        Ok(Start::Requeue)
     }
 }
 

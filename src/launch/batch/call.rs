@@ -1,0 +1,179 @@
+//! One command line of a scheduler: run with an environment made from nothing, with a limit, and never with a terminal.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+/// How much of an answer is read. What comes behind it is thrown away.
+const MOST: u64 = 256 << 10;
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// The program, by its full path.
+    pub program: PathBuf,
+    /// Its arguments. Everybody on the machine can read them.
+    pub args: Vec<String>,
+    /// All of its environment.
+    pub environment: BTreeMap<String, String>,
+    /// Its standard input.
+    pub input: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The program ended by itself.
+    Exited {
+        /// Its exit status.
+        status: u8,
+        /// Its standard output.
+        out: String,
+        /// Its standard error.
+        err: String,
+    },
+    /// It was ended by a signal, or by us when its time was over. What it had asked for may have been done.
+    Ended(String),
+    /// It could not be started. What it would have asked for has not been done.
+    NotStarted(String),
+}
+
+impl Answer {
+    /// Its words, for people: the last lines of its errors, or what became of it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Exited { status, out, err } => {
+                let text = if err.trim().is_empty() { out } else { err };
+                let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+                let last = lines[lines.len().saturating_sub(4)..].join("; ");
+                if last.is_empty() { format!("exit status {status}, without a word") } else { last }
+            }
+            Self::Ended(words) | Self::NotStarted(words) => words.clone(),
+        }
+    }
+}
+
+impl Call {
+    /// Runs it and waits, at most as long as `limit`.
+    pub fn run(&self, limit: Duration) -> Answer {
+        let deadline = Instant::now() + limit;
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).env_clear().envs(&self.environment).current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => return Answer::NotStarted(format!("{} cannot be started: {error}", self.program.display())),
+        };
+        // A program that does not read fills the pipe; hence a thread.
+        if let Some(mut stdin) = child.stdin.take() {
+            let input = self.input.clone();
+            let _ = std::thread::Builder::new().stack_size(64 << 10).spawn(move || stdin.write_all(input.as_bytes()));
+        }
+        let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
+        let Some(status) = wait(&mut child, deadline) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Answer::Ended(format!("no answer within {} s", limit.as_secs()));
+        };
+        // Something that it left behind may still hold its pipes.
+        let soon = (Instant::now() + Duration::from_secs(1)).max(deadline.min(Instant::now() + Duration::from_secs(5)));
+        let text = |from: Receiver<Text>| {
+            from.recv_timeout(soon.saturating_duration_since(Instant::now())).unwrap_or_default()
+        };
+        let (out, err) = (text(out), text(err));
+        // Half an answer may say the opposite of the whole.
+        let Text::Whole(out) = out else { return Answer::Ended("more words than any answer has".into()) };
+        let (Text::Whole(err) | Text::Cut(err)) = err;
+        match status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(status) => Answer::Exited { status, out, err },
+            None => Answer::Ended(format!("ended by a signal ({status})")),
+        }
+    }
+}
+
+/// What a program has said.
+enum Text {
+    Whole(String),
+    /// Its beginning.
+    Cut(String),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Cut(String::new())
+    }
+}
+
+fn reader(from: Option<impl Read + Send + 'static>) -> Receiver<Text> {
+    let (done, text) = channel();
+    if let Some(mut from) = from {
+        let _ = std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = from.by_ref().take(MOST).read_to_end(&mut bytes);
+            let more = std::io::copy(&mut from, &mut std::io::sink()).unwrap_or(1);
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let _ = done.send(if more == 0 { Text::Whole(text) } else { Text::Cut(text) });
+        });
+    }
+    text
+}
+
+/// Waits for the end of a child until `deadline`.
+fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    let (ended, end) = channel();
+    let pid = child.id();
+    std::thread::Builder::new()
+        .stack_size(64 << 10)
+        .spawn(move || {
+            crate::sys::process::await_end(pid);
+            let _ = ended.send(());
+        })
+        .ok()?;
+    end.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
+    // It has ended; somebody else may have collected its status, and then it is lost.
+    child.wait().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(script: &str, input: &str) -> Call {
+        Call {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            environment: BTreeMap::from([("A".into(), "b".into())]),
+            input: input.into(),
+        }
+    }
+
+    #[test]
+    fn an_answer_has_status_words_and_an_environment_from_nothing() {
+        let answer = call("cat; env | grep -v PWD | grep -v _= >&2; exit 3", "hello").run(Duration::from_mins(1));
+        assert_eq!(answer, Answer::Exited { status: 3, out: "hello".into(), err: "A=b\n".into() });
+        assert_eq!(answer.words(), "A=b");
+    }
+
+    #[test]
+    fn a_call_that_does_not_end_is_ended_and_no_answer_is_made_up() {
+        let start = Instant::now();
+        assert!(matches!(call("sleep 100", "").run(Duration::from_millis(200)), Answer::Ended(_)));
+        assert!(start.elapsed() < Duration::from_secs(20));
+        let missing = Call { program: "/nonexistent/sbatch".into(), ..call("", "") };
+        assert!(matches!(missing.run(Duration::from_secs(1)), Answer::NotStarted(_)));
+    }
+
+    #[test]
+    fn a_program_that_neither_reads_nor_stops_talking_has_given_no_answer() {
+        let answer = call("yes | head -c 1000000; exit 0", &"x".repeat(1 << 20)).run(Duration::from_mins(1));
+        assert!(matches!(answer, Answer::Ended(_)), "what is cut off may say the opposite");
+        let answer = call("yes | head -c 1000000 >&2; echo 17", "").run(Duration::from_mins(1));
+        assert!(matches!(answer, Answer::Exited { status: 0, out, .. } if out == "17\n"));
+    }
+}
