@@ -184,6 +184,12 @@ pub fn job_defines_variable(name: &str) -> bool {
     std::env::vars_os().any(|(key, _)| key.as_bytes().strip_prefix(b"CUSTOM_ENV_") == Some(name.as_bytes()))
 }
 
+/// A variable of the pipeline, by its own name. Its author has written it: it may be asked for, never believed.
+pub fn job_variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(format!("CUSTOM_ENV_{name}"))?;
+    Some(value.to_string_lossy().into_owned()).filter(|value| !value.trim().is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,8 @@
 //! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
 //! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them
 //! <state_dir>/sessions/<name>/temp-project-dir  where the runner keeps file-type variables
+//! <state_dir>/sessions/<name>/number       of the last batch job or run
+//! <state_dir>/sessions/<name>/jobs/<name>  a batch job: made before it is submitted, holds its number when that is known
 //! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
 //! ```
@@ -25,15 +27,18 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use crate::config::SlurmOptions;
 use crate::evidence::JobFacts;
 use crate::identity::{Assurance, Identity};
-use crate::launch::plan::{Directories, host_name};
+use crate::launch::batch::{JobId, JobName, Ledger};
+use crate::launch::plan::Directories;
 use crate::policy::Verdict;
 use crate::report::{FailureKind, Fault};
 use crate::sys::cgroup::JobGroup;
+use crate::sys::process::ProcessMark;
 
-/// How long a cleanup is left to itself before another one takes up its session.
-const A_WHILE: Duration = Duration::from_mins(30);
+/// After the begin of a cleanup: how long until another one takes up its session, should nobody be at it any more.
+const A_WHILE: Duration = Duration::from_mins(5);
 /// How long a session may lie idle whose runner's directory cannot be seen from here.
 const A_DAY: Duration = Duration::from_hours(24);
 
@@ -50,12 +55,18 @@ pub struct Record {
     pub uid: u32,
     /// The rule that decided.
     pub rule: String,
+    /// What that rule fixes for Slurm jobs.
+    #[serde(default)]
+    pub slurm: SlurmOptions,
     /// Where the job works.
     pub directories: Directories,
     /// The machine. One user's own runner keeps its state in a home directory, which several machines may share.
     pub host: String,
     /// Which file system tree the runner sees, and since when: a directory that is not there in another one says nothing.
     pub tree: String,
+    /// The runner's process, where it could be told: a session of a runner that has ended is left behind.
+    #[serde(default)]
+    pub runner: Option<ProcessMark>,
     /// Where the job's control group is, if it gets one.
     pub group: Option<PathBuf>,
     /// The runner's directory of this attempt (where `JOB_RESPONSE_FILE` is): it tells attempts of one job apart.
@@ -77,6 +88,29 @@ pub struct Session {
     /// Held by a stage while it runs.
     running: Option<Flock<File>>,
 }
+
+/// A batch job of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownJob {
+    /// Its name.
+    pub name: JobName,
+    /// Its number, if the scheduler has told it.
+    pub id: Option<JobId>,
+    /// Whether there is still something to run in it.
+    pub script: Script,
+}
+
+/// How far the script of a batch job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// It waits, runs, or will come.
+    MayRun,
+    /// It has ended.
+    Ended,
+}
+
+/// In the file of a job, behind its number.
+const ENDED: &str = "ended";
 
 /// What came of [`Session::claim`].
 #[derive(Debug)]
@@ -163,9 +197,11 @@ impl Sessions {
             account: verdict.account.name().to_owned(),
             uid,
             rule: verdict.rule.clone(),
+            slurm: verdict.slurm.clone(),
             directories: lay_out(slot, &name),
-            host: host_name(),
+            host: machine(),
             tree: tree(),
+            runner: ProcessMark::of_ancestor("gitlab-runner"),
             group: JobGroup::place(&format!("motmot-{name}")),
             attempt: attempt.to_owned(),
             facts,
@@ -246,6 +282,16 @@ impl Sessions {
         found
     }
 
+    /// Sessions of this machine in which no stage and no cleanup runs, but of which it is not known whether they are over.
+    pub fn idle(&self) -> Vec<Session> {
+        let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
+        let sessions = entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok());
+        let idle = |session: &Session| matches!(session.claim(), Ok(Claim::Mine(_)));
+        // Of a runner that is known it is known whether it lives.
+        let unknown = |session: &Session| session.record.host == machine() && session.record.runner.is_none();
+        sessions.filter(|session| unknown(session) && !session.is_left_behind() && idle(session)).collect()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join("sessions").join(name)
     }
@@ -320,6 +366,11 @@ impl Session {
         &self.record
     }
 
+    /// The directory of the store that it is in.
+    pub fn store(&self) -> &Path {
+        &self.sessions.dir
+    }
+
     /// From now on no stage of it starts.
     pub fn close(&self) -> Result<(), SessionError> {
         let path = self.sessions.path(&self.name).join("closed");
@@ -361,17 +412,55 @@ impl Session {
         Some(PathBuf::from(OsString::from_vec(bytes)))
     }
 
-    /// Whether nobody else will clean it up: its cleanup began a while ago, or the runner has removed the directory of this
-    /// attempt, which it does last of all.
+    /// A number that nothing in this session has had, from 1.
+    pub fn take_number(&self) -> Result<u32, SessionError> {
+        let path = self.sessions.path(&self.name).join("number");
+        let last: u32 = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        write_private(&path, (last + 1).to_string().as_bytes())?;
+        Ok(last + 1)
+    }
+
+    /// The batch jobs that this session may have, the oldest first; with their numbers where those are known.
+    pub fn jobs(&self) -> Vec<KnownJob> {
+        let entries = fs::read_dir(self.jobs_dir()).into_iter().flatten().flatten();
+        let mut jobs: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = JobName::parse(entry.file_name().to_str()?)?;
+                let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                let mut words = text.split_ascii_whitespace();
+                let id = words.next().and_then(JobId::parse);
+                let script = if words.next() == Some(ENDED) { Script::Ended } else { Script::MayRun };
+                let made = fs::metadata(entry.path()).and_then(|meta| meta.modified()).ok();
+                Some((made, KnownJob { name, id, script }))
+            })
+            .collect();
+        jobs.sort_by_key(|job| job.0);
+        jobs.into_iter().map(|(_, job)| job).collect()
+    }
+
+    fn jobs_dir(&self) -> PathBuf {
+        self.sessions.path(&self.name).join("jobs")
+    }
+
+    /// Whether nobody else will clean it up: its cleanup began a while ago; or the runner has removed the directory of this
+    /// attempt, which it does last of all; or the runner or the whole machine has been started anew.
     pub fn is_left_behind(&self) -> bool {
         // Another machine's directories and processes are not seen from here.
-        if self.record.host != host_name() {
+        if self.record.host != machine() {
             return false;
+        }
+        // This machine was started anew since, and no runner has survived that.
+        if boot_of(&self.record.tree) != boot_of(&tree()) {
+            return true;
         }
         let since = |time: io::Result<SystemTime>| time.ok().and_then(|time| time.elapsed().ok());
         let closed = fs::metadata(self.sessions.path(&self.name).join("closed"));
         if let Ok(meta) = closed {
             return since(meta.modified()).is_some_and(|age| age >= A_WHILE);
+        }
+        // Nor does one outlive its own end. (Another namespace of processes has other numbers.)
+        if self.record.tree == tree() && self.record.runner.is_some_and(|runner| !runner.lives()) {
+            return true;
         }
         if self.record.tree == tree() {
             let attempt = fs::symlink_metadata(&self.record.attempt);
@@ -406,9 +495,43 @@ impl Session {
     }
 }
 
+impl Ledger for Session {
+    fn submitting(&self, name: &JobName) -> Result<(), String> {
+        let dir = self.jobs_dir();
+        make_private(&dir).map_err(|error| error.to_string())?;
+        write_private(&dir.join(name.as_str()), b"").map_err(|error| error.to_string())
+    }
+
+    fn submitted(&self, name: &JobName, id: &JobId) -> Result<(), String> {
+        write_private(&self.jobs_dir().join(name.as_str()), id.as_str().as_bytes()).map_err(|error| error.to_string())
+    }
+
+    fn not_submitted(&self, name: &JobName) {
+        // Should it stay, cleanup looks for a job that is not there.
+        let _ = fs::remove_file(self.jobs_dir().join(name.as_str()));
+    }
+
+    fn ended(&self, name: &JobName, id: &JobId) -> Result<(), String> {
+        let text = format!("{id} {ENDED}");
+        write_private(&self.jobs_dir().join(name.as_str()), text.as_bytes()).map_err(|error| error.to_string())
+    }
+}
+
 fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> SessionError {
     let path = path.to_owned();
     move |source| SessionError::Io { what, path: path.clone(), source }
+}
+
+/// This machine, told from all others: two may share a home directory, and the first part of their names.
+fn machine() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    format!("{} {}", name.to_string_lossy(), id.trim())
+}
+
+/// The boot in what [`tree`] says.
+fn boot_of(tree: &str) -> &str {
+    tree.rsplit(' ').next().unwrap_or_default()
 }
 
 /// The mount namespace of this process, and the boot that it belongs to.
@@ -448,134 +571,12 @@ fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(&failed)?;
     temp.write_all(content).map_err(&failed)?;
+    // With batch jobs the store is on a disk, and what is remembered of them has to survive a crash of the machine: the
+    // jobs do. (Without them it is in memory, where this costs nothing.)
+    temp.as_file().sync_data().map_err(&failed)?;
     temp.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(&failed)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct World {
-        _temp: tempfile::TempDir,
-        sessions: Sessions,
-    }
-
-    fn world() -> World {
-        let temp = tempfile::tempdir().expect("dir");
-        let sessions = Sessions::open(&temp.path().join("state")).expect("opened");
-        World { _temp: temp, sessions }
-    }
-
-    impl World {
-        fn create(&self, job_id: u64, attempt: &str) -> Session {
-            // A session as a config stage leaves it, without the way there.
-            let name = format!("{job_id}-{:012x}", uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
-            DirBuilder::new().mode(0o700).create(self.sessions.path(&name)).expect("made");
-            let slot = self.sessions.take_slot(1001, 7, &name).expect("a slot");
-            let facts = serde_json::from_value(
-                serde_json::json!({"job_id": job_id, "project_id": 7, "user_id": 42, "user_login": "adent"}),
-            )
-            .expect("facts");
-            let directories = Directories::lay_out("/d".into(), "h", 7, slot, &name);
-            let record = Record {
-                facts,
-                assurance: Assurance::JobApi,
-                account: "arthur".into(),
-                uid: 1001,
-                rule: "r".into(),
-                directories,
-                host: host_name(),
-                tree: tree(),
-                group: None,
-                attempt: attempt.into(),
-            };
-            write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json"))
-                .expect("written");
-            self.sessions.find(&name).expect("found")
-        }
-    }
-
-    #[test]
-    fn two_living_sessions_of_a_project_never_share_a_directory_and_a_free_one_is_used_again() {
-        let world = world();
-        let (one, two) = (world.create(1, "/t/1"), world.create(2, "/t/2"));
-        let builds = |session: &Session| session.record.directories.builds.clone();
-        assert_ne!(builds(&one), builds(&two));
-        let free = builds(&one);
-        one.remove();
-        assert_eq!(builds(&world.create(3, "/t/3")), free);
-    }
-
-    #[test]
-    fn a_session_is_for_its_own_job_and_not_after_cleanup_has_begun() {
-        let world = world();
-        let session = world.create(1, "/t/1");
-        let name = session.name().to_owned();
-        assert!(world.sessions.resume(&name, 1).is_ok());
-        assert!(matches!(world.sessions.resume(&name, 2), Err(SessionError::OtherJob { .. })));
-        let running = world.sessions.resume(&name, 1).expect("a stage");
-        session.close().expect("closed");
-        assert!(matches!(session.claim(), Ok(Claim::Busy)));
-        drop(running);
-        assert!(matches!(session.claim(), Ok(Claim::Mine(_))));
-        assert!(matches!(world.sessions.resume(&name, 1), Err(SessionError::Closed(_))));
-        let other = world.sessions.find(&name).expect("found");
-        session.remove();
-        assert!(matches!(other.claim(), Ok(Claim::Gone)));
-        assert!(matches!(world.sessions.find(&name), Err(SessionError::Unknown(_))));
-    }
-
-    #[test]
-    fn a_name_cannot_lead_out_of_the_store() {
-        let world = world();
-        for name in ["", "..", "../x", "a/b", "/etc", "a\0b"] {
-            assert!(matches!(world.sessions.find(name), Err(SessionError::Unknown(_))), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn cleanup_without_a_name_finds_the_sessions_of_its_attempt_only() {
-        let world = world();
-        let (one, _two) = (world.create(1, "/t/1"), world.create(1, "/t/2"));
-        let found = world.sessions.of_attempt(1, Path::new("/t/1"));
-        assert_eq!(found.iter().map(Session::name).collect::<Vec<_>>(), [one.name()]);
-        assert!(world.sessions.of_attempt(11, Path::new("/t/1")).is_empty());
-    }
-
-    #[test]
-    fn a_session_whose_runner_is_done_with_it_is_left_behind_and_a_living_one_is_not() {
-        let world = world();
-        let attempt = tempfile::tempdir().expect("dir");
-        let living = world.create(1, attempt.path().to_str().expect("utf-8"));
-        let over = world.create(2, "/nonexistent/attempt");
-        let names = |found: Vec<Session>| found.iter().map(|session| session.name().to_owned()).collect::<Vec<_>>();
-        assert_eq!(names(world.sessions.left_behind()), [over.name()]);
-        living.close().expect("closed");
-        assert_eq!(names(world.sessions.left_behind()), [over.name()], "its own cleanup is at work");
-        let closed = File::open(world.sessions.path(living.name()).join("closed")).expect("open");
-        closed.set_modified(SystemTime::now() - A_WHILE * 2).expect("set");
-        assert_eq!(world.sessions.left_behind().len(), 2);
-        let file = world.sessions.path(living.name()).join("session.json");
-        let text = fs::read_to_string(&file).expect("read");
-        fs::write(&file, text.replace(&format!("\"host\":\"{}\"", host_name()), "\"host\":\"elsewhere\""))
-            .expect("write");
-        assert_eq!(names(world.sessions.left_behind()), [over.name()], "another machine's business");
-        fs::write(&file, &text).expect("write");
-        // A runner with a /tmp of its own: that its directory is not seen from here says nothing.
-        fs::remove_file(world.sessions.path(living.name()).join("closed")).expect("remove");
-        let apart = text.replace(&tree(), "apart").replace(attempt.path().to_str().expect("utf-8"), "/nonexistent/too");
-        fs::write(&file, apart).expect("write");
-        assert_eq!(names(world.sessions.left_behind()), [over.name()], "another tree, and used a moment ago");
-        File::open(&file).expect("open").set_modified(SystemTime::now() - A_DAY * 2).expect("set");
-        assert_eq!(world.sessions.left_behind().len(), 2);
-    }
-
-    #[test]
-    fn a_store_that_others_can_look_into_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let temp = tempfile::tempdir().expect("dir");
-        fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        assert!(matches!(Sessions::open(temp.path()), Err(SessionError::NotPrivate { .. })));
-    }
-}
+mod tests;

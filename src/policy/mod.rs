@@ -7,7 +7,7 @@ mod account;
 
 pub use account::{Account, ForCleanup, Mode, Refused};
 
-use crate::config::{AccountLimits, MapRule, RunAs, When};
+use crate::config::{AccountLimits, MapRule, RunAs, SlurmOptions, When};
 use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::report::{FailureKind, Fault};
@@ -20,6 +20,8 @@ pub struct Verdict {
     pub account: Account,
     /// The rule, for people: its name and its line in the configuration.
     pub rule: String,
+    /// What the rule fixes for Slurm jobs.
+    pub slurm: SlurmOptions,
 }
 
 /// Policy's other answers.
@@ -100,7 +102,7 @@ pub fn decide(
     };
     let account = Account::admit(name, limits, mode, db)?
         .map_err(|why| refused(Refused::ByRule { rule: describe(rule), why: Box::new(why) }))?;
-    Ok(Verdict { account, rule: describe(rule) })
+    Ok(Verdict { account, rule: describe(rule), slurm: rule.slurm.clone() })
 }
 
 fn holds(when: &When, facts: &JobFacts) -> bool {

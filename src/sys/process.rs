@@ -35,6 +35,46 @@ pub fn name_of(pid: Pid) -> String {
     if name.is_empty() { "?".into() } else { name }
 }
 
+/// A process that cannot be mistaken for a later one with its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ProcessMark {
+    pid: i32,
+    /// Clock ticks after the boot (`starttime` of proc(5)).
+    started: u64,
+}
+
+impl ProcessMark {
+    /// The nearest process above this one that has a name.
+    pub fn of_ancestor(name: &str) -> Option<Self> {
+        let mut pid = nix::unistd::getppid().as_raw();
+        while pid > 1 {
+            let (parent, started) = parent_and_start(pid)?;
+            if name_of(Pid::from_raw(pid)) == name {
+                return Some(Self { pid, started });
+            }
+            pid = parent;
+        }
+        None
+    }
+
+    /// Whether it lives. Of the same boot only.
+    pub fn lives(&self) -> bool {
+        parent_and_start(self.pid).is_some_and(|(_, started)| started == self.started)
+    }
+}
+
+/// From `/proc/PID/stat`, fields 4 and 22; the name before them may contain anything.
+fn parent_and_start(pid: i32) -> Option<(i32, u64)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
+    // A zombie has ended; that nobody has waited for it does not bring it back.
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    Some((parent, fields.nth(17)?.parse().ok()?))
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
