@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
+use super::batch::give_back;
 use super::edge::Arguments;
 use super::{mode, sessions};
 use crate::config::Settings;
@@ -13,17 +14,23 @@ use crate::evidence::payload::Payload;
 use crate::launch::plan::{CleanUpOrder, Directories, Order};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::policy::{Account, ForCleanup, PolicyError};
-use crate::report::{Failure, tell};
+use crate::report::{Failure, printable, tell};
 use crate::runner::Contract;
 use crate::session::{Claim, Session, SessionError, Sessions};
 use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;
 
+/// The argument with which `motmot reap` starts this program.
+pub const REAP: &str = "reap";
+/// Behind it: only list.
+pub const DRY_RUN: &str = "dry-run";
 /// How long the end of a stage that is still dying is awaited.
 const DYING_STAGE: Duration = Duration::from_mins(1);
 /// How long ending the processes may take.
 const PROCESSES: Duration = Duration::from_secs(30);
+/// How long a scheduler is asked about the jobs of a session. A later cleanup goes on with what is left then.
+const GIVING_BACK: Duration = Duration::from_mins(5);
 /// How long removing the files may take.
 const REMOVAL: Duration = Duration::from_mins(20);
 /// How long all sessions together may take that others have left behind.
@@ -33,6 +40,15 @@ const OTHERS: Duration = Duration::from_mins(1);
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     let sessions = sessions(&settings)?;
+    match arguments.rest.iter().map(|word| word.to_str()).collect::<Vec<_>>()[..] {
+        [Some(REAP)] => return reap(arguments, &settings, &sessions),
+        [Some(REAP), Some(DRY_RUN)] => {
+            list(&sessions);
+            return Ok(());
+        }
+        [Some(REAP), Some(name)] => return reap_one(arguments, &settings, &sessions, name),
+        _ => {}
+    }
     for session in find(&sessions, &arguments.contract)? {
         session.close()?;
         clean_up(arguments, &settings, session, REMOVAL)?;
@@ -40,24 +56,98 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     clean_up_after_others(arguments, &settings, &sessions)
 }
 
+/// What was left behind, for whoever wants to know before it goes.
+fn list(sessions: &Sessions) {
+    use std::io::Write;
+    let line = |session: &Session| {
+        let record = session.record();
+        let jobs: Vec<String> =
+            session.jobs().into_iter().map(|job| job.id.map_or(job.name.to_string(), |id| id.to_string())).collect();
+        let jobs = if jobs.is_empty() { String::new() } else { format!(", Slurm jobs: {}", jobs.join(" ")) };
+        let (job_id, account, data) = (record.facts.job_id, &record.account, record.directories.data.display());
+        format!("{}: job {job_id} as {account}, below {data}{jobs}\n", session.name())
+    };
+    let lines: String = sessions.left_behind().iter().map(line).collect();
+    let _ = std::io::stdout().write_all(printable(&lines).as_bytes());
+}
+
+/// All that was left behind, however long it takes. For an admin, or a timer.
+fn reap(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
+    let (mut done, mut failed) = (0, 0);
+    for session in sessions.left_behind() {
+        match clean_up_left_behind(arguments, settings, session, REMOVAL)? {
+            Left::CleanedUp => done += 1,
+            Left::Alone => {}
+            Left::Failed => failed += 1,
+        }
+    }
+    // A runner between two stages looks the same as one that is gone, unless its process is known.
+    let idle = sessions.idle();
+    for session in &idle {
+        let (name, job) = (session.name(), session.record().facts.job_id);
+        tell(format_args!(
+            "left alone: {name} (job {job}): no stage of it runs, and whether its runner lives is not known; if it does not: motmot reap --session {name}"
+        ));
+    }
+    match (done, failed) {
+        (0, 0) if !idle.is_empty() => {}
+        (0, 0) => tell("nothing was left behind"),
+        (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
+        _ => return Err(Failure::site(format!("cleaned up after {done} jobs, and failed to after {failed}"))),
+    }
+    Ok(())
+}
+
+/// One session, by the word of an admin.
+fn reap_one(arguments: &Arguments, settings: &Settings, sessions: &Sessions, name: &str) -> Result<(), Failure> {
+    let session = sessions.find(name)?;
+    match session.claim()? {
+        Claim::Mine(_claim) => session.close()?,
+        Claim::Busy => return Err(Failure::site(format!("a stage or a cleanup of session {name} runs"))),
+        Claim::Gone => return Ok(()),
+    }
+    clean_up(arguments, settings, session, REMOVAL)?;
+    tell(format_args!("cleaned up after session {name}"));
+    Ok(())
+}
+
 /// After a runner that crashed, or a cleanup that failed, nobody else would. Not for long: GitLab shows this job as running.
 fn clean_up_after_others(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
     let start = Instant::now();
     for session in sessions.left_behind() {
         let Some(left) = OTHERS.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
-        // Asked once more when nobody else can begin with it.
-        match session.claim()? {
-            Claim::Mine(_claim) if session.is_left_behind() => session.close()?,
-            _ => continue,
-        }
-        let name = session.name().to_owned();
-        if let Err(failure) = clean_up(arguments, settings, session, left) {
-            let reason = failure.for_admin();
-            tracing::warn!(event = "failed", stage = "cleanup", session = name, kind = failure.kind().as_str(), reason);
-            tell(format_args!("the left-over session {name} could not be cleaned up: {reason}"));
-        }
+        clean_up_left_behind(arguments, settings, session, left)?;
     }
     Ok(())
+}
+
+/// What became of a session that was left behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    CleanedUp,
+    /// Somebody else was quicker, or it is not left behind after all.
+    Alone,
+    Failed,
+}
+
+/// Cleans up one of them. What goes wrong is told, and does not keep others from being cleaned up.
+fn clean_up_left_behind(
+    arguments: &Arguments,
+    settings: &Settings,
+    session: Session,
+    limit: Duration,
+) -> Result<Left, Failure> {
+    // Asked once more when nobody else can begin with it.
+    match session.claim()? {
+        Claim::Mine(_claim) if session.is_left_behind() => session.close()?,
+        _ => return Ok(Left::Alone),
+    }
+    let name = session.name().to_owned();
+    let Err(failure) = clean_up(arguments, settings, session, limit) else { return Ok(Left::CleanedUp) };
+    let reason = failure.for_admin();
+    tracing::warn!(event = "failed", stage = "cleanup", session = name, kind = failure.kind().as_str(), reason);
+    tell(format_args!("the left-over session {name} could not be cleaned up: {reason}"));
+    Ok(Left::Failed)
 }
 
 /// The session that `job_env` names, or those that a config stage left whose answer never arrived.
@@ -86,6 +176,7 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, remova
     let account = match account.map_err(PolicyError::from)? {
         ForCleanup::Account(account) => account,
         ForCleanup::Gone => {
+            give_back(settings, &session, None, &arguments.termination, removal.min(GIVING_BACK))?;
             let (name, uid) = (&record.account, record.uid);
             tell(format_args!(
                 "there is no account {name} (uid {uid}) any more; what its job has left stays where it is"
@@ -105,6 +196,7 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, remova
     // Processes first. While a stage is still dying it could make files anew, so its end is awaited; it comes with the end
     // of its processes.
     let patience = Instant::now() + DYING_STAGE;
+    let mut cancelled = false;
     let _claim = loop {
         match session.claim()? {
             Claim::Mine(claim) => break Some(claim),
@@ -112,11 +204,22 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, remova
             Claim::Busy if Instant::now() >= patience => break None,
             Claim::Busy => {}
         }
+        // A stage that follows a batch job ends with that. What goes wrong here is told below.
+        if !cancelled {
+            cancelled = true;
+            let _ = give_back(settings, &session, Some(&broom.account), &arguments.termination, PROCESSES);
+        }
         end_group(&session)?;
         broom.work(Vec::new(), PROCESSES)?;
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
     };
     end_group(&session)?;
+    if session.jobs().iter().any(|job| job.id.is_none()) {
+        // It may be about to be submitted.
+        broom.work(Vec::new(), PROCESSES)?;
+    }
+    // Before the files: a job that runs still writes to them.
+    give_back(settings, &session, Some(&broom.account), &arguments.termination, removal.min(GIVING_BACK))?;
     broom.work(leavings(&record.directories, session.temp_project_dir().as_deref()), removal)?;
     tracing::info!(
         event = "cleaned up",

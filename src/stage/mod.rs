@@ -1,5 +1,6 @@
 //! The four stages of a job, one page each. Read [`run`] first.
 
+mod batch;
 pub mod cleanup;
 pub mod config;
 mod edge;

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::batch::{BatchStage, resources};
 use super::edge::Arguments;
 use super::resume;
+use crate::config::{Allocation, Executor};
 use crate::launch::plan::{Order, RunOrder, host_name};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::policy::Account;
@@ -35,7 +37,24 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             "warning: this runner runs its jobs as root (it runs as root itself, with jobs.downscope = \"none\"): whoever may start one owns this machine",
         );
     }
-    introduce(&session, &account, settings.jobs.message.as_deref());
+    // Refused now rather than after the sources have been fetched.
+    let place = match settings.jobs.executor {
+        Executor::Shell => "in a shell".to_owned(),
+        Executor::Slurm => {
+            let options = resources(&arguments.config, &settings, &session)?.options.args().join(" ");
+            let options = if options.is_empty() { "no options".to_owned() } else { options };
+            let slurm = &settings.slurm;
+            if slurm.runs("build_script") || slurm.runs("step_script") {
+                format!("in Slurm, with {options}")
+            } else {
+                tell(
+                    "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
+                );
+                "in a shell".to_owned()
+            }
+        }
+    };
+    introduce(&session, &account, &place, settings.jobs.message.as_deref());
     if let Some(token) = &settings.token
         && job_defines_variable(&token.variable)
     {
@@ -55,25 +74,34 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     };
     let outcome = supervise::run(run, &arguments.termination)?;
     match outcome {
-        Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
-        Outcome::Terminated => Err(Failure::site("asked to end while preparing the job")),
-        Outcome::TookTooLong => Err(Failure::site(format!(
-            "the shell of account {} has not come to its first command within {} s; look for what waits in its login profile",
-            account.name(),
-            LIMIT.as_secs()
-        ))),
+        Outcome::Ended(Ending::Exited(0)) | Outcome::Done => {}
+        Outcome::Terminated => return Err(Failure::site("asked to end while preparing the job")),
+        Outcome::TookTooLong => {
+            return Err(Failure::site(format!(
+                "the shell of account {} has not come to its first command within {} s; look for what waits in its login profile",
+                account.name(),
+                LIMIT.as_secs()
+            )));
+        }
         // The probe itself never fails; a shell that can't run it can't run a job either.
         Outcome::Ended(ending) => {
-            Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())))
+            return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
+    }
+    match (settings.jobs.executor, settings.slurm.allocation) {
+        (Executor::Slurm, Allocation::Job) => {
+            let (config, termination) = (&arguments.config, &arguments.termination);
+            BatchStage { config, settings: &settings, session: &session, account: &account, termination }.allocate()
+        }
+        _ => Ok(()),
     }
 }
 
 /// A few lines for whoever wonders where this job runs.
-fn introduce(session: &Session, account: &Account, message: Option<&str>) {
+fn introduce(session: &Session, account: &Account, place: &str, message: Option<&str>) {
     let facts = &session.record().facts;
     let mut lines = format!(
-        "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) in a shell\nmotmot: working directory below {}\n",
+        "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) {place}\nmotmot: working directory below {}\n",
         env!("CARGO_PKG_VERSION"),
         facts.job_id,
         facts.project_path.as_deref().unwrap_or("its project"),

@@ -1,13 +1,15 @@
 //! `run_exec <script> <sub-stage>`: one script of a job, as the job's account, with a token of its own.
 //!
 //! The whole program in one page: what was decided is looked up, the account admitted once more, a token minted for this
-//! very sub-stage, a worker started that has become the account for good, the script handed to it, and the end told.
+//! very sub-stage, a worker started that has become the account for good, the script handed to it, and the end told. Where
+//! the script goes to a batch scheduler, that part of the story is in `stage::batch`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::batch::{BatchStage, is_for_the_scheduler};
 use super::edge::Arguments;
 use super::resume;
 use super::tokens::StageTokens;
@@ -31,13 +33,19 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let (session, account) = resume(&settings, &arguments.contract)?;
     let script = read_script(&script_file)?;
 
-    let directories = &session.record().directories;
-    let mut order = RunOrder::new(&account, &settings.jobs, directories, session.name(), ProfileOutput::Hide);
     let secrets = Secrets::default();
     let mut tokens = match &settings.token {
         Some(token) => Some(StageTokens::new(token, &settings, &session, &account, &sub_stage, secrets.clone())?),
         None => None,
     };
+    if is_for_the_scheduler(&settings, &sub_stage) {
+        let (config, termination) = (&arguments.config, &arguments.termination);
+        let stage = BatchStage { config, settings: &settings, session: &session, account: &account, termination };
+        return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
+    }
+
+    let directories = &session.record().directories;
+    let mut order = RunOrder::new(&account, &settings.jobs, directories, session.name(), ProfileOutput::Hide);
     let mut first = None;
     if let (Some(tokens), Some(token)) = (&mut tokens, &settings.token) {
         first = Some(tokens.first()?);
@@ -103,12 +111,7 @@ fn conclude(outcome: &Outcome) -> Result<(), Failure> {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
         // The shell itself exited; what it said is the job's affair, and the runner shows the code.
         Outcome::Ended(Ending::Exited(code)) => {
-            if let Some(signal) = code.checked_sub(128).filter(|signal| (1..=64).contains(signal)) {
-                tell(format_args!(
-                    "exit code {code}: as a rule that means that a command was ended by signal {signal}{}",
-                    signal_hint(i32::from(signal))
-                ));
-            }
+            tell_meaning(code);
             Err(Failure::script(String::new(), code))
         }
         Outcome::Ended(Ending::Signaled(signal)) => {
@@ -122,9 +125,22 @@ fn conclude(outcome: &Outcome) -> Result<(), Failure> {
             ))
         }
         // Whatever the script made of it: a stage that was asked to end must not count as done.
-        Outcome::Terminated | Outcome::TookTooLong => {
-            Err(Failure::site("ended on request (cancelled, timed out, or the runner stops)"))
-        }
+        Outcome::Terminated | Outcome::TookTooLong => Err(ended_on_request()),
+    }
+}
+
+/// Whatever the script made of it.
+pub(super) fn ended_on_request() -> Failure {
+    Failure::site("ended on request (cancelled, timed out, or the runner stops)")
+}
+
+/// What an exit code means that is more than a number.
+pub(super) fn tell_meaning(code: u8) {
+    if let Some(signal) = code.checked_sub(128).filter(|signal| (1..=64).contains(signal)) {
+        tell(format_args!(
+            "exit code {code}: as a rule that means that a command was ended by signal {signal}{}",
+            signal_hint(i32::from(signal))
+        ));
     }
 }
 

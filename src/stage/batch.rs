@@ -1,0 +1,321 @@
+//! What the stages do with a batch scheduler: submit and follow in the run stage, allocate in prepare, give back in cleanup.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::tokens::StageTokens;
+use crate::config::{Allocation, Combined, Executor, Requeue, Settings};
+use crate::launch::batch::follow::{self, AskedBy, Follow, Job, Outcome, Until};
+use crate::launch::batch::pace::Pace;
+use crate::launch::batch::slurm::Slurm;
+use crate::launch::batch::verdict::Verdict;
+use crate::launch::batch::{Expected, JobId, JobName, Ledger, MeetingPlace, Scheduler, State, Submission, Unknown};
+use crate::launch::masking::Secrets;
+use crate::launch::plan::{BatchOrder, Scripts, TokenPlace, submission_environment, wrapper_settings};
+use crate::launch::supervise::TokenFeed;
+use crate::policy::Account;
+use crate::report::{Failure, tell};
+use crate::runner::{SubStage, job_variable};
+use crate::session::{KnownJob, Script, Session};
+use crate::sys::cgroup::JobGroup;
+use crate::sys::signals::Termination;
+use crate::sys::spawn::WorkerProgram;
+
+/// The batch script; see there.
+const WRAPPER: &str = include_str!("../../executor-scripts/batch.bash");
+/// After the time that a script has to end: how long a scheduler is asked that does not answer. What is left then is
+/// cleanup's; the runner waits five minutes for a stage.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One stage of a job at the scheduler.
+pub struct BatchStage<'a> {
+    pub config: &'a Path,
+    pub settings: &'a Settings,
+    pub session: &'a Session,
+    pub account: &'a Account,
+    pub termination: &'a Termination,
+}
+
+/// Whether a sub-stage goes to the scheduler.
+pub fn is_for_the_scheduler(settings: &Settings, sub_stage: &SubStage) -> bool {
+    settings.jobs.executor == Executor::Slurm && settings.slurm.runs(sub_stage.as_str())
+}
+
+/// The resources of a job: the site's, the rule's, and what the job asks for within its limits.
+pub fn resources(config: &Path, settings: &Settings, session: &Session) -> Result<Combined, Failure> {
+    let names = settings.slurm.parameters.iter();
+    let wanted: Vec<_> = names.filter_map(|name| Some((name.clone(), job_variable(name)?))).collect();
+    let record = session.record();
+    Ok(settings.slurm.combine(Some((&record.rule, &record.slurm)), &wanted, config)?)
+}
+
+impl BatchStage<'_> {
+    /// Runs a script in a job of its own, or in the one that prepare has allocated.
+    pub fn run<'f>(
+        &'f self,
+        sub_stage: &SubStage,
+        script: Zeroizing<Vec<u8>>,
+        tokens: Option<&'f mut StageTokens<'_>>,
+        secrets: Secrets,
+    ) -> Result<(), Failure> {
+        let number = self.session.take_number()?;
+        let (job, name, settings) = match self.settings.slurm.allocation {
+            Allocation::Stage => {
+                let name = JobName::new(self.session.name(), number);
+                (self.new_job(&name, sub_stage.as_str())?, name, Some(self.wrapper_settings(Scripts::One)))
+            }
+            Allocation::Job => match self.session.jobs().into_iter().next() {
+                Some(KnownJob { name, id: Some(id), .. }) => (Job::Existing(id), name, None),
+                _ => return Err(Failure::site("the prepare stage has not left an allocation for this job")),
+            },
+        };
+        let run = format!("run-{number}");
+        let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
+        let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
+        if let (Allocation::Stage, Outcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
+            // Only so that cleanup does not cancel what is just ending.
+            let _ = self.session.ended(&name, id);
+        }
+        self.audit(sub_stage, &outcome);
+        conclude(outcome)
+    }
+
+    /// Submits the job that all user stages of this CI job run in.
+    pub fn allocate(&self) -> Result<(), Failure> {
+        let name = JobName::new(self.session.name(), self.session.take_number()?);
+        let job = self.new_job(&name, "allocation")?;
+        let settings = Some(self.wrapper_settings(Scripts::Many));
+        match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
+            Outcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
+            outcome => conclude(outcome),
+        }
+    }
+
+    fn new_job(&self, name: &JobName, what: &str) -> Result<Job, Failure> {
+        let Combined { options, from_job } = resources(self.config, self.settings, self.session)?;
+        let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
+        let submission = Submission {
+            name: name.clone(),
+            comment: self.address(what),
+            wrapper: WRAPPER,
+            dir: self.place(name).dir().to_owned(),
+            environment: submission_environment(self.account, self.session.name()),
+            options: options.args(),
+            requeue: self.settings.slurm.requeue,
+        };
+        Ok(Job::New(submission, asked_by))
+    }
+
+    fn place(&self, name: &JobName) -> MeetingPlace {
+        MeetingPlace::new(&self.session.record().directories.job, name)
+    }
+
+    /// Where the CI job is, for whoever looks at the queue. One word: Slurm's answers are separated by blanks.
+    fn address(&self, what: &str) -> String {
+        let facts = &self.session.record().facts;
+        let gitlab = self.settings.gitlab.url.as_str();
+        let job = facts.job_id;
+        let address = match &facts.project_path {
+            Some(path) => format!("{gitlab}/{path}/-/jobs/{job}#{what}"),
+            None => format!("{gitlab}/#project={};job={job};{what}", facts.project_id),
+        };
+        address.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
+    }
+
+    fn token_place(&self) -> Option<TokenPlace> {
+        let token = self.settings.token.as_ref()?;
+        Some(TokenPlace::new(&self.session.record().directories, &token.variable))
+    }
+
+    fn wrapper_settings(&self, scripts: Scripts) -> String {
+        let place = self.token_place();
+        let token = place.as_ref().map(|place| (place, self.settings.slurm.token_timeout));
+        let (jobs, directories) = (&self.settings.jobs, &self.session.record().directories);
+        let requeue = self.settings.slurm.requeue;
+        wrapper_settings(self.account, jobs, directories, self.session.name(), token, scripts, requeue)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what differs between the two stages, and nothing else")]
+    fn follow<'f>(
+        &'f self,
+        job: Job,
+        name: JobName,
+        until: Until,
+        settings: Option<String>,
+        run: Option<(String, Zeroizing<Vec<u8>>)>,
+        feed: Option<&'f mut (dyn TokenFeed + 'f)>,
+        secrets: Secrets,
+    ) -> Result<Outcome, Failure> {
+        let scheduler = scheduler(self.settings);
+        let directories = &self.session.record().directories;
+        let place = self.place(&name).dir().to_owned();
+        let mut all = directories.all();
+        all.extend(place.parent().map(Path::to_owned));
+        let (run, script) = run.unzip();
+        let order = BatchOrder {
+            directories: all,
+            place: Some(place),
+            settings,
+            run,
+            scheduler_output: scheduler.own_output().to_owned(),
+            token: self.token_place(),
+            output_timeout: self.settings.slurm.output_timeout,
+            on_loss: vec![scheduler.cancel_by_name(&name, self.account.name())],
+        };
+        let follow = Follow {
+            scheduler,
+            program: WorkerProgram::beside_this_program()?,
+            target: self.account.to_become(),
+            order,
+            script,
+            job,
+            expected: Expected { name, uid: self.account.uid().as_raw() },
+            owner: self.account.name().to_owned(),
+            until,
+            feed,
+            secrets,
+            ledger: self.session,
+            pace: Pace::in_directory(self.session.store()),
+            requeue: self.settings.slurm.requeue,
+            kill_timeout: self.settings.jobs.kill_timeout,
+            patience: PATIENCE,
+            unknown_timeout: self.settings.slurm.unknown_timeout,
+            group: JobGroup::make(self.session.record().group.as_deref()),
+        };
+        Ok(follow::follow(follow, self.termination)?)
+    }
+
+    /// The end of a sub-stage, for the audit log.
+    fn audit(&self, sub_stage: &SubStage, outcome: &Outcome) {
+        let record = self.session.record();
+        let (id, outcome, exit_code) = match outcome {
+            Outcome::Submitted(id) => (Some(id), "submitted", None),
+            Outcome::Judged(id, Verdict::Success) => (id.as_ref(), "exited", Some(0)),
+            Outcome::Judged(id, Verdict::Job { code, .. }) => (id.as_ref(), "job failed", Some(*code)),
+            Outcome::Judged(id, Verdict::Site { .. }) => (id.as_ref(), "site failed", None),
+            Outcome::Terminated(id) => (id.as_ref(), "terminated", None),
+            Outcome::Gone | Outcome::NotGone(_) => (None, "gone", None),
+        };
+        tracing::info!(
+            event = "ended",
+            job_id = record.facts.job_id,
+            account = record.account,
+            session = self.session.name(),
+            sub_stage = sub_stage.as_str(),
+            slurm_job_id = id.map(JobId::as_str),
+            outcome,
+            exit_code,
+        );
+    }
+}
+
+/// The site's scheduler.
+pub fn scheduler(settings: &Settings) -> Arc<dyn Scheduler> {
+    Arc::new(Slurm::new(&settings.slurm.bin_dir, settings.slurm.conf.as_deref()))
+}
+
+/// Sees to it that no batch job of a session is left. `None` for an account that is gone: then the driver itself cancels.
+pub fn give_back(
+    settings: &Settings,
+    session: &Session,
+    account: Option<&Account>,
+    termination: &Termination,
+    limit: Duration,
+) -> Result<(), Failure> {
+    for known in session.jobs() {
+        let expected = Expected { name: known.name.clone(), uid: session.record().uid };
+        let Some(account) = account else {
+            cancel_ourselves(scheduler(settings).as_ref(), &expected, known.id)?;
+            continue;
+        };
+        let job = match (known.id, known.script) {
+            (Some(id), Script::Ended) => Job::Ended(id),
+            (id, _) => Job::Left(id),
+        };
+        let order = BatchOrder {
+            directories: Vec::new(),
+            place: None,
+            settings: None,
+            run: None,
+            scheduler_output: String::new(),
+            token: None,
+            output_timeout: Duration::ZERO,
+            on_loss: Vec::new(),
+        };
+        let follow = Follow {
+            scheduler: scheduler(settings),
+            program: WorkerProgram::beside_this_program()?,
+            target: account.to_become(),
+            order,
+            script: None,
+            job,
+            expected,
+            owner: account.name().to_owned(),
+            until: Until::Gone,
+            feed: None,
+            secrets: Secrets::default(),
+            ledger: session,
+            pace: Pace::in_directory(session.store()),
+            requeue: Requeue::Never,
+            kill_timeout: settings.jobs.kill_timeout,
+            patience: limit,
+            unknown_timeout: limit,
+            group: None,
+        };
+        match follow::follow(follow, termination)? {
+            Outcome::Gone => {}
+            Outcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
+            Outcome::NotGone(words) => return Err(Failure::site(words)),
+            outcome => return Err(Failure::site(format!("cancelling a Slurm job came to an odd end: {outcome:?}"))),
+        }
+    }
+    Ok(())
+}
+
+/// Once: there is no account any more that could do it, and its processes are no business of the scheduler's either.
+fn cancel_ourselves(scheduler: &dyn Scheduler, expected: &Expected, id: Option<JobId>) -> Result<(), Failure> {
+    const LIMIT: Duration = Duration::from_secs(30);
+    let ids = match id {
+        Some(id) => vec![id],
+        None => scheduler
+            .found(expected, &scheduler.find(&expected.name).run(LIMIT))
+            .map_err(|words| Failure::site(format!("{} does not answer: {words}", scheduler.name())))?,
+    };
+    for id in ids {
+        // As root: only what is the account's job beyond doubt. A number alone may be somebody else's by now.
+        match scheduler.state(&id, expected, &scheduler.ask(&id).run(LIMIT)) {
+            State::Alive(_) => {}
+            State::Ended(_) | State::Unknown(Unknown::NoSuchJob | Unknown::NotOurs(_)) => continue,
+            State::Unknown(Unknown::NoAnswer(words)) => {
+                return Err(Failure::site(format!("{} does not answer: {words}", scheduler.name())));
+            }
+        }
+        let answer = scheduler.cancel(&id).run(LIMIT);
+        scheduler
+            .done(&answer)
+            .map_err(|words| Failure::site(format!("{} job {id} cannot be cancelled: {words}", scheduler.name())))?;
+    }
+    Ok(())
+}
+
+/// From the outcome to the verdict on the stage.
+fn conclude(outcome: Outcome) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Submitted(_) | Outcome::Judged(_, Verdict::Success) | Outcome::Gone => Ok(()),
+        Outcome::Judged(_, Verdict::Job { code, words }) => {
+            if words.is_empty() {
+                super::run::tell_meaning(code);
+            }
+            Err(Failure::script(words, code))
+        }
+        Outcome::Judged(_, Verdict::Site { words }) => Err(Failure::site(words)),
+        Outcome::Terminated(_) => Err(super::run::ended_on_request()),
+        Outcome::NotGone(words) => {
+            tell(&words);
+            Err(Failure::site(words))
+        }
+    }
+}
