@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use super::man::{self, Page};
-use super::{check, demo, jwks, keys, simulate, terminal, verify};
+use super::{check, demo, jwks, keys, reap, simulate, terminal, verify};
 use crate::config::{DEFAULT_PATH, Downscope, Settings};
 
 /// A GitLab Runner custom executor for HPC sites: every CI job runs as the right local account, and every stage of it has
@@ -30,6 +30,8 @@ enum Verb {
     Check(check::CheckArgs),
     /// Play GitLab and GitLab Runner for one job against the configuration
     Simulate(Box<simulate::SimulateArgs>),
+    /// Clean up after jobs whose runner is gone: cancel their Slurm jobs, remove what they left
+    Reap(reap::ReapArgs),
     /// Make and list signing keys
     Keys(keys::KeysArgs),
     /// Print the public keys (JWKS) that tokens verify with
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
             Ok(()) => simulate::main(*args, &config),
             Err(words) => terminal::complain(&words, ExitCode::from(2)),
         },
+        Verb::Reap(args) => reap::main(&args, &config),
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
         Verb::Verify(args) => verify::run(&args),

@@ -35,7 +35,7 @@ The signing keys (\\fItoken.keys\\fR).
 const STATE_AND_LOG: &str = "\
 .TP
 .I /run/motmot
-State of running jobs (\\fIjobs.state_dir\\fR); with \\fIjobs.downscope = \"none\"\\fR it is ~/.local/state/motmot.
+State of running jobs (\\fIjobs.state_dir\\fR); with Slurm it is /var/lib/motmot, with \\fIjobs.downscope = \"none\"\\fR it is ~/.local/state/motmot.
 .TP
 .I /var/log/motmot/audit.log
 The audit log (\\fIlog.file\\fR); with \\fIjobs.downscope = \"none\"\\fR there is none unless the configuration names one.
@@ -97,6 +97,17 @@ const WORDS: &[Words] = &[
         exit: &[("0", "All is well."), ("1", "There is a problem."), ("2", "Wrong usage.")],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
         see_also: "motmot(1), motmot-simulate(1), motmot-stages(8)",
+    },
+    Words {
+        name: "motmot-reap",
+        usage: "motmot reap [--dry-run | --session NAME]",
+        description: "Finds sessions whose runner is gone: the runner or the machine crashed, or a cleanup failed. Cancels \
+            their Slurm jobs, ends their processes, removes their files. The cleanup stage of every later job does the same, \
+            but for a minute at most. Run it after a crash, or from a timer. Root runs it as the account of the runner.",
+        examples: &["motmot reap --dry-run", "motmot reap"],
+        exit: &[("0", "Nothing is left."), ("2", "Something is left, or wrong usage; the words say what.")],
+        files: &[CONFIG_FILE, STATE_AND_LOG],
+        see_also: "motmot(1), motmot-check(1), motmot-stages(8)",
     },
     Words {
         name: "motmot-simulate",

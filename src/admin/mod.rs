@@ -6,6 +6,7 @@ pub mod demo;
 pub mod jwks;
 pub mod keys;
 mod man;
+pub mod reap;
 pub mod simulate;
 mod terminal;
 pub mod verify;
