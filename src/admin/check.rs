@@ -5,6 +5,7 @@ mod jobs;
 mod programs;
 mod rules;
 mod runner;
+mod slurm;
 mod state;
 
 use std::path::Path;
@@ -18,6 +19,7 @@ use crate::evidence::job_api::{JobApiError, check_certificates, probe};
 use crate::sys::files::TrustError;
 use findings::{Findings, counted, without_number};
 use runner::Runner;
+use slurm::Ask;
 
 /// Somebody is waiting at a terminal.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -28,7 +30,7 @@ pub struct CheckArgs {
     /// The account that gitlab-runner runs as, if it is not the one that runs this check; for root only
     #[arg(long, value_name = "ACCOUNT")]
     runner_account: Option<String>,
-    /// Do not connect to GitLab
+    /// Do not connect to GitLab, and do not ask Slurm
     #[arg(long)]
     offline: bool,
 }
@@ -56,6 +58,7 @@ fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut 
     rules::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     jobs::judge(&settings.jobs, runner, findings);
+    slurm::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
     if args.offline {
         let usable = runner.act(|| check_certificates(&settings.gitlab)).and_then(|usable| {
             usable.map_err(|error| without_number(&error))?;

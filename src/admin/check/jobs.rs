@@ -27,7 +27,8 @@ pub(super) fn judge(jobs: &Jobs, runner: &Runner, findings: &mut Findings) {
     }
 }
 
-fn is_executable(path: &Path) -> bool {
+/// Whether all accounts may.
+pub(super) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 == 0o111)
 }
 
