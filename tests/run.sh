@@ -1,27 +1,62 @@
 #!/usr/bin/env bash
-# Runs all tests. As root it first installs what they need; as an ordinary user it skips what needs root, by name.
+# Runs all tests. As root it first installs what they need; what cannot be had (root itself, Slurm) skips the tests that
+# need it, by name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Which of these programs are missing.
+missing() {
+    local program
+    for program; do
+        command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || [ -x "/sbin/$program" ] || echo "$program"
+    done
+}
+
+# Installs packages of Debian without starting their daemons: the tests start their own.
+apt_install() {
+    local policy=/usr/sbin/policy-rc.d done=0
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$@" || done=$?
+    if [ -n "$(trap -p EXIT)" ]; then
+        rm -f "$policy"
+        trap - EXIT
+    fi
+    return "$done"
+}
+
 needed=(git openssl setpriv setcap useradd pgrep perl ps)
-missing=()
-for program in "${needed[@]}"; do
-    command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ] || [ -x "/sbin/$program" ] || missing+=("$program")
-done
-if [ ${#missing[@]} -gt 0 ]; then
+mapfile -t absent < <(missing "${needed[@]}")
+if [ ${#absent[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
-        echo "These programs are missing: ${missing[*]}; ask an administrator for them, or run this script as root." >&2
+        echo "These programs are missing: ${absent[*]}; ask an administrator for them, or run this script as root." >&2
         exit 1
     elif command -v apt-get >/dev/null; then
-        apt-get update -q
-        DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends \
-            git openssl util-linux libcap2-bin passwd procps perl-base
+        apt_install git openssl util-linux libcap2-bin passwd procps perl-base
     elif command -v dnf >/dev/null; then
         dnf install -qy git-core openssl util-linux libcap shadow-utils procps-ng perl-interpreter
     else
-        echo "These programs are missing: ${missing[*]}; install them first." >&2
+        echo "These programs are missing: ${absent[*]}; install them first." >&2
         exit 1
     fi
+fi
+
+# For private clusters. They need root, so an ordinary user has no use for these.
+cluster=(slurmctld slurmd slurmdbd munged sbatch scontrol mariadbd bindfs)
+mapfile -t absent < <(missing "${cluster[@]}")
+if [ ${#absent[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ]; then
+    if command -v apt-get >/dev/null; then
+        apt_install slurm-wlm slurmdbd munge mariadb-server bindfs faketime || true
+    elif command -v dnf >/dev/null; then
+        # From EPEL, where that is set up.
+        dnf install -qy slurm slurm-slurmctld slurm-slurmd slurm-slurmdbd munge mariadb-server || true
+        dnf install -qy bindfs || true
+    fi
+    mapfile -t absent < <(missing "${cluster[@]}")
+    [ ${#absent[@]} -eq 0 ] || echo "Tests that need Slurm are skipped; missing: ${absent[*]}." >&2
 fi
 export PATH="$PATH:/usr/sbin:/sbin"
 

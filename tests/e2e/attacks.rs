@@ -103,7 +103,7 @@ fn drivers_proc() {
     // The worker is the parent of the shell, the stage binary the parent of the worker.
     let end = world
         .simulate()
-        .script("worker=$(ps -o ppid= -p $$ | tr -d ' '); worker=$(ps -o ppid= -p $worker | tr -d ' '); for pid in $PPID $(ps -o ppid= -p $PPID) $(pgrep motmot); do for what in environ mem maps fd/0 fd/1 cwd exe root; do if head -c1 /proc/$pid/$what >/dev/null 2>&1 || ls -l /proc/$pid/$what 2>/dev/null | grep -q -- '->'; then name=$(cat /proc/$pid/comm); case $name in motmot*) echo \"open=$name $what\";; esac; fi; done; done; echo looked=yes; pgrep -c motmot")
+        .script("worker=$(ps -o ppid= -p $$ | tr -d ' '); worker=$(ps -o ppid= -p $worker | tr -d ' '); for pid in $PPID $(ps -o ppid= -p $PPID) $(pgrep motmot); do if grep -q '^State:.Z' /proc/$pid/status; then continue; fi; for what in environ mem maps fd/0 fd/1 cwd exe root; do if head -c1 /proc/$pid/$what >/dev/null 2>&1 || ls -l /proc/$pid/$what 2>/dev/null | grep -q -- '->'; then name=$(cat /proc/$pid/comm); case $name in motmot*) echo \"open=$name $what\";; esac; fi; done; done; echo looked=yes; pgrep -c motmot")
         .run();
     end.assert_success().assert_log("looked=yes").assert_no_line("open=");
     let seen: u32 = end.log.lines().last_number(&end.log);

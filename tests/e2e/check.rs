@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::identity::GitLab;
+use crate::gitlab::GitLab;
 use crate::world::{World, chown, is_root, make_dir};
 use crate::{Case, case, root};
 
@@ -34,40 +34,40 @@ pub const CASES: &[Case] = &[
 ];
 
 /// What it said, and whether all is well.
-struct Checked {
-    words: String,
+pub struct Checked {
+    pub words: String,
     good: bool,
 }
 
 impl Checked {
     #[track_caller]
-    fn says(&self, parts: &[&str]) -> &Self {
+    pub fn says(&self, parts: &[&str]) -> &Self {
         let found = self.words.lines().any(|line| parts.iter().all(|part| line.contains(part)));
         assert!(found, "no line with {parts:?}:\n{}", self.words);
         self
     }
 
     #[track_caller]
-    fn does_not_say(&self, part: &str) -> &Self {
+    pub fn does_not_say(&self, part: &str) -> &Self {
         assert!(!self.words.contains(part), "{part:?}:\n{}", self.words);
         self
     }
 
     #[track_caller]
-    fn is_good(&self, good: bool) -> &Self {
+    pub fn is_good(&self, good: bool) -> &Self {
         assert_eq!(self.good, good, "{}", self.words);
         self
     }
 }
 
-fn finish(mut command: Command, config: &Path, args: &[&str]) -> Checked {
+pub fn finish(mut command: Command, config: &Path, args: &[&str]) -> Checked {
     let output = command.arg("--config").arg(config).arg("check").args(args).output().expect("check");
     let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     Checked { words, good: output.status.success() }
 }
 
 /// As whoever the driver runs as.
-fn check(world: &World) -> Checked {
+pub fn check(world: &World) -> Checked {
     finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &["--offline"])
 }
 
@@ -77,12 +77,12 @@ fn check_for_runner(world: &World) -> Checked {
     finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline", "--runner-account", &runner])
 }
 
-fn chmod(path: &Path, mode: u32) {
+pub fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
 }
 
 /// The line of the first `[[map]]`.
-fn first_rule(world: &World) -> usize {
+pub fn first_rule(world: &World) -> usize {
     let text = fs::read_to_string(world.config_file()).expect("config");
     text.lines().position(|line| line == "[[map]]").expect("a rule") + 1
 }

@@ -457,14 +457,14 @@ fn foreign_session() {
 pub struct Single<'w> {
     world: &'w World,
     pub session: String,
-    _gitlab: crate::identity::GitLab,
+    _gitlab: crate::gitlab::GitLab,
 }
 
 impl<'w> Single<'w> {
     /// Config has answered.
     pub fn new(world: &'w World, job_id: u64) -> Self {
         let user = world.user.name.clone();
-        let gitlab = crate::identity::GitLab::answering(
+        let gitlab = crate::gitlab::GitLab::answering(
             json!({"id": job_id, "status": "running", "user": {"id": 42, "username": user}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}}),
         );
         world.write_payload(&payload(job_id));

@@ -1,13 +1,12 @@
 //! Who a job is: GitLab's word, and what happens when it is missing, late, forged or about something else.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::contract::payload;
+use crate::gitlab::{GitLab, answer_about, respond};
 use crate::world::{World, until};
 use crate::{Case, case, root};
 
@@ -30,77 +29,6 @@ pub const CASES: &[Case] = &[
     case("a_token_of_100_kb_is_refused_with_words", huge_token),
     case("tls_is_checked_against_ca_file", tls),
 ];
-
-/// A server that answers every request with what it is told to, and remembers what it was asked.
-pub struct GitLab {
-    pub url: String,
-    pub requests: Arc<Mutex<Vec<String>>>,
-}
-
-/// What a server does with one connection.
-type Behaviour = dyn Fn(usize, &mut dyn ReadWrite) + Send + Sync;
-
-pub trait ReadWrite: Read + Write {}
-impl<T: Read + Write> ReadWrite for T {}
-
-impl GitLab {
-    pub fn answering(answer: Value) -> Self {
-        Self::new(move |_, stream| respond(stream, "200 OK", "", answer.to_string().as_bytes()))
-    }
-
-    pub fn new(behaviour: impl Fn(usize, &mut dyn ReadWrite) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let requests = Arc::new(Mutex::new(Vec::new()));
-        let (seen, behaviour): (_, Arc<Behaviour>) = (Arc::clone(&requests), Arc::new(behaviour));
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (seen, behaviour) = (Arc::clone(&seen), Arc::clone(&behaviour));
-                std::thread::spawn(move || {
-                    let mut stream: TcpStream = stream;
-                    let request = read_request(&mut stream);
-                    let number = {
-                        let mut seen = seen.lock().expect("requests");
-                        seen.push(request);
-                        seen.len()
-                    };
-                    behaviour(number, &mut stream);
-                });
-            }
-        });
-        Self { url, requests }
-    }
-
-    pub fn count(&self) -> usize {
-        self.requests.lock().expect("requests").len()
-    }
-}
-
-fn read_request(stream: &mut impl Read) -> String {
-    let mut request = String::new();
-    let mut reader = BufReader::new(stream);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 || line == "\r\n" {
-            return request;
-        }
-        request.push_str(&line);
-    }
-}
-
-fn respond(stream: &mut dyn ReadWrite, status: &str, headers: &str, body: &[u8]) {
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n",
-        body.len()
-    );
-    let _ = stream.write_all(body);
-}
-
-/// GitLab's answer about job 101 of a user.
-pub fn answer_about(login: &str) -> Value {
-    json!({"id": 101, "status": "running", "user": {"id": 42, "username": login}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}})
-}
 
 fn answer_for(world: &World) -> Value {
     answer_about(&world.user.name)

@@ -287,7 +287,8 @@ fn apart() {
     let record = world.sessions().join(&single.session).join("session.json");
     let text = fs::read_to_string(&record).expect("record");
     let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    json["tree"] = "another mount namespace".into();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("boot id");
+    json["tree"] = format!("mnt:[1] {}", boot.trim()).into();
     json["attempt"] = "/nonexistent/custom-executor1".into();
     fs::write(&record, json.to_string()).expect("write");
     world.simulate().script("true").run().assert_success();

@@ -1,7 +1,7 @@
 //! What people read and type first: the demo, the man pages, the README, the sample configuration.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::world::World;
 use crate::{Case, case};
@@ -11,7 +11,18 @@ pub const CASES: &[Case] = &[
     case("the_sample_configuration_is_valid", sample),
     case("the_man_pages_are_true", man_pages),
     case("the_readme_has_its_two_commands", readme),
+    case("the_messages_that_the_page_on_slurm_explains_are_those_of_the_driver", messages),
+    case("what_the_page_on_slurm_configures_is_valid", slurm_sample),
+    case("links_between_pages_lead_somewhere", links),
 ];
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
 
 fn demo() {
     let world = World::one_user();
@@ -34,7 +45,7 @@ fn demo() {
 }
 
 fn sample() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/config.toml");
+    let path = file("packaging/config.toml");
     let text = fs::read_to_string(&path).expect("the sample");
     motmot::config::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
     // What is commented out has to be valid, too.
@@ -43,7 +54,7 @@ fn sample() {
 }
 
 fn man_pages() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man");
+    let dir = file("packaging/man");
     for page in motmot::admin::command_line::man_pages() {
         let name = format!("{}.{}", page.name, page.section);
         let mut text = Vec::new();
@@ -69,7 +80,100 @@ fn man_pages() {
 }
 
 fn readme() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let text = read("README.md");
     assert!(text.contains("cargo run --release --bin motmot -- demo"));
     assert!(text.contains("bash tests/run.sh"));
+}
+
+fn messages() {
+    let mut sources = read("executor-scripts/batch.bash") + &read("executor-scripts/launcher.bash");
+    for dir in ["src/launch", "src/stage", "src/config/slurm"] {
+        gather(&file(dir), &mut sources);
+    }
+    let page = read("packaging/doc/slurm.md");
+    let (_, page) = page.split_once("\n# What this message means\n").expect("the section");
+    let mut count = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let (cell, _) = row[2..].split_once(" | ").expect("a second column");
+        for message in code_spans(cell) {
+            // The name of the scheduler is a variable in the sources, and so is what stands as dots here.
+            let parts: Vec<&str> =
+                message.trim_start_matches("motmot: ").split("...").flat_map(|p| p.split("Slurm")).collect();
+            assert!(parts.iter().any(|part| part.trim().len() >= 7), "{message:?} says too little");
+            for part in parts {
+                assert!(
+                    sources.contains(part),
+                    "{part:?} of {message:?} is in no source any more; see packaging/doc/slurm.md"
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 60, "{count} messages");
+}
+
+/// What stands between one or more backticks.
+fn code_spans(mut text: &str) -> Vec<String> {
+    let mut spans = Vec::new();
+    while let Some(at) = text.find('`') {
+        let ticks = text[at..].bytes().take_while(|byte| *byte == b'`').count();
+        let (mark, rest) = text[at..].split_at(ticks);
+        let end = rest.find(mark).unwrap_or_else(|| panic!("{mark} is not closed in {text:?}"));
+        spans.push(rest[..end].to_owned());
+        text = &rest[end + ticks..];
+    }
+    spans
+}
+
+/// All sources below a directory, without their tests.
+fn gather(dir: &Path, text: &mut String) {
+    for entry in fs::read_dir(dir).expect("sources").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            gather(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+            let source = fs::read_to_string(&path).expect("a source");
+            text.push_str(source.split("#[cfg(test)]").next().unwrap_or_default());
+        }
+    }
+}
+
+fn slurm_sample() {
+    let page = read("packaging/doc/slurm.md");
+    let (_, page) = page.split_once("\n## Set it up\n").expect("the section");
+    let begun = page.lines().skip_while(|line| !line.starts_with("    "));
+    let sample = begun.take_while(|line| line.is_empty() || line.starts_with("    "));
+    let text: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
+    let path = file("packaging/doc/slurm.md");
+    let whole = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{text}");
+    assert!(whole.contains("executor = \"slurm\"") && whole.contains("[[map]]"), "{whole}");
+    for whole in [whole.clone(), whole.replace("#: ", "")] {
+        motmot::config::Settings::parse(&path, &whole).unwrap_or_else(|error| panic!("{}", error.render()));
+    }
+}
+
+fn links() {
+    let pages = ["README.md", "SECURITY.md", "CHANGELOG.md", "packaging/doc/operations.md", "packaging/doc/slurm.md"];
+    for page in pages {
+        let text = read(page);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") {
+                continue;
+            }
+            let (name, section) = target.split_once('#').unwrap_or((target, ""));
+            let to = if name.is_empty() { file(page) } else { file(page).parent().expect("a directory").join(name) };
+            assert!(to.exists(), "{page}: {target} is not there");
+            if !section.is_empty() {
+                let there = fs::read_to_string(&to).expect("a page");
+                let found = there.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == section);
+                assert!(found, "{page}: {target} has no such section");
+            }
+        }
+    }
+}
+
+/// The name that a heading has in links.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).map(|c| if c == ' ' { '-' } else { c }).collect()
 }

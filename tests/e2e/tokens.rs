@@ -30,23 +30,23 @@ pub const CASES: &[Case] = &[
 ];
 
 /// The token that a job wrote to the log, disguised against masking: one character a line.
-fn disguise(name: &str) -> String {
+pub fn disguise(name: &str) -> String {
     format!("printf '%s' \"$CI_JOB_JWT\" | rev | base64 -w0 | sed 's/^/{name}=/'; echo")
 }
 
-fn revealed(value: &str) -> String {
+pub fn revealed(value: &str) -> String {
     let bytes = base64::prelude::BASE64_STANDARD.decode(value).expect("base64");
     String::from_utf8(bytes).expect("text").trim_end().chars().rev().collect()
 }
 
-fn part(token: &str, index: usize) -> Value {
+pub fn part(token: &str, index: usize) -> Value {
     let part = token.split('.').nth(index).expect("three parts");
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
 }
 
 /// Checks the signature with another library than the driver uses, with the key of the JWKS that the `kid` names, and
 /// that the `kid` is the thumbprint of RFC 7638.
-fn check_signature(world: &World, token: &str) {
+pub fn check_signature(world: &World, token: &str) {
     let jwks: Value = serde_json::from_slice(&fs::read(world.jwks_file()).expect("jwks")).expect("JSON");
     let header = part(token, 0);
     assert_eq!(header["alg"], "ES256");
@@ -116,7 +116,7 @@ fn claims() {
         .option("--variable", "CI_PROJECT_PATH=evil/evil")
         .option("--variable", "CI_COMMIT_REF_NAME=evil")
         .option("--variable", "GITLAB_USER_LOGIN=evil")
-        .option("--variable", "CI_JOB_ID=666")
+        .option("--variable", "CI_JOB_ID=evil666")
         .option("--variable", "CI_PIPELINE_SOURCE=evil")
         .script(disguise("token"))
         .run();
@@ -160,7 +160,7 @@ fn claims() {
     for name in ["sun", "username", "uid", "gid", "groups", "scope", "name", "id"] {
         assert!(claims.get(name).is_none(), "{name}");
     }
-    assert!(!claims.to_string().contains("evil") && !claims.to_string().contains("666"));
+    assert!(!claims.to_string().contains("evil"));
 }
 
 fn unknown_facts() {

@@ -49,8 +49,11 @@ pub struct World {
     pub token: Option<String>,
     pub accounts: String,
     pub map: String,
+    /// The slurm.conf of the cluster that jobs go to, if they do, and more lines of that section.
+    cluster: Option<PathBuf>,
+    pub slurm: String,
     /// A GitLab of the harness, where the emulator's cannot be used.
-    own_gitlab: Option<crate::identity::GitLab>,
+    own_gitlab: Option<crate::gitlab::GitLab>,
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -103,7 +106,9 @@ impl World {
             token: Some("issuer = \"https://ci.hpc.example\"\naudience = \"https://hpc.example\"\nsite = \"hpc.example\"\ncluster = \"deep\"\n".into()),
             accounts: String::new(),
             map: "[[map]]\nname = \"same name\"\nrun_as = \"{gitlab_user}\"\n".into(),
-            own_gitlab: runner.is_some().then(|| crate::identity::GitLab::answering(crate::identity::answer_about(&user.name))),
+            cluster: None,
+            slurm: String::new(),
+            own_gitlab: runner.is_some().then(|| crate::gitlab::GitLab::answering(crate::gitlab::answer_about(&user.name))),
             user,
             runner,
             dir,
@@ -144,6 +149,11 @@ impl World {
         if self.user.made { self.user.home.join(".motmot") } else { self.dir.join("data") }
     }
 
+    /// Jobs go to this cluster. [`World::slurm`] takes more lines for it.
+    pub fn use_slurm(&mut self, cluster: &crate::cluster::Cluster) {
+        self.cluster = Some(cluster.conf());
+    }
+
     /// Writes the configuration as it is now.
     pub fn write_config(&self) {
         let downscope = if self.kind == Kind::OneUser { "none" } else { "setuid" };
@@ -157,9 +167,13 @@ impl World {
         } else {
             format!("data_dir = {:?}", self.data_dir())
         };
+        let (executor, slurm) = match &self.cluster {
+            Some(conf) => ("executor = \"slurm\"\n", format!("[slurm]\nconf = {conf:?}\n{}\n", self.slurm)),
+            None => ("", String::new()),
+        };
         let url = if self.gitlab.contains("url") { "" } else { "url = \"http://127.0.0.1:9\"\n" };
         let text = format!(
-            "[gitlab]\n{url}{}\n[jobs]\ndownscope = \"{downscope}\"\nstate_dir = {:?}\n{data_dir}\n{}\n{token}[accounts]\n{}\n[log]\nfile = {:?}\n{}\n",
+            "[gitlab]\n{url}{}\n[jobs]\ndownscope = \"{downscope}\"\nstate_dir = {:?}\n{data_dir}\n{executor}{}\n{slurm}{token}[accounts]\n{}\n[log]\nfile = {:?}\n{}\n",
             self.gitlab,
             self.dir.join("state/motmot"),
             self.jobs,
@@ -266,6 +280,13 @@ impl Drop for World {
         if std::thread::panicking() {
             eprintln!("the world of this test stays at {}", self.dir.display());
         }
+        if let Some(conf) = &self.cluster {
+            // A shared cluster shall not go on with jobs of an account that is gone. If it was not shared, it may be
+            // gone itself, and the command would look for it long.
+            let mut cancel = Command::new("timeout");
+            cancel.args(["2", "scancel", "--user", &self.user.name]).env("SLURM_CONF", conf);
+            let _ = cancel.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
         for account in [Some(&self.user), self.runner.as_ref()].into_iter().flatten() {
             account.remove();
         }
@@ -276,7 +297,8 @@ impl Drop for World {
 }
 
 impl TestAccount {
-    fn make(dir: &Path, role: &str, number: u32) -> Self {
+    /// `role` is one letter or more, and together with `number` like no other of this process; `r` is the runner's.
+    pub fn make(dir: &Path, role: &str, number: u32) -> Self {
         let name = format!("mm{}{role}{number}", std::process::id() % 100_000);
         let home = dir.join(format!("home-{role}"));
         // A number of its own: that of an account just removed may still have a zombie somewhere.
@@ -327,7 +349,8 @@ impl TestAccount {
         command
     }
 
-    fn remove(&self) {
+    /// Ends all its processes and removes it. Its home directory stays.
+    pub fn remove(&self) {
         if !self.made {
             return;
         }
@@ -495,7 +518,7 @@ impl JobEnd {
 }
 
 /// A directory for all worlds of this run, which every account can enter.
-fn base() -> &'static Path {
+pub fn base() -> &'static Path {
     static BASE: OnceLock<PathBuf> = OnceLock::new();
     BASE.get_or_init(|| {
         let dir = tempfile::Builder::new().prefix("motmot-test-").tempdir().expect("a directory").keep();

@@ -1,0 +1,146 @@
+//! What a private cluster is to be like, and its slurm.conf.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{Cluster, accounting};
+
+/// How to make a cluster.
+pub struct Builder {
+    pub(super) nodes: u32,
+    cpus: u32,
+    settings: BTreeMap<&'static str, String>,
+    lines: Vec<String>,
+    pub(super) accounting: bool,
+    pub(super) views: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Where a cluster listens and what it is called.
+pub(super) struct Place<'c> {
+    pub(super) name: &'c str,
+    pub(super) dir: &'c Path,
+    pub(super) accounting: u16,
+    pub(super) controller: u16,
+    pub(super) nodes: &'c [u16],
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        let settings = [
+            ("AccountingStorageType", "accounting_storage/none"),
+            ("AuthType", "auth/munge"),
+            ("CredType", "cred/munge"),
+            ("JobAcctGatherType", "jobacct_gather/none"),
+            ("JobRequeue", "1"),
+            // A job that ignores SIGTERM shall not hold a test for half a minute.
+            ("KillWait", "2"),
+            ("MailProg", "/bin/true"),
+            ("MpiDefault", "none"),
+            ("ProctrackType", "proctrack/linuxproc"),
+            ("ReturnToService", "2"),
+            // A job starts at the next tick of either scheduler. One second is the shortest that both know.
+            ("SchedulerParameters", "batch_sched_delay=0,sched_interval=1,bf_interval=1"),
+            ("SchedulerType", "sched/backfill"),
+            ("SelectType", "select/cons_tres"),
+            ("SelectTypeParameters", "CR_Core"),
+            ("SlurmUser", "root"),
+            ("SlurmdUser", "root"),
+            // Nodes have as many processors as the file says, whatever the machine has.
+            ("SlurmdParameters", "config_overrides"),
+            ("SwitchType", "switch/none"),
+            ("TaskPlugin", "task/none"),
+        ];
+        Self {
+            nodes: 4,
+            cpus: 64,
+            settings: settings.map(|(key, value)| (key, value.to_owned())).into(),
+            lines: [
+                "PartitionName=DEFAULT Nodes=ALL State=UP MaxTime=INFINITE",
+                "PartitionName=debug Default=YES",
+                "PartitionName=other",
+                "PartitionName=closed State=DOWN",
+                "PartitionName=short MaxTime=1",
+            ]
+            .map(str::to_owned)
+            .into(),
+            accounting: false,
+            views: Vec::new(),
+        }
+    }
+
+    /// So many nodes, n1 and up.
+    pub fn nodes(mut self, count: u32) -> Self {
+        self.nodes = count;
+        self
+    }
+
+    /// So many processors on each node, whether this machine has them or not.
+    pub fn cpus(mut self, count: u32) -> Self {
+        self.cpus = count;
+        self
+    }
+
+    /// One setting of slurm.conf, instead of the harness's own: `KillWait`, `MinJobAge`, `SlurmdTimeout`.
+    pub fn set(mut self, key: &'static str, value: &str) -> Self {
+        self.settings.insert(key, value.to_string());
+        self
+    }
+
+    /// One more line for the end of slurm.conf, such as another partition.
+    pub fn line(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+
+    /// With a database of its own, so that `sacct` works, and with all stored in it that Slurm can store.
+    pub fn accounting(mut self) -> Self {
+        self.accounting = true;
+        for (key, value) in accounting::SETTINGS {
+            self = self.set(key, value);
+        }
+        self
+    }
+
+    /// On the nodes, `real` is what is seen at `at`. With a [`super::Delayed`] there, the nodes write what everybody
+    /// else of this machine sees late, as with a network file system.
+    pub fn nodes_see(mut self, real: &Path, at: &Path) -> Self {
+        self.views.push((real.to_owned(), at.to_owned()));
+        self
+    }
+
+    /// Starts it, and returns when all nodes are idle.
+    pub fn start(self) -> Cluster {
+        Cluster::start(&self)
+    }
+
+    pub(super) fn text(&self, place: &Place<'_>) -> String {
+        let host = nix::unistd::gethostname().expect("a host name").into_string().expect("UTF-8");
+        let host = host.split('.').next().unwrap_or_default();
+        let dir = place.dir.display();
+        let mut text = format!(
+            "ClusterName={}\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={}\n\
+             StateSaveLocation={dir}/state\nSlurmctldPidFile={dir}/run/slurmctld.pid\n\
+             SlurmctldLogFile={dir}/log/slurmctld.log\nSlurmdSpoolDir={dir}/spool/%n\n\
+             SlurmdPidFile={dir}/run/slurmd.%n.pid\nSlurmdLogFile={dir}/log/%n.log\n",
+            place.name, place.controller,
+        );
+        if self.accounting {
+            let _ = writeln!(text, "AccountingStoragePort={}", place.accounting);
+        }
+        for (key, value) in &self.settings {
+            let _ = writeln!(text, "{key}={value}");
+        }
+        for (number, port) in (1..).zip(place.nodes) {
+            let _ = writeln!(
+                text,
+                "NodeName=n{number} NodeAddr=127.0.0.1 NodeHostname={host} Port={port} CPUs={} RealMemory=64000",
+                self.cpus
+            );
+        }
+        for line in &self.lines {
+            let _ = writeln!(text, "{line}");
+        }
+        text
+    }
+}

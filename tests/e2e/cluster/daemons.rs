@@ -1,0 +1,166 @@
+//! The processes of a cluster: how they start, and how all of them die.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::world::{chown, make_dir, until};
+
+/// The search path of the daemons, and of the commands that talk to them.
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Which of these programs this machine lacks.
+pub fn missing(programs: &[&'static str]) -> Vec<&'static str> {
+    programs.iter().copied().filter(|name| !PATH.split(':').any(|dir| Path::new(dir).join(name).exists())).collect()
+}
+
+/// A program with nothing of this process's environment but the search path.
+pub(super) fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").stdin(Stdio::null());
+    command
+}
+
+/// A daemon in the foreground, as our own child.
+pub(super) fn daemon(mut command: Command) -> Child {
+    let name = command.get_program().to_owned();
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", name.display()))
+}
+
+/// Ports that nobody listens on. All are held until all are known, so that they differ.
+pub(super) fn free_ports(count: usize) -> Vec<u16> {
+    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
+    held.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
+}
+
+pub(super) fn signal(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// All processes: number and parent.
+fn processes() -> BTreeMap<u32, u32> {
+    let entries = fs::read_dir("/proc").expect("/proc").flatten();
+    entries
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // The name in parentheses can hold anything, so count from its end.
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect()
+}
+
+/// What runs for a job: the step daemons that write to this log, all below them, and all that has one of these in its
+/// environment. A step daemon overwrites its own environment with its title, so its log is how it is known.
+fn of_jobs(logs: &[PathBuf], marks: &[String]) -> BTreeSet<u32> {
+    let all = processes();
+    let mut found: BTreeSet<u32> =
+        all.keys().copied().filter(|pid| is_step(*pid, logs) || has_marks(*pid, marks)).collect();
+    loop {
+        let more: Vec<u32> = all
+            .iter()
+            .filter(|(pid, parent)| found.contains(parent) && !found.contains(pid))
+            .map(|(pid, _)| *pid)
+            .collect();
+        if more.is_empty() {
+            return found;
+        }
+        found.extend(more);
+    }
+}
+
+fn is_step(pid: u32, logs: &[PathBuf]) -> bool {
+    let proc = Path::new("/proc").join(pid.to_string());
+    fs::read(proc.join("cmdline")).is_ok_and(|line| line.starts_with(b"slurmstepd"))
+        && fs::read_dir(proc.join("fd")).is_ok_and(|mut fds| {
+            fds.any(|fd| fd.is_ok_and(|fd| fs::read_link(fd.path()).is_ok_and(|to| logs.contains(&to))))
+        })
+}
+
+fn has_marks(pid: u32, marks: &[String]) -> bool {
+    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+    !marks.is_empty() && marks.iter().all(|mark| variables.contains(&mark.as_bytes()))
+}
+
+/// Kills whatever runs for the jobs of these nodes, until nothing is left that could make more of it.
+pub(super) fn kill_jobs(logs: &[PathBuf], marks: &[String]) {
+    for _ in 0..100 {
+        let found = of_jobs(logs, marks);
+        let running: Vec<u32> = found.into_iter().filter(|pid| !is_zombie(*pid)).collect();
+        if running.is_empty() {
+            return;
+        }
+        for pid in running {
+            signal(pid, Signal::SIGKILL);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+}
+
+/// The munged that we started, if none was running.
+static MUNGED: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Sees to it that a munged answers. A package that was installed without an init system leaves it unstarted, and its
+/// directories can belong to root.
+pub(super) fn munged() {
+    let mut ours = MUNGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if munge_answers() {
+        return;
+    }
+    let user = nix::unistd::User::from_name("munge").expect("lookup").expect("the account munge");
+    let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+    for (dir, mode) in
+        [("/etc/munge", 0o700), ("/var/lib/munge", 0o711), ("/var/log/munge", 0o700), ("/run/munge", 0o755)]
+    {
+        make_dir(Path::new(dir), mode);
+        chown(Path::new(dir), uid, gid);
+    }
+    let key = Path::new("/etc/munge/munge.key");
+    if !key.exists() {
+        use std::io::Read as _;
+        let mut bytes = [0; 128];
+        fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).expect("/dev/urandom");
+        fs::write(key, bytes).expect("a key");
+    }
+    // munged refuses a key or a log that is not its own.
+    for file in [key, Path::new("/var/log/munge/munged.log"), Path::new("/var/lib/munge/munged.seed")] {
+        if file.exists() {
+            chown(file, uid, gid);
+            fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+        }
+    }
+    let mut command = clean("setpriv");
+    command.args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "--", "munged"]);
+    // A socket or lock that a killed one left behind does not stop this one.
+    command.args(["--foreground", "--force"]);
+    *ours = Some(daemon(command));
+    until("munged answers", munge_answers);
+}
+
+fn munge_answers() -> bool {
+    clean("munge").arg("-n").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Ends the munged that we started. One that was there before is left alone.
+pub(super) fn end_munged() {
+    if let Some(mut child) = MUNGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+        signal(child.id(), Signal::SIGTERM);
+        let _ = child.wait();
+    }
+}

@@ -1,0 +1,232 @@
+//! One stage of a CI job at a cluster, to be looked at while it runs.
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cluster::Cluster;
+use crate::contract::Single;
+use crate::world::{World, chown, until};
+
+/// A world whose jobs go to a cluster, with more lines for that section of the configuration.
+pub fn world_at(cluster: &Cluster, slurm: &str) -> World {
+    let mut world = World::new();
+    world.use_slurm(cluster);
+    slurm.clone_into(&mut world.slurm);
+    world.write_config();
+    world
+}
+
+/// A stage that runs.
+pub struct Stage {
+    child: Child,
+    log: PathBuf,
+    code_file: PathBuf,
+}
+
+/// How a stage ended.
+#[derive(Debug)]
+pub struct End {
+    /// Its exit code; 128 and more for a signal.
+    pub code: i32,
+    /// What it has told GitLab that the script exited with.
+    pub script: Option<String>,
+    pub log: String,
+}
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+impl Stage {
+    /// `motmot-run` with a script of its own.
+    pub fn run(world: &World, single: &Single<'_>, body: &str) -> Self {
+        Self::run_as(world, single, "build_script", body)
+    }
+
+    /// A script that is nothing but this: in the runner's form SIGTERM always leads to exit code 1.
+    pub fn run_bare(world: &World, single: &Single<'_>, body: &str) -> Self {
+        let script = single.script("");
+        fs::write(&script, format!("#!/usr/bin/env bash\n{body}\n")).expect("script");
+        let mut command = single.stage("run");
+        command.arg(script).arg("build_script");
+        Self::start(world, command)
+    }
+
+    pub fn run_as(world: &World, single: &Single<'_>, sub_stage: &str, body: &str) -> Self {
+        let script = single.script(body);
+        let mut command = single.stage("run");
+        command.arg(script).arg(sub_stage);
+        Self::start(world, command)
+    }
+
+    pub fn start(world: &World, mut command: Command) -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let temp = world.dir.join("tmp");
+        let log = temp.join(format!("stage-{number}"));
+        let code_file = temp.join("build_exit_code");
+        let file = File::create(&log).expect("a log");
+        command.stdout(file.try_clone().expect("dup")).stderr(file);
+        Self { child: command.spawn().expect("a stage"), log, code_file }
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.child.id().cast_signed()), signal);
+    }
+
+    /// Waits until the log says something.
+    #[track_caller]
+    pub fn until_says(&mut self, words: &str) {
+        let start = Instant::now();
+        while !self.log().contains(words) {
+            let ended = self.child.try_wait().expect("wait");
+            assert!(
+                start.elapsed().as_secs() < 90 && ended.is_none(),
+                "{words:?} was not said ({ended:?}):\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether it still runs, so that no verdict has fallen.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
+    }
+
+    /// The number of the Slurm job, as the author of the job reads it.
+    #[track_caller]
+    pub fn job(&mut self) -> u32 {
+        self.until_says("submitted as Slurm job ");
+        let log = self.log();
+        let (_, rest) = log.split_once("submitted as Slurm job ").expect("said");
+        rest.split(' ').next().expect("a number").parse().expect("a number")
+    }
+
+    #[track_caller]
+    pub fn end(self) -> End {
+        self.end_within(Duration::from_mins(2))
+    }
+
+    #[track_caller]
+    pub fn end_within(mut self, limit: Duration) -> End {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+                let script = fs::read_to_string(&self.code_file).ok().map(|text| text.trim_end().to_owned());
+                return End { code, script, log: self.log() };
+            }
+            if start.elapsed() > limit {
+                let _ = self.child.kill();
+                panic!("the stage did not end:\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl End {
+    #[track_caller]
+    pub fn assert_success(&self) -> &Self {
+        assert_eq!(self.code, 0, "{}", self.log);
+        self
+    }
+
+    /// A failure of the job's own, with this exit code.
+    #[track_caller]
+    pub fn assert_job(&self, code: u8) -> &Self {
+        assert_eq!((self.code, self.script.as_deref()), (1, Some(code.to_string().as_str())), "{}", self.log);
+        self
+    }
+
+    /// A failure of the site.
+    #[track_caller]
+    pub fn assert_site(&self) -> &Self {
+        assert_eq!((self.code, self.script.as_deref()), (2, None), "{}", self.log);
+        self
+    }
+
+    #[track_caller]
+    pub fn assert_log(&self, words: &str) -> &Self {
+        assert!(self.log.contains(words), "{words:?} is not in the log:\n{}", self.log);
+        self
+    }
+
+    #[track_caller]
+    pub fn assert_once(&self, words: &str) -> &Self {
+        assert_eq!(self.log.matches(words).count(), 1, "{words:?} once in the log:\n{}", self.log);
+        self
+    }
+}
+
+/// Answers SIGTERM with success.
+pub const POLITE: &str = "trap 'echo trapped; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
+
+/// How often a script has begun that calls [`COUNT`].
+pub fn runs(world: &World) -> usize {
+    fs::read_to_string(world.user.home.join("runs")).unwrap_or_default().lines().count()
+}
+
+/// In a script: counts that it has begun.
+pub const COUNT: &str = "echo \"$SLURM_JOB_ID\" >> \"$HOME/runs\"";
+
+/// In a script: waits for a file of the account, at most so long that a test has failed by then.
+pub fn wait_for(name: &str) -> String {
+    format!("for i in $(seq 3000); do [ ! -e \"$HOME/{name}\" ] || break; sleep 0.05; done")
+}
+
+/// Makes the file that [`wait_for`] waits for.
+pub fn let_go(world: &World, name: &str) {
+    let path = world.user.home.join(name);
+    fs::write(&path, "").expect("a file");
+    chown(&path, world.user.uid, world.user.gid);
+}
+
+pub fn cleanup(single: &Single<'_>) {
+    let output = single.stage("cleanup").output().expect("cleanup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Nothing is left of any job: not in the queue, not among the processes, not on the disk, and no session.
+#[track_caller]
+pub fn assert_nothing_left(world: &World, cluster: &Cluster) {
+    let jobs: Vec<_> = cluster.jobs_of(&world.user.name);
+    // What is on its way out has been cancelled.
+    assert!(jobs.iter().all(|job| job.state == "COMPLETING"), "{jobs:?}");
+    let names: Vec<String> = world
+        .sessions()
+        .read_dir()
+        .expect("sessions")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(names, Vec::<String>::new(), "sessions");
+    let jobs = world.data_dir().join("jobs");
+    let left: Vec<_> = jobs.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    assert_eq!(left, Vec::<PathBuf>::new(), "directories of jobs");
+    until("no process of the account runs", || world.processes_of_user().is_empty());
+}
+
+/// A command of Slurm, as root.
+#[track_caller]
+pub fn order(cluster: &Cluster, program: &str, args: &[&str]) {
+    let output = cluster.command(program).args(args).output().expect(program);
+    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Of the configuration: jobs wait in the queue until [`release`].
+pub const IN_QUEUE: &str = "defaults = [\"--partition=closed\"]";
+
+#[track_caller]
+pub fn release(cluster: &Cluster, id: u32) {
+    order(cluster, "scontrol", &["update", &format!("JobId={id}"), "Partition=debug"]);
+}

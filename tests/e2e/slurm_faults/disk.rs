@@ -1,0 +1,168 @@
+//! The disk that jobs write to is full, at every moment of a job.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::bench::{COUNT, IN_QUEUE, Stage, assert_nothing_left, cleanup, release, runs, world_at};
+use crate::cluster::Cluster;
+use crate::contract::Single;
+use crate::world::{World, chown, make_dir};
+use crate::{Case, slurm};
+
+pub const CASES: &[Case] = &[
+    slurm("a_disk_that_is_full_before_a_stage_is_said_and_nothing_is_submitted", full_before),
+    slurm("a_disk_that_a_script_fills_does_not_cost_its_result", filled_by_script),
+    slurm("a_script_on_a_disk_that_is_full_when_its_job_starts_runs_once_at_most", full_at_start),
+    slurm("a_disk_without_room_for_one_more_file_when_a_job_starts_is_said", no_more_files),
+    slurm("a_script_that_gets_no_token_on_a_full_disk_is_not_run", full_before_token),
+];
+
+/// A small disk where the jobs of a world write.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn below(world: &World) -> Self {
+        let at = world.data_dir();
+        make_dir(&at, 0o700);
+        let options = format!("size=1m,nr_inodes=400,mode=700,uid={},gid={}", world.user.uid, world.user.gid);
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(&at).status();
+        assert!(status.expect("mount").success());
+        Self(at)
+    }
+
+    /// Not a byte is left.
+    fn fill(&self, world: &World) {
+        let path = self.0.join("fill");
+        let mut size = 1 << 20;
+        let mut content = Vec::new();
+        while size >= 1 {
+            // What does not fit is written as far as it does.
+            content.resize(content.len() + size, b'x');
+            if fs::write(&path, &content).is_err() {
+                content.truncate(content.len() - size);
+            }
+            size /= 2;
+        }
+        let _ = fs::write(&path, vec![b'x'; 2 << 20]);
+        chown(&path, world.user.uid, world.user.gid);
+        assert!(fs::write(self.0.join("more"), "x").is_err(), "it is full");
+        let _ = fs::remove_file(self.0.join("more"));
+    }
+
+    fn empty(&self) {
+        let _ = fs::remove_file(self.0.join("fill"));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn full_before() {
+    let cluster = Cluster::shared();
+    let world = world_at(cluster, "");
+    let disk = Disk::below(&world);
+    let single = Single::new(&world, 5);
+    disk.fill(&world);
+    let end = Stage::run(&world, &single, COUNT).end();
+    assert_ne!(end.code, 0, "{}", end.log);
+    end.assert_log("No space left on device");
+    assert!(!end.log.contains("submitted as"), "{}", end.log);
+    assert_eq!(cluster.jobs_of(&world.user.name), []);
+    assert_eq!(runs(&world), 0);
+    cleanup(&single);
+    assert_nothing_left(&world, cluster);
+    // And when there is room again the next stage goes through.
+    disk.empty();
+    world.write_config();
+    let single = Single::new(&world, 6);
+    Stage::run(&world, &single, "echo done").end().assert_success().assert_log("done");
+    cleanup(&single);
+    assert_nothing_left(&world, cluster);
+}
+
+fn filled_by_script() {
+    let cluster = Cluster::shared();
+    for code in [0, 5] {
+        let world = world_at(cluster, "");
+        let _disk = Disk::below(&world);
+        let single = Single::new(&world, 5);
+        let body = format!(
+            "echo begun; head -c 2000000 /dev/zero >\"$TMPDIR/fill\" || echo full >\"$HOME/said\"; exit {code}"
+        );
+        let end = Stage::run(&world, &single, &body).end();
+        if code == 0 {
+            end.assert_success()
+        } else {
+            end.assert_job(code)
+        };
+        end.assert_log("begun");
+        assert_eq!(fs::read_to_string(world.user.home.join("said")).expect("said"), "full\n");
+        cleanup(&single);
+        assert_nothing_left(&world, cluster);
+    }
+}
+
+fn full_at_start() {
+    let cluster = Cluster::shared();
+    for login in [true, false] {
+        let mut world = world_at(cluster, IN_QUEUE);
+        world.token = None;
+        world.jobs = format!("login_shell = {login}");
+        world.write_config();
+        let disk = Disk::below(&world);
+        let single = Single::new(&world, 5);
+        let mut stage = Stage::run(&world, &single, &format!("{COUNT}; exit 6"));
+        let id = stage.job();
+        disk.fill(&world);
+        release(cluster, id);
+        let end = stage.end();
+        assert_ne!(end.code, 0, "{}", end.log);
+        assert_eq!((runs(&world), end.script.as_deref()), (1, Some("6")), "login shell {login}: {}", end.log);
+        cleanup(&single);
+        assert_nothing_left(&world, cluster);
+    }
+}
+
+/// A quota of files.
+fn no_more_files() {
+    let cluster = Cluster::shared();
+    let mut world = world_at(cluster, IN_QUEUE);
+    world.token = None;
+    world.write_config();
+    let disk = Disk::below(&world);
+    let single = Single::new(&world, 5);
+    let mut stage = Stage::run(&world, &single, &format!("{COUNT}; exit 6"));
+    let id = stage.job();
+    let status = Command::new("mount").args(["-o", "remount,nr_inodes=1"]).arg(&disk.0).status().expect("mount");
+    if !status.success() {
+        // No fewer than there are: so these are used up.
+        (0..10_000).find(|number| fs::write(disk.0.join(number.to_string()), "").is_err()).expect("it is full");
+    }
+    release(cluster, id);
+    let end = stage.end();
+    assert_ne!(end.code, 0, "{}", end.log);
+    assert!(end.log.contains(&format!("Slurm job {id};")) || end.script.as_deref() == Some("6"), "{}", end.log);
+    assert!(runs(&world) <= 1, "{}", end.log);
+    cleanup(&single);
+    assert_nothing_left(&world, cluster);
+}
+
+fn full_before_token() {
+    let cluster = Cluster::shared();
+    let world = world_at(cluster, &format!("{IN_QUEUE}\ntoken_timeout = \"5s\""));
+    let disk = Disk::below(&world);
+    let single = Single::new(&world, 5);
+    let mut stage = Stage::run(&world, &single, COUNT);
+    let id = stage.job();
+    disk.fill(&world);
+    release(cluster, id);
+    let end = stage.end();
+    end.assert_site().assert_log("the token file cannot be written").assert_log("the script was not started");
+    assert_eq!(runs(&world), 0);
+    cleanup(&single);
+    assert_nothing_left(&world, cluster);
+}
