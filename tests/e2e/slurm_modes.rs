@@ -4,12 +4,14 @@ use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::world::World;
-use crate::{Case, slurm};
+use crate::{Case, slurm, slurm_accounting};
 
 pub const CASES: &[Case] = &[
     slurm("a_runner_with_capabilities_submits_asks_and_cleans_up", capabilities),
     slurm("a_site_that_wants_no_new_privileges_gets_that_on_the_nodes_too", privileges),
     slurm("the_limits_of_the_runners_service_are_not_those_of_the_job", limits),
+    slurm_accounting("nothing_secret_is_in_the_database_of_accounting", archive),
+    slurm_accounting("who_cancelled_a_job_is_told_where_slurm_keeps_that", canceller),
     slurm("one_users_own_runner_submits_asks_and_cleans_up", one_user),
 ];
 
@@ -70,4 +72,46 @@ fn limits() {
     let log = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && log.contains("files=") && !log.contains("files=300"), "{log}");
     assert!(single.stage("cleanup").status().expect("cleanup").success());
+}
+
+fn canceller() {
+    let mut world = World::new();
+    let cluster = Cluster::shared_with_accounting();
+    cluster.add_user(&world.user);
+    world.use_slurm(cluster);
+    let by_root = world.simulate().script("touch \"$HOME/started\"; sleep 1000").command();
+    let (mut command, log, runner_log) = by_root;
+    let child = command.spawn().expect("a job");
+    crate::world::until("the script runs", || world.user.home.join("started").exists());
+    let id = cluster.jobs_of(&world.user.name).remove(0).id.to_string();
+    assert!(cluster.command("scancel").arg(&id).status().expect("scancel").success());
+    let end = crate::world::JobEnd::read(&child.wait_with_output().expect("the end"), &log, &runner_log);
+    end.assert_failed("runner_system_failure").assert_log("the job was cancelled by uid 0, who is not its owner");
+    let end = world.simulate().script("scancel $SLURM_JOB_ID; sleep 1000").run();
+    end.assert_failed("script_failure").assert_log("the job was cancelled by its own account");
+}
+
+fn archive() {
+    let mut world = World::new();
+    let cluster = Cluster::shared_with_accounting();
+    cluster.add_user(&world.user);
+    world.use_slurm(cluster);
+    let (mut command, log, runner_log) = world
+        .simulate()
+        .option("--variable", "SECRET=hush-hush-hush")
+        .script("cp \"$CI_JOB_JWT_FILE\" \"$HOME/token\"; touch \"$HOME/started\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.1; done; : word-of-the-script")
+        .command();
+    let child = command.spawn().expect("a job");
+    crate::world::until("the script runs", || world.user.home.join("started").exists());
+    let name = cluster.jobs_of(&world.user.name).remove(0).name;
+    // The wrapper and the environment are archived; then so is everything else that would be.
+    crate::world::until("the job is archived", || {
+        [&b"motmot_await_token"[..], name.as_bytes()].iter().all(|known| !cluster.database_contains(known).is_empty())
+    });
+    let token = std::fs::read(world.user.home.join("token")).expect("token");
+    for secret in [&b"hush-hush-hush"[..], &b"word-of-the-script"[..], &token[token.len() - 40..]] {
+        assert_eq!(cluster.database_contains(secret), Vec::<String>::new());
+    }
+    world.user_file("go", "");
+    crate::world::JobEnd::read(&child.wait_with_output().expect("the end"), &log, &runner_log).assert_success();
 }
