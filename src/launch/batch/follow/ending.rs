@@ -237,7 +237,8 @@ impl Follower<'_> {
                     tell(format_args!("{name} cannot cancel the job now, trying again: {words}"));
                 }
                 if let Way::Script(words) = &mut ending.way {
-                    *words -= 1;
+                    // None, if the script has begun meanwhile: then it is to be said anew in any case.
+                    *words = words.saturating_sub(1);
                 }
                 ending.next = now + back_off(ending.tries);
                 let again = ending.next;
