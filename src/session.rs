@@ -275,21 +275,22 @@ impl Sessions {
 
     /// Sessions that seem to be over and were not cleaned up, the oldest first. To be asked once more when they are claimed.
     pub fn left_behind(&self) -> Vec<Session> {
-        let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
-        let sessions = entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok());
-        let mut found: Vec<Session> = sessions.filter(Session::is_left_behind).collect();
+        let mut found: Vec<Session> = self.all().filter(Session::is_left_behind).collect();
         found.sort_by_key(Session::last_used);
         found
     }
 
     /// Sessions of this machine in which no stage and no cleanup runs, but of which it is not known whether they are over.
     pub fn idle(&self) -> Vec<Session> {
-        let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
-        let sessions = entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok());
         let idle = |session: &Session| matches!(session.claim(), Ok(Claim::Mine(_)));
         // Of a runner that is known it is known whether it lives.
         let unknown = |session: &Session| session.record.host == machine() && session.record.runner.is_none();
-        sessions.filter(|session| unknown(session) && !session.is_left_behind() && idle(session)).collect()
+        self.all().filter(|session| unknown(session) && !session.is_left_behind() && idle(session)).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = Session> + '_ {
+        let entries = fs::read_dir(self.dir.join("sessions")).into_iter().flatten().flatten();
+        entries.filter_map(|entry| self.find(entry.file_name().to_str()?).ok())
     }
 
     fn path(&self, name: &str) -> PathBuf {

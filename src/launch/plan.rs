@@ -51,8 +51,8 @@ pub struct RunOrder {
     pub token: Option<TokenPlace>,
 }
 
-/// Prepare files for a batch job, make calls, and watch what comes of them.
-#[derive(Debug, Serialize, Deserialize)]
+/// Prepare files for a batch job, make calls, and watch what comes of them. The default: only make calls.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct BatchOrder {
     /// Directories to make if they are missing, and to judge in any case, in this order.
     pub directories: Vec<PathBuf>,
@@ -198,7 +198,7 @@ pub fn wrapper_settings(
 ) -> String {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let word = |yes| if yes { "yes" } else { "no" }.to_owned();
-    let mut lines: Vec<(&str, String)> = vec![
+    let lines: [(&str, String); 9] = [
         ("motmot_again", if requeue == Requeue::Allowed { "allowed" } else { "never" }.to_owned()),
         ("motmot_many", word(scripts == Scripts::Many)),
         ("motmot_shell", path(&jobs.shell_path)),
@@ -212,7 +212,7 @@ pub fn wrapper_settings(
     ];
     let environment = environment(account, jobs, directories, session);
     let mut text = String::new();
-    for (name, value) in lines.drain(..) {
+    for (name, value) in lines {
         text.extend([name, "=", &quoted(&value), "\n"]);
     }
     for (name, value) in environment {
@@ -223,37 +223,32 @@ pub fn wrapper_settings(
 
 /// The environment that a batch job is submitted with: enough for the wrapper to begin, and nothing that matters.
 pub fn submission_environment(account: &Account, session: &str) -> BTreeMap<String, String> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    BTreeMap::from(
-        [
-            ("PATH", DEFAULT_PATH.to_owned()),
-            ("HOME", text(account.home())),
-            ("USER", account.name().to_owned()),
-            ("LOGNAME", account.name().to_owned()),
-            ("SHELL", text(account.shell())),
-            (SESSION_VARIABLE, session.to_owned()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    )
+    let mut environment = BTreeMap::from(who(account, session));
+    environment.insert("PATH".to_owned(), DEFAULT_PATH.to_owned());
+    environment
 }
 
 /// From nothing: neither the runner's environment nor the pipeline's variables. The script sets the latter itself, as the
 /// job's account, when it can do no harm any more.
 fn environment(account: &Account, jobs: &Jobs, directories: &Directories, session: &str) -> BTreeMap<String, String> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
     let mut environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     environment.extend(jobs.environment.clone());
-    for (name, value) in [
+    environment.extend(who(account, session));
+    environment.insert("TMPDIR".to_owned(), directories.temp().to_string_lossy().into_owned());
+    environment
+}
+
+/// Whose process it is, and of which session.
+fn who(account: &Account, session: &str) -> [(String, String); 5] {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    [
         ("HOME", text(account.home())),
         ("USER", account.name().to_owned()),
         ("LOGNAME", account.name().to_owned()),
         ("SHELL", text(account.shell())),
-        ("TMPDIR", text(&directories.temp())),
         (SESSION_VARIABLE, session.to_owned()),
-    ] {
-        environment.insert(name.to_owned(), value);
-    }
-    environment
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 /// The name of this machine in paths.

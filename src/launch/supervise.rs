@@ -143,9 +143,8 @@ impl<'a> Run<'a> {
     }
 }
 
-#[derive(Clone)]
 enum Event {
-    Report(std::sync::Arc<io::Result<Option<Report>>>),
+    Report(io::Result<Option<Report>>),
     WorkerEnded,
     Terminate,
 }
@@ -155,8 +154,9 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     let (workplace, worker, socket) = Workplace::open(run.program, &run.target, run.secrets, run.group)?;
     let expected = if run.script.is_some() { Expected::Ending } else { Expected::Done };
     let (events, inbox) = channel();
-    termination.subscribe(events.clone(), Event::Terminate);
-    worker.when_ended(&events, Event::WorkerEnded)?;
+    let (on_terminate, on_end) = (events.clone(), events.clone());
+    termination.subscribe(move || drop(on_terminate.send(Event::Terminate)));
+    worker.when_ended(move || drop(on_end.send(Event::WorkerEnded)))?;
     read_report(socket.try_clone()?, events)?;
     let commands = write_commands(socket)?;
     // The writer thread ends with the worker; there is nobody to tell if that is now.
@@ -181,7 +181,7 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
 /// nothing for long: hence a thread.
 fn read_report(mut from: UnixStream, events: Sender<Event>) -> io::Result<()> {
     thread("report", move || {
-        let _ = events.send(Event::Report(std::sync::Arc::new(Report::read_from(&mut from))));
+        let _ = events.send(Event::Report(Report::read_from(&mut from)));
     })
 }
 
@@ -251,7 +251,7 @@ impl Supervisor<'_> {
                 Ok(Event::WorkerEnded) => {
                     self.stage = Stage::WorkerEnded(Instant::now() + LAST_REPORT, self.why());
                 }
-                Ok(Event::Report(report)) => return self.judge(report.as_ref()),
+                Ok(Event::Report(report)) => return self.judge(&report),
                 Err(RecvTimeoutError::Disconnected) => return self.lost(),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -88,12 +88,12 @@ impl Workplace {
 pub struct Worker(Child);
 
 impl Worker {
-    /// Sends `event` when it has ended.
-    pub fn when_ended<E: Send + 'static>(&self, events: &Sender<E>, event: E) -> io::Result<()> {
-        let (pid, events) = (self.0.id(), events.clone());
+    /// Calls this when it has ended.
+    pub fn when_ended(&self, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let pid = self.0.id();
         thread("worker", move || {
             process::await_end(pid);
-            let _ = events.send(event);
+            tell();
         })
     }
 

@@ -1,6 +1,6 @@
 //! What the stages do with a batch scheduler: submit and follow in the run stage, allocate in prepare, give back in cleanup.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::launch::batch::follow::{self, AskedBy, Follow, Job, Outcome, Until};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::slurm::Slurm;
 use crate::launch::batch::verdict::Verdict;
-use crate::launch::batch::{Expected, JobId, JobName, Ledger, MeetingPlace, Scheduler, State, Submission, Unknown};
+use crate::launch::batch::{Expected, JobId, JobName, Ledger, Scheduler, State, Submission, Unknown};
 use crate::launch::masking::Secrets;
 use crate::launch::plan::{BatchOrder, Scripts, TokenPlace, submission_environment, wrapper_settings};
 use crate::launch::supervise::TokenFeed;
 use crate::policy::Account;
-use crate::report::{Failure, tell};
+use crate::report::Failure;
 use crate::runner::{SubStage, job_variable};
 use crate::session::{KnownJob, Script, Session};
 use crate::sys::cgroup::JobGroup;
@@ -65,7 +65,9 @@ impl BatchStage<'_> {
         let (job, name, settings) = match self.settings.slurm.allocation {
             Allocation::Stage => {
                 let name = JobName::new(self.session.name(), number);
-                (self.new_job(&name, sub_stage.as_str())?, name, Some(self.wrapper_settings(Scripts::One)))
+                let resources = resources(self.config, self.settings, self.session)?;
+                let job = self.new_job(&name, sub_stage.as_str(), resources);
+                (job, name, Some(self.wrapper_settings(Scripts::One)))
             }
             Allocation::Job => match self.session.jobs().into_iter().next() {
                 Some(KnownJob { name, id: Some(id), .. }) => (Job::Existing(id), name, None),
@@ -84,9 +86,9 @@ impl BatchStage<'_> {
     }
 
     /// Submits the job that all user stages of this CI job run in.
-    pub fn allocate(&self) -> Result<(), Failure> {
+    pub fn allocate(&self, resources: Combined) -> Result<(), Failure> {
         let name = JobName::new(self.session.name(), self.session.take_number()?);
-        let job = self.new_job(&name, "allocation")?;
+        let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
         match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
             Outcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
@@ -94,23 +96,23 @@ impl BatchStage<'_> {
         }
     }
 
-    fn new_job(&self, name: &JobName, what: &str) -> Result<Job, Failure> {
-        let Combined { options, from_job } = resources(self.config, self.settings, self.session)?;
+    fn new_job(&self, name: &JobName, what: &str, resources: Combined) -> Job {
+        let Combined { options, from_job } = resources;
         let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {
             name: name.clone(),
             comment: self.address(what),
             wrapper: WRAPPER,
-            dir: self.place(name).dir().to_owned(),
+            dir: self.place(name),
             environment: submission_environment(self.account, self.session.name()),
             options: options.args(),
             requeue: self.settings.slurm.requeue,
         };
-        Ok(Job::New(submission, asked_by))
+        Job::New(submission, asked_by)
     }
 
-    fn place(&self, name: &JobName) -> MeetingPlace {
-        MeetingPlace::new(&self.session.record().directories.job, name)
+    fn place(&self, name: &JobName) -> PathBuf {
+        name.meeting_place(&self.session.record().directories.job)
     }
 
     /// Where the CI job is, for whoever looks at the queue. One word: Slurm's answers are separated by blanks.
@@ -151,7 +153,7 @@ impl BatchStage<'_> {
     ) -> Result<Outcome, Failure> {
         let scheduler = scheduler(self.settings);
         let directories = &self.session.record().directories;
-        let place = self.place(&name).dir().to_owned();
+        let place = self.place(&name);
         let mut all = directories.all();
         all.extend(place.parent().map(Path::to_owned));
         let (run, script) = run.unzip();
@@ -235,21 +237,11 @@ pub fn give_back(
             (Some(id), Script::Ended) => Job::Ended(id),
             (id, _) => Job::Left(id),
         };
-        let order = BatchOrder {
-            directories: Vec::new(),
-            place: None,
-            settings: None,
-            run: None,
-            scheduler_output: String::new(),
-            token: None,
-            output_timeout: Duration::ZERO,
-            on_loss: Vec::new(),
-        };
         let follow = Follow {
             scheduler: scheduler(settings),
             program: WorkerProgram::beside_this_program()?,
             target: account.to_become(),
-            order,
+            order: BatchOrder::default(),
             script: None,
             job,
             expected,
@@ -311,11 +303,7 @@ fn conclude(outcome: Outcome) -> Result<(), Failure> {
             }
             Err(Failure::script(words, code))
         }
-        Outcome::Judged(_, Verdict::Site { words }) => Err(Failure::site(words)),
+        Outcome::Judged(_, Verdict::Site { words }) | Outcome::NotGone(words) => Err(Failure::site(words)),
         Outcome::Terminated(_) => Err(super::run::ended_on_request()),
-        Outcome::NotGone(words) => {
-            tell(&words);
-            Err(Failure::site(words))
-        }
     }
 }

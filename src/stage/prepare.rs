@@ -38,21 +38,22 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     // Refused now rather than after the sources have been fetched.
-    let place = match settings.jobs.executor {
-        Executor::Shell => "in a shell".to_owned(),
-        Executor::Slurm => {
-            let options = resources(&arguments.config, &settings, &session)?.options.args().join(" ");
-            let options = if options.is_empty() { "no options".to_owned() } else { options };
-            let slurm = &settings.slurm;
-            if slurm.runs("build_script") || slurm.runs("step_script") {
-                format!("in Slurm, with {options}")
-            } else {
-                tell(
-                    "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
-                );
-                "in a shell".to_owned()
-            }
+    let resources = match settings.jobs.executor {
+        Executor::Shell => None,
+        Executor::Slurm => Some(resources(&arguments.config, &settings, &session)?),
+    };
+    let place = match &resources {
+        Some(resources) if settings.slurm.runs_scripts() => {
+            let options = resources.options.args().join(" ");
+            format!("in Slurm, with {}", if options.is_empty() { "no options" } else { &options })
         }
+        Some(_) => {
+            tell(
+                "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
+            );
+            "in a shell".to_owned()
+        }
+        None => "in a shell".to_owned(),
     };
     introduce(&session, &account, &place, settings.jobs.message.as_deref());
     if let Some(token) = &settings.token
@@ -88,10 +89,11 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
     }
-    match (settings.jobs.executor, settings.slurm.allocation) {
-        (Executor::Slurm, Allocation::Job) => {
+    match (resources, settings.slurm.allocation) {
+        (Some(resources), Allocation::Job) => {
             let (config, termination) = (&arguments.config, &arguments.termination);
-            BatchStage { config, settings: &settings, session: &session, account: &account, termination }.allocate()
+            BatchStage { config, settings: &settings, session: &session, account: &account, termination }
+                .allocate(resources)
         }
         _ => Ok(()),
     }

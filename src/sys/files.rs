@@ -336,5 +336,22 @@ fn steps(path: &Path) -> Vec<OsString> {
     named.map(|part| part.as_os_str().to_owned()).rev().collect()
 }
 
+/// The name of the file system on which a path is, if it is one of this machine's own: it shows each change at once, and no
+/// other machine sees it.
+pub fn local_file_system(path: &Path) -> Option<&'static str> {
+    use nix::sys::statfs::{
+        BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs,
+    };
+    let known = [
+        (EXT4_SUPER_MAGIC, "ext4"),
+        (XFS_SUPER_MAGIC, "xfs"),
+        (BTRFS_SUPER_MAGIC, "btrfs"),
+        (TMPFS_MAGIC, "tmpfs"),
+        (OVERLAYFS_SUPER_MAGIC, "overlay"),
+    ];
+    let kind = statfs(path).ok()?.filesystem_type();
+    known.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name)
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! SIGTERM and its kin, as a message instead of an interruption.
 
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal};
@@ -51,14 +50,12 @@ impl Termination {
         Ok(Self(state))
     }
 
-    /// From now on `event` is sent instead; at once, if somebody has asked before.
-    pub fn subscribe<E: Clone + Send + 'static>(&self, sender: Sender<E>, event: E) {
+    /// From now on this is called instead; at once, if somebody has asked before.
+    pub fn subscribe(&self, tell: impl Fn() + Send + 'static) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.asked {
-            let _ = sender.send(event.clone());
+            tell();
         }
-        state.reaction = Reaction::Tell(Box::new(move || {
-            let _ = sender.send(event.clone());
-        }));
+        state.reaction = Reaction::Tell(Box::new(tell));
     }
 }

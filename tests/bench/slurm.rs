@@ -65,7 +65,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (asked, asking) = std::sync::mpsc::channel();
-    termination.subscribe(asked, ());
+    termination.subscribe(move || {
+        let _ = asked.send(());
+    });
     std::thread::spawn(move || {
         while asking.recv().is_ok() {
             stop();

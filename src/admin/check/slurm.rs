@@ -5,9 +5,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::sys::statfs::{
-    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs,
-};
 use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, plain, without_number};
@@ -19,7 +16,7 @@ use crate::launch::batch::call::{Answer, Call};
 use crate::launch::batch::slurm::Slurm;
 use crate::report::printable;
 use crate::sys::accounts::{AccountDb, Nss};
-use crate::sys::files::{Owner, trusted_directory};
+use crate::sys::files::{Owner, local_file_system, trusted_directory};
 
 const PROGRAMS: [&str; 4] = ["sbatch", "scancel", "scontrol", "squeue"];
 /// Says who cancelled a job, where there is accounting. Not needed, but executed.
@@ -43,18 +40,10 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
     if settings.jobs.executor != Executor::Slurm {
         return;
     }
-    if settings.jobs.state_dir.as_str().starts_with("/run/") {
-        findings.warning(
-            "jobs.state_dir",
-            "is in /run, which is empty after a boot; then nobody cancels the Slurm jobs of before",
-        );
-    }
-    if runner.can_be_the_runner(settings) {
-        state_directory(settings, runner, findings);
-    }
+    state_directory(settings, runner, findings);
     data_directory(settings, runner, findings);
     token_life(settings, findings);
-    if !settings.slurm.runs("build_script") && !settings.slurm.runs("step_script") {
+    if !settings.slurm.runs_scripts() {
         findings.warning(
             "slurm.stages",
             "has neither \"build_script\" nor \"step_*\", so the scripts of jobs run on this machine and not in Slurm",
@@ -91,15 +80,20 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
 fn state_directory(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
     let dir = settings.jobs.state_dir.expand(&account.home, &account.name, account.uid.as_raw());
-    if file_system(&dir) == Some(TMPFS_MAGIC) {
-        findings.warning(
-            "jobs.state_dir",
-            format!(
-                "{} is in memory and empty after a boot; Slurm jobs go on, and nobody would cancel them: remove jobs.state_dir from the configuration, or name a directory on a local disk",
-                dir.display()
-            ),
-        );
-    }
+    // Where the directory of another account is, that account knows.
+    let in_memory = runner.can_be_the_runner(settings) && file_system(&dir) == Some("tmpfs");
+    let how = match in_memory {
+        true => "is in memory and empty after a boot",
+        false if settings.jobs.state_dir.as_str().starts_with("/run/") => "is empty after a boot, as all of /run",
+        false => return,
+    };
+    findings.warning(
+        "jobs.state_dir",
+        format!(
+            "{} {how}; Slurm jobs go on, and nobody would cancel them: remove jobs.state_dir from the configuration, or name a directory on a local disk",
+            dir.display()
+        ),
+    );
 }
 
 /// Worker and node meet there.
@@ -115,7 +109,7 @@ fn data_directory(settings: &Settings, runner: &Runner, findings: &mut Findings)
     } else {
         Path::new(text).iter().take_while(|part| !part.to_string_lossy().contains('{')).collect()
     };
-    if let Some(kind) = file_system(&place).and_then(local_name) {
+    if let Some(kind) = file_system(&place) {
         findings.warning(
             "jobs.data_dir",
             format!(
@@ -126,21 +120,9 @@ fn data_directory(settings: &Settings, runner: &Runner, findings: &mut Findings)
     }
 }
 
-/// The type of the file system on which a path is, or will be.
-fn file_system(path: &Path) -> Option<FsType> {
-    let there = path.ancestors().find(|path| path.exists())?;
-    statfs(there).ok().map(|stat| stat.filesystem_type())
-}
-
-fn local_name(kind: FsType) -> Option<&'static str> {
-    let known = [
-        (EXT4_SUPER_MAGIC, "ext4"),
-        (XFS_SUPER_MAGIC, "xfs"),
-        (BTRFS_SUPER_MAGIC, "btrfs"),
-        (TMPFS_MAGIC, "tmpfs"),
-        (OVERLAYFS_SUPER_MAGIC, "overlay"),
-    ];
-    known.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name)
+/// The file system of this machine on which a path is, or will be.
+fn file_system(path: &Path) -> Option<&'static str> {
+    local_file_system(path.ancestors().find(|path| path.exists())?)
 }
 
 fn token_life(settings: &Settings, findings: &mut Findings) {

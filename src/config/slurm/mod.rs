@@ -207,6 +207,11 @@ impl Slurm {
         self.stages.iter().any(|pattern| pattern.matches(stage))
     }
 
+    /// Whether the script of a job does, under its name in old versions of GitLab Runner or in newer ones.
+    pub fn runs_scripts(&self) -> bool {
+        self.runs("build_script") || self.runs("step_script")
+    }
+
     /// The options of one job: the defaults, what the job's variables set instead, and on top what the rule fixes.
     ///
     /// `rule` is the rule for people and its options. `job` has variables of the job and their texts; those that

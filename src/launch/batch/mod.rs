@@ -72,6 +72,11 @@ impl JobName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Where wrapper and worker meet, below a CI job's own directory.
+    pub fn meeting_place(&self, job_dir: &Path) -> PathBuf {
+        job_dir.join("batch").join(&self.0)
+    }
 }
 
 impl fmt::Display for JobName {
@@ -285,27 +290,6 @@ pub trait Scheduler: Send + Sync {
 
     /// How a person looks a job up.
     fn look_up(&self, id: &JobId) -> String;
-}
-
-/// Where wrapper and worker meet, below a job's own directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MeetingPlace(PathBuf);
-
-impl MeetingPlace {
-    /// The directory of one scheduler's job.
-    pub fn new(job_dir: &Path, name: &JobName) -> Self {
-        Self(job_dir.join("batch").join(name.as_str()))
-    }
-
-    /// The directory.
-    pub fn dir(&self) -> &Path {
-        &self.0
-    }
-
-    /// The directory of one script's run.
-    pub fn run(&self, number: u32) -> PathBuf {
-        self.0.join(format!("run-{number}"))
-    }
 }
 
 /// A word of a shell script, whatever is in it.

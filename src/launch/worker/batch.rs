@@ -194,8 +194,10 @@ fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), WorkerFailure> 
         let _ = std::fs::remove_file(&temp);
         let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temp)?;
         file.write_all(content)?;
-        // A quota of a network file system may be told only now.
-        file.sync_data()?;
+        // A quota of a network file system may be told only now; where there is nothing, there is none.
+        if !content.is_empty() {
+            file.sync_data()?;
+        }
         std::fs::rename(&temp, &path)
     })();
     written.map_err(|error| {

@@ -20,6 +20,7 @@ use super::batch::read_small;
 use crate::launch::batch::record::{Record, Started};
 use crate::launch::wire::Drained;
 use crate::report::printable;
+use crate::sys::files::local_file_system;
 
 /// Between two looks where nobody tells of changes.
 const TICK: Duration = Duration::from_millis(400);
@@ -61,7 +62,7 @@ impl Tail {
         tell: impl Fn(Seen) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let last_look = Arc::new(AtomicBool::new(false));
-        let local = is_local(run);
+        let local = local_file_system(run).is_some();
         // Without it (the limit of watches is used up) the ticks remain.
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
         let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE;
@@ -251,15 +252,6 @@ impl Watch {
         let start = text.char_indices().rev().nth(WORDS).map_or(0, |(at, _)| at);
         printable(text[start..].trim())
     }
-}
-
-/// Whether it is a file system that shows each change at once: one of this machine's own.
-fn is_local(path: &Path) -> bool {
-    use nix::sys::statfs::{
-        BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs,
-    };
-    let local: [FsType; 5] = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC];
-    statfs(path).is_ok_and(|stat| local.contains(&stat.filesystem_type()))
 }
 
 /// Until something changes, but not long.

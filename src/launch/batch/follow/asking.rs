@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Canceller, Event, Follower, Outcome, Submitting, TokenState, Until};
+use super::{Canceller, Event, Follower, Submitting, TokenState, Until};
 use crate::config::Requeue;
 use crate::launch::batch::pace::Urgency;
 use crate::launch::batch::record::ScriptEnd;
@@ -113,7 +113,7 @@ impl Follower<'_> {
         }
     }
 
-    pub(super) fn on_state(&mut self, asked: Instant, state: State) -> Option<Outcome> {
+    pub(super) fn on_state(&mut self, asked: Instant, state: State) {
         let now = Instant::now();
         let after_record = self.record.as_ref().is_some_and(|(_, at)| asked >= *at);
         match state {
@@ -154,13 +154,12 @@ impl Follower<'_> {
             }
             State::Alive(alive) => {
                 self.note_known();
-                return self.on_alive(&alive, after_record, now);
+                self.on_alive(&alive, after_record, now);
             }
         }
-        None
     }
 
-    pub(super) fn on_alive(&mut self, alive: &Alive, after_record: bool, now: Instant) -> Option<Outcome> {
+    fn on_alive(&mut self, alive: &Alive, after_record: bool, now: Instant) {
         let before = self.alive.replace(alive.clone());
         if before
             .as_ref()
@@ -184,7 +183,7 @@ impl Follower<'_> {
                     self.checked = Some(Said::Alive);
                 }
             }
-            return None;
+            return;
         }
         if alive.restarts > before.as_ref().map_or(0, |before| before.restarts) {
             self.on_restart(alive);
@@ -212,7 +211,6 @@ impl Follower<'_> {
             _ => self.ask_later(&WHILE_RUNNING, now),
         }
         self.ask_about_ending(&alive.phase, now);
-        None
     }
 
     /// What the record tells is the end of a start of which the scheduler has made nothing.

@@ -55,9 +55,8 @@ impl Ending {
 
     pub(super) fn next_deadline(&self, calling: Option<Calling>) -> Option<Instant> {
         let last_output = self.ended_at.map(|at| at + LAST_OUTPUT);
-        let call = if calling.is_none() && !self.cancelled { Some(self.next) } else { None };
-        let again = if self.cancelled { Some(self.next) } else { None };
-        [last_output, call, again].into_iter().flatten().min()
+        let next = (self.cancelled || calling.is_none()).then_some(self.next);
+        [last_output, next].into_iter().flatten().min()
     }
 }
 
@@ -78,7 +77,8 @@ impl Follower<'_> {
     /// The job was left by an earlier stage. First it is looked at: as a rule it has ended by itself.
     pub(super) fn end_left(&mut self, now: Instant) {
         let mut ending = Ending::new(now, Way::Job, None);
-        ending.next = now + AGAIN * 1000;
+        // Not before somebody has looked; there is no later moment than this.
+        ending.next = now + self.patience;
         self.ending = Some(ending);
         self.ask_at(now);
     }
@@ -251,12 +251,13 @@ impl Follower<'_> {
 
     /// The job lives. While its end is awaited it is asked for more often.
     pub(super) fn ask_about_ending(&mut self, phase: &Phase, now: Instant) {
-        let Some(ending) = &mut self.ending else { return };
+        let Some(ending) = &self.ending else { return };
         let own_end = now < ending.since + self.patience_with_job || *phase == Phase::Completing;
-        if self.until == Until::Gone && !ending.cancelled && self.calling.is_none() && !own_end {
-            ending.next = now;
+        let cancelled = ending.cancelled;
+        if self.until == Until::Gone && !cancelled && !own_end {
+            self.cancel_now(now);
         }
-        if self.until == Until::Gone || ending.cancelled {
+        if self.until == Until::Gone || cancelled {
             let pause = Duration::from_millis(150) * (1 << self.asking.count.min(4));
             self.asking.count += 1;
             self.ask_at(now + pause);

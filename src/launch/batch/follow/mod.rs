@@ -17,7 +17,7 @@ mod words;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
@@ -170,22 +170,9 @@ pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<Outcome, 
     let (workplace, worker, socket) =
         Workplace::open(&follow.program, &follow.target, follow.secrets.clone(), follow.group)?;
     let (events, inbox) = sync_channel(MOST_EVENTS);
-    let (terminated, asked) = channel();
-    termination.subscribe(terminated, ());
-    let on_terminate = events.clone();
-    thread("terminate", move || {
-        while asked.recv().is_ok() {
-            let _ = on_terminate.send(Event::Terminate);
-        }
-    })?;
-    let on_end = events.clone();
-    let (ended, end) = channel();
-    worker.when_ended(&ended, ())?;
-    thread("worker-end", move || {
-        if end.recv().is_ok() {
-            let _ = on_end.send(Event::WorkerEnded);
-        }
-    })?;
+    let (on_terminate, on_end) = (events.clone(), events.clone());
+    termination.subscribe(move || drop(on_terminate.send(Event::Terminate)));
+    worker.when_ended(move || drop(on_end.send(Event::WorkerEnded)))?;
     let mut reports = socket.try_clone()?;
     let on_report = events.clone();
     thread("reports", move || {
@@ -366,8 +353,8 @@ impl Follower<'_> {
 
     fn next_deadline(&self) -> Option<Instant> {
         let token = match self.token {
-            TokenState::Given { next, .. } if self.feed.is_some() => Some(next),
-            _ => None,
+            TokenState::Given { next, .. } => Some(next),
+            TokenState::None => None,
         };
         let asking = if self.asking.in_flight { None } else { self.asking.due };
         let ending = self.ending.as_ref().and_then(|ending| ending.next_deadline(self.calling));
@@ -419,7 +406,7 @@ impl Follower<'_> {
             Event::Terminate => self.begin_ending(),
             Event::State(asked, state) => {
                 self.asking.in_flight = false;
-                return Ok(self.on_state(asked, state));
+                self.on_state(asked, state);
             }
             Event::Found(found) => {
                 self.asking.in_flight = false;

@@ -25,23 +25,13 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
     let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
     let dir = tempfile::tempdir().expect("dir");
     let name = JobName::new("1-a", 1);
-    let order = BatchOrder {
-        directories: Vec::new(),
-        place: None,
-        settings: None,
-        run: None,
-        scheduler_output: String::new(),
-        token: None,
-        output_timeout: Duration::ZERO,
-        on_loss: Vec::new(),
-    };
     let start = Instant::now();
     let outcome = follow(
         Follow {
             scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
             program,
             target: Become::Same,
-            order,
+            order: BatchOrder::default(),
             script: None,
             job: Job::Left(JobId::parse("17")),
             expected: Expected { name, uid: 1001 },

@@ -33,10 +33,7 @@ impl Follower<'_> {
     }
 
     pub(super) fn give_token(&mut self, restarts: u32, now: Instant) {
-        let Some(feed) = self.feed.as_deref_mut() else {
-            self.token = TokenState::Given { restarts, next: now + Duration::from_hours(24) };
-            return;
-        };
+        let Some(feed) = self.feed.as_deref_mut() else { return };
         let (command, delay) = feed.next().into_command();
         if let Some(command) = command {
             let _ = self.commands.send(command);

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::{Alive, Follower, JobId, Phase, Silence, Submitting, Verdict};
-use crate::report::{printable, tell};
+use crate::report::tell;
 use crate::token::back_off;
 
 impl Follower<'_> {
     /// Words that are not ours: of the account's, or of the scheduler's, which may quote it.
     pub(super) fn say(&self, words: &str) {
-        tell(printable(&self.secrets.masked(words)));
+        tell(self.secrets.masked(words));
     }
 
     pub(super) fn submitted_words(&self, id: &JobId) -> String {
