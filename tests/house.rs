@@ -283,6 +283,39 @@ fn unsafe_code_is_in_sys_alone() {
     }
 }
 
+/// All texts below a folder whose names end like this.
+fn texts(folder: &Path, ending: &str) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all += &texts(&path, ending);
+        } else if path.to_str().unwrap().ends_with(ending) {
+            all += &fs::read_to_string(&path).unwrap();
+        }
+    }
+    all
+}
+
+#[test]
+fn every_attack_names_a_test_that_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("packaging/doc/attacks.md")).unwrap();
+    let tests = texts(&root.join("src"), ".rs") + &texts(&root.join("tests"), ".rs");
+    let mut rows = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| attack")) {
+        let (_, names) = row.trim_end_matches(" |").rsplit_once(" | ").unwrap();
+        for name in names.split(", ") {
+            let name =
+                name.strip_prefix('`').and_then(|name| name.strip_suffix('`')).unwrap_or_else(|| panic!("{row}"));
+            let there = tests.contains(&format!("fn {name}(")) || tests.contains(&format!("\"{name}\""));
+            assert!(there, "packaging/doc/attacks.md names a test that is not there: {name}");
+        }
+        rows += 1;
+    }
+    assert!(rows > 40, "these are not all rows: {rows}");
+}
+
 #[test]
 fn paths_are_read_as_the_compiler_reads_them() {
     let found = |code: &str| {
