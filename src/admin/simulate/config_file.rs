@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::SimulateError;
+use super::error::SimulateError;
 
 /// The configuration file the stages are started with. A copy is gone when this is dropped.
 pub(super) struct ConfigFile {

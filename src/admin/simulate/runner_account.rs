@@ -5,7 +5,7 @@ use std::io;
 use motmot_emulator::RunnerAccount;
 use nix::unistd::{Gid, Uid, User, getgid, getgroups, getuid, setegid, seteuid, setgroups};
 
-use super::SimulateError;
+use super::error::SimulateError;
 
 /// Looks it up.
 pub(super) fn named(name: &str) -> Result<RunnerAccount, SimulateError> {

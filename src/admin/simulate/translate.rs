@@ -6,8 +6,10 @@ use motmot_emulator::{
     Cancel, CancelMode, CancelWhen, GitLabJob, JobApi, Payload, RunnerVersion, Simulation, Variable, go_duration,
 };
 
+use super::error::SimulateError;
 use super::options::{Cancels, PlayedVersion, Protected, SimulateArgs, Timestamps};
-use super::{AskedGitLab, SimulateError, runner_account};
+use super::play::AskedGitLab;
+use super::runner_account;
 
 impl SimulateArgs {
     /// Whether the driver asks the GitLab of its configuration, and not the emulator's.
