@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
+use jiff::SignedDuration;
+use jose::{KeySet, Verifier};
 use nix::unistd::geteuid;
 
 use super::simulate::{Driver, Identity, Simulation, Status, Variable};
 use crate::issuer::keys::{self, KeyRing};
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::files::Owner;
-use crate::token::{KeySet, Verifier};
+use crate::token::Ttl;
 
 const ISSUER: &str = "https://ci.demo.example";
 const AUDIENCE: &str = "https://service.demo.example";
@@ -60,7 +62,8 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     );
     let token = world.token()?;
     let keys = KeySet::from_jwks(&world.keys.jwks()).context("the public keys are not usable")?;
-    let verified = Verifier::new(keys, ISSUER, AUDIENCE)
+    let longest = SignedDuration::from_secs(Ttl::MAX.as_secs());
+    let verified = Verifier::new(keys, ISSUER, AUDIENCE, longest)
         .verify(&token, jiff::Timestamp::now())
         .context("the token does not verify")?;
     writeln!(out, "\nWhat a service learns from the job's token, with nothing but the public keys:")?;
