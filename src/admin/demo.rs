@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
-use jiff::SignedDuration;
 use jose::{KeySet, Verifier};
 use nix::unistd::geteuid;
 
@@ -62,8 +61,7 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     );
     let token = world.token()?;
     let keys = KeySet::from_jwks(&world.keys.jwks()).context("the public keys are not usable")?;
-    let longest = SignedDuration::from_secs(Ttl::MAX.as_secs());
-    let verified = Verifier::new(keys, ISSUER, AUDIENCE, longest)
+    let verified = Verifier::new(keys, ISSUER, AUDIENCE, Ttl::MAX.signed())
         .verify(&token, jiff::Timestamp::now())
         .context("the token does not verify")?;
     writeln!(out, "\nWhat a service learns from the job's token, with nothing but the public keys:")?;

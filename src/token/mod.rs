@@ -10,10 +10,9 @@ pub mod settings;
 pub mod signing;
 pub mod subject;
 
-pub use claims::{Claims, StageContext, TokenSettings};
+pub use claims::{StageContext, TokenSettings};
 pub use lifetime::{Jitter, Ttl, back_off, refresh_delay};
 pub use signing::{Token, TokenError, mint};
-pub use subject::Subject;
 
 #[cfg(test)]
 mod tests {

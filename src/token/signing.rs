@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use jose::{Jwks, KeySet, KeySetError, Kid, SignError, SigningKey, Verifier, VerifyError};
 use thiserror::Error;
 use uuid::Uuid;
@@ -11,8 +11,6 @@ use zeroize::Zeroizing;
 use super::claims::{Claims, ClaimsError, StageContext, TokenSettings};
 use crate::evidence::JobFacts;
 
-/// Tokens should stay below this many bytes: proxies, cookies and PAM conversations cut longer ones.
-pub const USUAL_TOKEN: usize = 4 * 1024;
 /// No token is longer than this many bytes.
 pub const MAX_MINTED: usize = 8 * 1024;
 
@@ -63,11 +61,6 @@ impl Token {
     /// Who it speaks for.
     pub fn subject(&self) -> &str {
         &self.claims.sub
-    }
-
-    /// Everything it says.
-    pub fn claims(&self) -> &Claims {
-        &self.claims
     }
 }
 
@@ -121,8 +114,8 @@ pub fn mint(
         return Err(TokenError::TooLarge(compact.len()));
     }
     let keys = KeySet::from_jwks(&Jwks::new(vec![key.public_jwk().clone()]))?;
-    let life = SignedDuration::from_secs(settings.ttl.as_secs());
-    let verified = Verifier::new(keys, &settings.issuer, &settings.audience, life).verify(&compact, now)?;
+    let ours = Verifier::new(keys, &settings.issuer, &settings.audience, settings.ttl.signed());
+    let verified = ours.verify(&compact, now)?;
     let said = serde_json::to_value(&claims).map_err(|_| TokenError::SelfCheckClaims)?;
     if said.as_object() != Some(verified.claims()) || verified.claims_as().ok().as_ref() != Some(&claims) {
         return Err(TokenError::SelfCheckClaims);
@@ -139,6 +132,9 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::token::claims::tests::{NOW, facts, settings, stage};
+
+    /// Tokens should stay below this many bytes: proxies, cookies and PAM conversations cut longer ones.
+    const USUAL_TOKEN: usize = 4 * 1024;
 
     /// A fixed private key; different numbers are different keys.
     pub(crate) fn secret(number: u8) -> p256::SecretKey {
@@ -180,8 +176,7 @@ pub(crate) mod tests {
     #[test]
     fn a_token_is_read_back_as_what_it_was_asked_to_say_and_a_strangers_is_not() {
         let keys = KeySet::from_jwks(&Jwks::new(vec![key(1).public_jwk().clone()])).unwrap();
-        let life = SignedDuration::from_hours(6);
-        let verifier = Verifier::new(keys, settings().issuer, settings().audience, life);
+        let verifier = Verifier::new(keys, settings().issuer, settings().audience, crate::token::Ttl::MAX.signed());
         let now = Timestamp::from_second(NOW).unwrap();
         let minted = verifier.verify(token().as_str(), now).unwrap();
         assert_eq!(minted.claims_as::<Claims>().unwrap().user_login, "adent");
