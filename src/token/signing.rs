@@ -137,12 +137,8 @@ pub(crate) mod tests {
     const USUAL_TOKEN: usize = 4 * 1024;
 
     /// A fixed private key; different numbers are different keys.
-    pub(crate) fn secret(number: u8) -> p256::SecretKey {
-        p256::SecretKey::from_slice(&[number; 32]).unwrap()
-    }
-
     pub(crate) fn key(number: u8) -> SigningKey {
-        SigningKey::new(&secret(number)).unwrap()
+        SigningKey::new(&p256::SecretKey::from_slice(&[number; 32]).unwrap()).unwrap()
     }
 
     pub(crate) fn token() -> Token {
