@@ -38,7 +38,7 @@
 //! | `token` | claims, signed | config, scheduler, evidence, identity |
 //! | `launch` | the privileged side of a run | sys, config, report, runner, order, scheduler, policy, token |
 //! | `session` | what earlier stages left for later ones | sys, report, order, scheduler, evidence, identity, policy, launch |
-//! | `issuer` | the ring of keys | sys, token |
+//! | `issuer` | the ring of keys | sys |
 //! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
 //! | `admin` | one file a verb | sys, config, report, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |

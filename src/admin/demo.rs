@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
+use jose::{KeySet, Verifier};
 use motmot_emulator::{GitLabJob, JobApi, Simulation, Status, Variable};
 use nix::unistd::geteuid;
 
@@ -17,7 +18,7 @@ use super::simulate::{self, AskedGitLab};
 use crate::issuer::keys::{self, KeyRing};
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::files::Owner;
-use crate::token::{KeySet, Verifier};
+use crate::token::Ttl;
 
 const ISSUER: &str = "https://ci.demo.example";
 const AUDIENCE: &str = "https://service.demo.example";
@@ -63,7 +64,7 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     );
     let token = world.token()?;
     let keys = KeySet::from_jwks(&world.keys.jwks()).context("the public keys are not usable")?;
-    let verified = Verifier::new(keys, ISSUER, AUDIENCE)
+    let verified = Verifier::new(keys, ISSUER, AUDIENCE, Ttl::MAX.signed())
         .verify(&token, jiff::Timestamp::now())
         .context("the token does not verify")?;
     writeln!(out, "\nWhat a service learns from the job's token, with nothing but the public keys:")?;

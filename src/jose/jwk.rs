@@ -7,10 +7,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p256::elliptic_curve::sec1::ToEncodedPoint;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
-use thiserror::Error;
 
 /// Bytes of one coordinate.
-pub(crate) const COORDINATE: usize = 32;
+const COORDINATE: usize = 32;
 
 /// Which key: the name that a token's header and a key set share.
 ///
@@ -19,20 +18,12 @@ pub(crate) const COORDINATE: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kid(String);
 
-/// A key's name outside of its alphabet or longer than 64 characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a key id is 1 to 64 characters of A-Z a-z 0-9 - _")]
-pub struct KidError;
-
 impl Kid {
-    /// Accepts a name.
-    pub fn new(text: &str) -> Result<Self, KidError> {
+    /// Accepts a name of this length and alphabet, and no other.
+    pub(crate) fn new(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(KidError)
-        }
+        let accepted = (1..=64).contains(&text.len()) && text.bytes().all(allowed);
+        accepted.then(|| Self(text.to_owned()))
     }
 
     /// The name as text.
@@ -79,6 +70,11 @@ impl PublicJwk {
         Self { kty: "EC", crv: "P-256", x, y, usage: "sig", alg: "ES256", kid }
     }
 
+    /// The public key at two coordinates, base64url, if they are complete, canonical and on the curve.
+    pub fn from_coordinates(x: &str, y: &str) -> Option<Self> {
+        public_key(x, y).map(|key| Self::new(&key))
+    }
+
     /// The key's name, the thumbprint of the rest.
     pub fn kid(&self) -> &Kid {
         &self.kid
@@ -120,7 +116,7 @@ fn thumbprint(x: &str, y: &str) -> Kid {
 /// The public key at two coordinates, if they are complete, canonical and on the curve.
 ///
 /// A point off the curve would open the door to invalid-curve attacks; that is why it is checked even for public keys.
-pub fn public_key(x: &str, y: &str) -> Option<p256::PublicKey> {
+pub(crate) fn public_key(x: &str, y: &str) -> Option<p256::PublicKey> {
     let (x, y) = (URL_SAFE_NO_PAD.decode(x).ok()?, URL_SAFE_NO_PAD.decode(y).ok()?);
     if x.len() != COORDINATE || y.len() != COORDINATE {
         return None;
@@ -138,7 +134,7 @@ mod tests {
     #[test]
     fn the_thumbprint_is_recomputed_by_hand() {
         // The key of RFC 7517, appendix A.1; the digest was computed with openssl over the text in RFC 7638's form.
-        let jwk = PublicJwk::new(&public_key(X, Y).unwrap());
+        let jwk = PublicJwk::from_coordinates(X, Y).unwrap();
         let text = [r#"{"crv":"P-256","kty":"EC","x":""#, X, r#"","y":""#, Y, r#""}"#].concat();
         let by_hand = URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()));
         assert_eq!(jwk.kid().as_str(), by_hand);
@@ -148,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_published_key_has_exactly_the_public_members() {
-        let value = serde_json::to_value(PublicJwk::new(&public_key(X, Y).unwrap())).unwrap();
+        let value = serde_json::to_value(PublicJwk::from_coordinates(X, Y).unwrap()).unwrap();
         let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
@@ -156,18 +152,18 @@ mod tests {
 
     #[test]
     fn a_point_off_the_curve_or_of_the_wrong_length_is_no_key() {
-        assert!(public_key(X, X).is_none());
-        assert!(public_key(X, &Y[..40]).is_none());
-        assert!(public_key(X, &format!("{Y}=")).is_none());
+        assert!(PublicJwk::from_coordinates(X, X).is_none());
+        assert!(PublicJwk::from_coordinates(X, &Y[..40]).is_none());
+        assert!(PublicJwk::from_coordinates(X, &format!("{Y}=")).is_none());
         let zero = URL_SAFE_NO_PAD.encode([0; 32]);
-        assert!(public_key(&zero, &zero).is_none());
+        assert!(PublicJwk::from_coordinates(&zero, &zero).is_none());
     }
 
     #[test]
     fn a_key_id_is_short_and_of_one_alphabet() {
-        assert!(Kid::new(&"a".repeat(64)).is_ok());
+        assert!(Kid::new(&"a".repeat(64)).is_some());
         for bad in ["", "../../etc/passwd", "a b", "a\0", "é", "' OR 1=1", &"a".repeat(65)] {
-            assert!(Kid::new(bad).is_err(), "{bad}");
+            assert!(Kid::new(bad).is_none(), "{bad}");
         }
     }
 }

@@ -4,8 +4,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::jwk::{Jwks, Kid, public_key};
-use super::strict_json::StrictObject;
+use crate::jwk::{Jwks, Kid, public_key};
+use crate::strict_json::StrictObject;
 
 /// Largest document in bytes.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;
@@ -106,7 +106,7 @@ impl KeySet {
         Ok(Self { keys })
     }
 
-    /// The keys of a set of ours, by way of the very document that others read.
+    /// The keys of a set that is about to be published, by way of the very document that others read.
     pub fn from_jwks(jwks: &Jwks) -> Result<Self, KeySetError> {
         Self::from_json(&serde_json::to_vec(jwks).map_err(|_| KeySetError::Json)?)
     }
@@ -133,7 +133,7 @@ impl VerifyingKey {
                 return Err(KeyProblem::Member { member, wanted });
             }
         }
-        let kid = text(listed, "kid").and_then(|kid| Kid::new(kid).ok()).ok_or(KeyProblem::Kid)?;
+        let kid = text(listed, "kid").and_then(Kid::new).ok_or(KeyProblem::Kid)?;
         let (x, y) = text(listed, "x").zip(text(listed, "y")).ok_or(KeyProblem::Point)?;
         public_key(x, y).ok_or(KeyProblem::Point)?;
         let key = DecodingKey::from_ec_components(x, y).map_err(|_| KeyProblem::Point)?;
@@ -150,7 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::token::signing::tests::key;
+    use crate::test_keys::key;
 
     fn document() -> Value {
         serde_json::to_value(Jwks::new(vec![key(1).public_jwk().clone()])).unwrap()
