@@ -22,6 +22,8 @@
 //! [`token`] ← [`launch`]) ← [`session`], [`issuer`] ← [`stage`], [`admin`] ← the programs.
 
 pub mod admin;
+#[doc(hidden)]
+pub mod bench;
 pub mod config;
 pub mod evidence;
 pub mod identity;

@@ -13,7 +13,8 @@ use super::claims::{Claims, ClaimsError, StageContext, TokenSettings};
 use super::jwk::{Jwks, Kid, PublicJwk};
 use super::key_set::{KeySet, KeySetError};
 use super::verification::{Verifier, VerifyError};
-use crate::evidence::JobFacts;
+use crate::identity::Identity;
+use crate::policy::Account;
 
 /// Tokens should stay below this many bytes: proxies, cookies and PAM conversations cut longer ones.
 pub const USUAL_TOKEN: usize = 4 * 1024;
@@ -142,7 +143,8 @@ pub enum TokenError {
     SelfCheckClaims,
 }
 
-/// Makes a token for one stage of a job.
+/// Makes a token for one stage of a job: of an identity that evidence has established, for the account that policy has
+/// admitted, and of nothing looser.
 ///
 /// What was signed is then judged by the code that strangers' tokens meet, with the key from the document that others
 /// read, and compared with what it should say: a fault in signing must not leave the house (a wrong ECDSA signature can
@@ -150,11 +152,12 @@ pub enum TokenError {
 pub fn mint(
     key: &SigningKey,
     settings: &TokenSettings,
-    facts: &JobFacts,
+    identity: &Identity,
+    account: &Account,
     stage: &StageContext,
     now: Timestamp,
 ) -> Result<Token, TokenError> {
-    let claims = Claims::new(settings, facts, stage, now)?;
+    let claims = Claims::new(settings, identity, account, stage, now)?;
     let header = Header { kid: Some(key.kid().as_str().to_owned()), ..Header::new(Algorithm::ES256) };
     let compact = Zeroizing::new(jsonwebtoken::encode(&header, &claims, &key.secret).map_err(TokenError::Sign)?);
     if compact.len() > MAX_MINTED {
@@ -180,7 +183,7 @@ pub(crate) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::token::claims::tests::{NOW, facts, settings, stage};
+    use crate::token::claims::tests::{NOW, account, settings, stage};
 
     /// A fixed private key; different numbers are different keys.
     pub(crate) fn secret(number: u8) -> p256::SecretKey {
@@ -192,7 +195,15 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn token() -> Token {
-        mint(&key(1), &settings(), &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap()
+        mint(
+            &key(1),
+            &settings(),
+            &Identity::for_test(|_| ()),
+            &account(),
+            &stage(),
+            Timestamp::from_second(NOW).unwrap(),
+        )
+        .unwrap()
     }
 
     fn json_part(text: &str) -> Value {
@@ -240,8 +251,8 @@ pub(crate) mod tests {
     #[test]
     fn a_token_up_to_8_kib_is_allowed_and_no_larger() {
         let mint = |length| {
-            let facts = JobFacts { job_name: Some("j".repeat(length)), ..facts() };
-            mint(&key(1), &settings(), &facts, &stage(), Timestamp::from_second(NOW).unwrap())
+            let identity = Identity::for_test(|facts| facts["job_name"] = "j".repeat(length).into());
+            mint(&key(1), &settings(), &identity, &account(), &stage(), Timestamp::from_second(NOW).unwrap())
         };
         assert!(mint(4000).unwrap().as_str().len() > USUAL_TOKEN);
         assert!(matches!(mint(7000), Err(TokenError::TooLarge(_))));
@@ -251,7 +262,15 @@ pub(crate) mod tests {
     fn every_life_within_bounds_can_be_minted() {
         for ttl in [crate::token::Ttl::MIN, crate::token::Ttl::MAX] {
             let settings = TokenSettings { ttl, ..settings() };
-            mint(&key(2), &settings, &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap();
+            mint(
+                &key(2),
+                &settings,
+                &Identity::for_test(|_| ()),
+                &account(),
+                &stage(),
+                Timestamp::from_second(NOW).unwrap(),
+            )
+            .unwrap();
         }
     }
 }
