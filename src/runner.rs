@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::report::{FailureKind, Fault};
+use crate::sys::atomic::{self, Kind};
 
 /// Name of the variable in `job_env` that leads later stages to their session.
 pub const SESSION_VARIABLE: &str = "MOTMOT_SESSION";
@@ -171,11 +172,7 @@ impl Contract {
     /// turns the failure into one of the site.
     pub fn write_exit_code(&self, code: u8) -> io::Result<()> {
         let Some(file) = &self.exit_code_file else { return Ok(()) };
-        let dir = file.parent().unwrap_or(Path::new("/"));
-        let mut temp = tempfile::NamedTempFile::new_in(dir)?;
-        io::Write::write_all(&mut temp, format!("{code}\n").as_bytes())?;
-        temp.persist(file)?;
-        Ok(())
+        atomic::replace(file, format!("{code}\n").as_bytes(), Kind::Passing)
     }
 }
 
