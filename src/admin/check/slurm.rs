@@ -13,6 +13,7 @@ use super::rules::target;
 use super::runner::Runner;
 use crate::launch::settings::{Downscope, Executor};
 use crate::report::printable;
+use crate::runner::SCRIPT_PATTERNS;
 use crate::scheduler::slurm::Slurm;
 use crate::scheduler::slurm::SlurmOptions;
 use crate::settings::Settings;
@@ -47,9 +48,10 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
     data_directory(settings, runner, findings);
     token_life(settings, findings);
     if !settings.slurm.runs_scripts() {
+        let [old, new] = SCRIPT_PATTERNS;
         findings.warning(
             "slurm.stages",
-            "has neither \"build_script\" nor \"step_*\", so the scripts of jobs run on this machine and not in Slurm",
+            format!("has neither {old:?} nor {new:?}, so the scripts of jobs run on this machine and not in Slurm"),
         );
     }
     let good = programs(settings, runner, findings);
