@@ -41,7 +41,7 @@ pub enum Kind {
 pub fn replace(path: &Path, content: &[u8], kind: Kind) -> io::Result<()> {
     let dir = parent(path)?;
     match kind {
-        Kind::Shared => return replace_shared(path, content),
+        Kind::Shared => replace_shared(path, content),
         Kind::Lasting => {
             let temporary = written(dir, content, 0o600)?;
             temporary.as_file().sync_data()?;
