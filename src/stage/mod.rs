@@ -3,9 +3,12 @@
 pub mod cleanup;
 pub mod config;
 mod edge;
+mod ends;
 pub mod prepare;
+pub mod reap;
 pub mod run;
 mod scheduled;
+mod sweep;
 mod tokens;
 
 pub use edge::{Arguments, command, main};
@@ -14,11 +17,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::unistd::geteuid;
 
-use crate::evidence::payload::Payload;
 use crate::launch::settings::Downscope;
 use crate::policy::{Account, Mode};
 use crate::report::Failure;
-use crate::runner::Contract;
 use crate::session::{Session, Sessions};
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
@@ -62,9 +63,9 @@ fn sessions(settings: &Settings) -> Result<Sessions, Failure> {
 }
 
 /// The session of a stage after config, and the account that policy still admits for it.
-fn resume(settings: &Settings, contract: &Contract) -> Result<(Session, Account), Failure> {
-    let payload = Payload::read(contract.job_response_file()?)?;
-    let session = sessions(settings)?.resume(contract.session()?, payload.job_id)?;
+fn resume(settings: &Settings, arguments: &Arguments) -> Result<(Session, Account), Failure> {
+    let payload = arguments.payload()?;
+    let session = sessions(settings)?.resume(arguments.contract.session()?, payload.job_id)?;
     let account = readmit(settings, &session)?;
     Ok((session, account))
 }
