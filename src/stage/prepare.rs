@@ -14,7 +14,7 @@ use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
 use crate::policy::Account;
 use crate::report::{Failure, printable, tell};
-use crate::runner::{SCRIPT_PATTERNS, job_defines_variable};
+use crate::runner::job_defines_variable;
 use crate::scheduler::Allocation;
 use crate::session::Session;
 use crate::sys::cgroup::JobGroup;
@@ -50,10 +50,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             format!("in Slurm, with {}", if options.is_empty() { "no options" } else { &options })
         }
         Some(_) => {
-            let [old, new] = SCRIPT_PATTERNS;
-            tell(format_args!(
-                "warning: slurm.stages has neither {old} nor {new}: this job's own script runs on this machine"
-            ));
+            // In full, as the page on Slurm has it: people search for it.
+            tell(
+                "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
+            );
             "in a shell".to_owned()
         }
         None => "in a shell".to_owned(),
