@@ -4,11 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::unistd::geteuid;
 
-use crate::evidence::payload::Payload;
+use super::edge::Arguments;
 use crate::launch::settings::Downscope;
 use crate::policy::{self, Account, Mode};
 use crate::report::Failure;
-use crate::runner::Contract;
 use crate::session::{Session, Sessions};
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
@@ -55,9 +54,9 @@ pub(super) fn sessions(settings: &Settings) -> Result<Sessions, Failure> {
 }
 
 /// The session of a stage after config, and the account that policy still admits for it.
-pub(super) fn resume(settings: &Settings, contract: &Contract) -> Result<(Session, Account), Failure> {
-    let payload = Payload::read(contract.job_response_file()?)?;
-    let session = sessions(settings)?.resume(contract.session()?, payload.job_id)?;
+pub(super) fn resume(settings: &Settings, arguments: &Arguments) -> Result<(Session, Account), Failure> {
+    let payload = arguments.payload()?;
+    let session = sessions(settings)?.resume(arguments.contract.session()?, payload.job_id)?;
     // Once more: the account may have been closed meanwhile, and a record is no permission.
     let account = policy::readmit(session.decision(), &settings.accounts, mode(settings)?, &Nss)?;
     Ok((session, account))

@@ -7,9 +7,12 @@ mod account;
 pub mod cleanup;
 pub mod config;
 mod edge;
+mod ends;
 pub mod prepare;
+pub mod reap;
 pub mod run;
 mod scheduled;
+mod sweep;
 mod tokens;
 
 pub use edge::{Arguments, command, main};

@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// The stage. Nothing here is done twice by running it twice.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let (session, account) = resume(&settings, &arguments.contract)?;
+    let (session, account) = resume(&settings, arguments)?;
     if let Some(dir) = arguments.contract.temp_project_dir() {
         session.remember_temp_project_dir(dir)?;
     }
@@ -50,6 +50,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             format!("in Slurm, with {}", if options.is_empty() { "no options" } else { &options })
         }
         Some(_) => {
+            // In full, as the page on Slurm has it: people search for it.
             tell(
                 "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
             );

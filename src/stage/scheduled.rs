@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::ends;
 use super::tokens::StageTokens;
 use crate::launch::batch::Ledger;
 use crate::launch::batch::follow::{self, AskedBy, Follow, Job, Outcome, Until};
 use crate::launch::batch::pace::Pace;
-use crate::launch::batch::verdict::Verdict;
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
 use crate::launch::settings::Executor;
@@ -18,6 +18,7 @@ use crate::launch::supervise::TokenFeed;
 use crate::order::{BatchOrder, TokenPlace};
 use crate::policy::Account;
 use crate::report::Failure;
+use crate::report::events::AuditEvent;
 use crate::runner::{SubStage, job_variable};
 use crate::scheduler::slurm::Combined;
 use crate::scheduler::slurm::Slurm;
@@ -87,7 +88,7 @@ impl BatchStage<'_> {
             let _ = self.session.ledger().ended(&name, id);
         }
         self.audit(sub_stage, &outcome);
-        conclude(outcome)
+        ends::conclude_batch(outcome)
     }
 
     /// Submits the job that all user stages of this CI job run in.
@@ -97,7 +98,7 @@ impl BatchStage<'_> {
         let settings = Some(self.wrapper_settings(Scripts::Many));
         match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
             Outcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
-            outcome => conclude(outcome),
+            outcome => ends::conclude_batch(outcome),
         }
     }
 
@@ -197,24 +198,10 @@ impl BatchStage<'_> {
 
     /// The end of a sub-stage, for the audit log.
     fn audit(&self, sub_stage: &SubStage, outcome: &Outcome) {
-        let (id, outcome, exit_code) = match outcome {
-            Outcome::Submitted(id) => (Some(id), "submitted", None),
-            Outcome::Judged(id, Verdict::Success) => (id.as_ref(), "exited", Some(0)),
-            Outcome::Judged(id, Verdict::Job { code, .. }) => (id.as_ref(), "job failed", Some(*code)),
-            Outcome::Judged(id, Verdict::Site { .. }) => (id.as_ref(), "site failed", None),
-            Outcome::Terminated(id) => (id.as_ref(), "terminated", None),
-            Outcome::Gone | Outcome::NotGone(_) => (None, "gone", None),
-        };
-        tracing::info!(
-            event = "ended",
-            job_id = self.session.facts().job_id(),
-            account = self.session.decision().account(),
-            session = self.session.name(),
-            sub_stage = sub_stage.as_str(),
-            slurm_job_id = id.map(JobId::as_str),
-            outcome,
-            exit_code,
-        );
+        let end = ends::audited_batch(outcome);
+        let (job_id, account) = (self.session.facts().job_id(), self.session.decision().account());
+        let session = self.session.name();
+        AuditEvent::Ended { job_id, account, session, sub_stage: sub_stage.as_str(), end }.log();
     }
 }
 
@@ -295,19 +282,4 @@ fn cancel_ourselves(scheduler: &dyn Scheduler, expected: &Expected, id: Option<J
             .map_err(|words| Failure::site(format!("{} job {id} cannot be cancelled: {words}", scheduler.name())))?;
     }
     Ok(())
-}
-
-/// From the outcome to the verdict on the stage.
-fn conclude(outcome: Outcome) -> Result<(), Failure> {
-    match outcome {
-        Outcome::Submitted(_) | Outcome::Judged(_, Verdict::Success) | Outcome::Gone => Ok(()),
-        Outcome::Judged(_, Verdict::Job { code, words }) => {
-            if words.is_empty() {
-                super::run::tell_meaning(code);
-            }
-            Err(Failure::script(words, code))
-        }
-        Outcome::Judged(_, Verdict::Site { words }) | Outcome::NotGone(words) => Err(Failure::site(words)),
-        Outcome::Terminated(_) => Err(super::run::ended_on_request()),
-    }
 }

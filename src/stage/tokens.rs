@@ -9,6 +9,7 @@ use crate::issuer::keys::{KeyError, KeyRing};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
 use crate::policy::Account;
+use crate::report::events::AuditEvent;
 use crate::report::{Failure, FailureKind, Fault, tell};
 use crate::runner::SubStage;
 use crate::scheduler::Placement;
@@ -112,17 +113,17 @@ impl<'a> StageTokens<'a> {
     }
 
     fn audit(&self, token: &Token) {
-        tracing::info!(
-            event = "minted",
-            job_id = self.session.facts().job_id(),
-            sub_stage = self.context.executor_stage,
-            account = self.account.name(),
-            jti = %token.jti(),
-            kid = token.kid().as_str(),
-            sub = token.subject(),
-            aud = self.section.audience,
-            exp = token.expires_at().as_second(),
-        );
+        let event = AuditEvent::Minted {
+            job_id: self.session.facts().job_id(),
+            sub_stage: &self.context.executor_stage,
+            account: self.account.name(),
+            jti: token.jti(),
+            kid: token.kid().as_str(),
+            sub: token.subject(),
+            aud: &self.section.audience,
+            exp: token.expires_at().as_second(),
+        };
+        event.log();
     }
 }
 

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::unistd::{AccessFlags, Gid, Group, Uid, geteuid, getgroups, setegid, seteuid, setgroups};
+use nix::unistd::{AccessFlags, Gid, Group, Uid, geteuid};
 
 use super::findings::Findings;
 use crate::launch::settings::Downscope;
 use crate::policy::Mode;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
+use crate::sys::acting::{Credentials, act_as};
 use crate::sys::privilege::can_change_user;
 
 /// The account that the stages run as.
@@ -76,15 +76,8 @@ impl Runner {
         if !self.named {
             return Ok(body());
         }
-        let failed = |error: Errno| format!("cannot look as {}: {}", self.name(), error.desc());
-        let before = getgroups().map_err(failed)?;
-        let acting = Acting { before };
-        setgroups(&self.groups).map_err(failed)?;
-        setegid(self.account.gid()).map_err(failed)?;
-        seteuid(self.uid()).map_err(failed)?;
-        let result = body();
-        drop(acting);
-        Ok(result)
+        let credentials = Credentials { uid: self.uid(), gid: self.account.gid(), groups: self.groups.clone() };
+        act_as(&credentials, body).map_err(|error| format!("cannot look as {}: {}", self.name(), error.desc()))
     }
 
     /// Whether this account may.
@@ -123,21 +116,6 @@ impl Runner {
         } else {
             format!("{path} belongs to {name}, and the runner runs as {me}: chown {me} {path}")
         })
-    }
-}
-
-/// Ends the acting, whatever happens in it.
-struct Acting {
-    before: Vec<Gid>,
-}
-
-impl Drop for Acting {
-    fn drop(&mut self) {
-        let root = seteuid(Uid::from_raw(0)).and_then(|()| setegid(nix::unistd::getgid()));
-        if root.and_then(|()| setgroups(&self.before)).is_err() {
-            // All further findings would be another account's.
-            std::process::abort();
-        }
     }
 }
 
