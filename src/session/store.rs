@@ -1,7 +1,7 @@
 //! The directory that holds the sessions: who may look into it, how files in it are written, and its two locks.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::report::{FailureKind, Fault};
+use crate::sys::atomic::{self, Kind};
 
 /// Something is wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -152,13 +153,7 @@ pub(super) fn make_private(dir: &Path) -> Result<(), SessionError> {
 }
 
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {
-    let failed = io_error("cannot write", path);
-    let dir = path.parent().unwrap_or(Path::new("/"));
-    let mut temp = tempfile::NamedTempFile::new_in(dir).map_err(&failed)?;
-    temp.write_all(content).map_err(&failed)?;
     // With batch jobs the store is on a disk, and what is remembered of them has to survive a crash of the machine: the
     // jobs do. (Without them it is in memory, where this costs nothing.)
-    temp.as_file().sync_data().map_err(&failed)?;
-    temp.persist(path).map_err(|error| failed(error.error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(&failed)
+    atomic::replace(path, content, Kind::Lasting).map_err(io_error("cannot write", path))
 }

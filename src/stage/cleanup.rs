@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::account::sessions;
 use super::edge::Arguments;
-use super::sweep::{REMOVAL, sweep, sweep_left_behind};
 use super::reap;
+use super::sweep::{REMOVAL, sweep, sweep_left_behind};
 use crate::report::Failure;
 use crate::session::{Session, SessionError, Sessions};
 use crate::settings::Settings;

@@ -3,9 +3,10 @@
 use std::io;
 
 use motmot_emulator::RunnerAccount;
-use nix::unistd::{Gid, Uid, User, getgid, getgroups, getuid, setegid, seteuid, setgroups};
+use nix::unistd::{Gid, Uid, User};
 
 use super::error::SimulateError;
+use crate::sys::acting::{self, Credentials};
 
 /// Looks it up.
 pub(super) fn named(name: &str) -> Result<RunnerAccount, SimulateError> {
@@ -18,26 +19,6 @@ pub(super) fn named(name: &str) -> Result<RunnerAccount, SimulateError> {
 
 /// Does something with files as another account, and comes back.
 fn act_as(uid: u32, gid: u32, body: &mut dyn FnMut()) -> io::Result<()> {
-    let acting = Acting { before: getgroups()? };
-    setgroups(&[Gid::from_raw(gid)])?;
-    setegid(Gid::from_raw(gid))?;
-    seteuid(Uid::from_raw(uid))?;
-    body();
-    drop(acting);
-    Ok(())
-}
-
-/// Ends the acting, whatever happens in it.
-struct Acting {
-    before: Vec<Gid>,
-}
-
-impl Drop for Acting {
-    fn drop(&mut self) {
-        let back = seteuid(getuid()).and_then(|()| setegid(getgid())).and_then(|()| setgroups(&self.before));
-        if back.is_err() {
-            // Nothing that follows would be what it seems.
-            std::process::abort();
-        }
-    }
+    let gid = Gid::from_raw(gid);
+    Ok(acting::act_as(&Credentials { uid: Uid::from_raw(uid), gid, groups: vec![gid] }, body)?)
 }
