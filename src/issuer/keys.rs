@@ -24,6 +24,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::pem::{self, PemError};
+use crate::sys::atomic;
 use crate::sys::files::{self, Owner, Secrecy, Trust, TrustError};
 
 const RING: &str = "ring.json";
@@ -263,7 +264,7 @@ pub fn init(dir: &Path, owner: Owner, now: Timestamp) -> Result<NewKey, KeyError
 }
 
 fn create(path: &Path, content: &[u8]) -> Result<(), KeyError> {
-    files::create_private(path, content, MODE).map_err(|error| match error.kind() {
+    atomic::create(path, content, MODE).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
         _ => KeyError::Io { path: path.to_owned(), error },
     })

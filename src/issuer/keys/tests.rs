@@ -29,7 +29,7 @@ fn load(dir: &TempDir) -> Result<KeyRing, KeyError> {
 
 fn write(dir: &TempDir, name: &str, content: &[u8]) -> PathBuf {
     let path = dir.path().join(name);
-    files::create_private(&path, content, MODE).unwrap();
+    atomic::create(&path, content, MODE).unwrap();
     path
 }
 
