@@ -62,10 +62,11 @@ impl Verifier {
         self.judge_parties(&claims)?;
         let times = Times::read(&claims)?;
         self.judge_times(times, now)?;
-        match text_at(&claims, "sub")?.to_owned() {
-            none if none.is_empty() => Err(ClaimProblem::Missing("sub".to_owned()).into()),
-            subject => Ok(Verified { claims, subject, times, kid: key.kid.clone() }),
+        let subject = text_at(&claims, "sub")?.to_owned();
+        if subject.is_empty() {
+            return Err(ClaimProblem::Missing("sub".to_owned()).into());
         }
+        Ok(Verified { claims, subject, times, kid: key.kid.clone() })
     }
 
     /// Judges form, header and signature: the key that signed, and the bytes that it signed.
