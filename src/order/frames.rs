@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Order;
-use super::completion::{Record, Started};
+use super::completion::{Completion, Started};
 use crate::sys::call::{Answer, Call};
 use crate::sys::process::Ending;
 
@@ -60,7 +60,7 @@ pub enum Report {
     /// The batch script has begun.
     Started(Started),
     /// The batch script has ended.
-    Recorded(Record),
+    Recorded(Completion),
     /// All of its output has been passed on; or no more of it will come.
     Drained(Drained),
     /// Something that the author of the job should know.

@@ -8,9 +8,10 @@ use zeroize::Zeroizing;
 
 use super::tokens::StageTokens;
 use crate::launch::batch::Ledger;
-use crate::launch::batch::follow::{self, AskedBy, Follow, Job, Outcome, Until};
+use crate::launch::batch::course::{Job, Plan, Until};
+use crate::launch::batch::drive::{self, Follow};
 use crate::launch::batch::pace::Pace;
-use crate::launch::batch::verdict::Verdict;
+use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
 use crate::launch::settings::Executor;
@@ -82,7 +83,7 @@ impl BatchStage<'_> {
         let run = format!("run-{number}");
         let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
         let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
-        if let (Allocation::Stage, Outcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
+        if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.
             let _ = self.session.ended(&name, id);
         }
@@ -96,7 +97,7 @@ impl BatchStage<'_> {
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
         match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
-            Outcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
+            BatchOutcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
             outcome => conclude(outcome),
         }
     }
@@ -155,7 +156,7 @@ impl BatchStage<'_> {
         run: Option<(String, Zeroizing<Vec<u8>>)>,
         feed: Option<&'f mut (dyn TokenFeed + 'f)>,
         secrets: Secrets,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<BatchOutcome, Failure> {
         let scheduler = scheduler(self.settings);
         let directories = &self.session.record().directories;
         let place = self.place(&name);
@@ -172,39 +173,44 @@ impl BatchStage<'_> {
             output_timeout: self.settings.slurm.output_timeout,
             on_loss: vec![scheduler.cancel_by_name(&name, self.account.name())],
         };
-        let follow = Follow {
+        let plan = Plan {
             scheduler,
-            program: WorkerProgram::beside_this_program()?,
-            target: self.account.to_become(),
-            order,
-            script,
             job,
             expected: Expected { name, uid: self.account.uid().as_raw() },
             owner: self.account.name().to_owned(),
             until,
-            feed,
-            secrets,
-            ledger: self.session,
-            pace: Pace::in_directory(self.session.store()),
             requeue: self.settings.slurm.requeue,
             kill_timeout: self.settings.jobs.kill_timeout,
             patience: PATIENCE,
             unknown_timeout: self.settings.slurm.unknown_timeout,
+        };
+        let follow = Follow {
+            plan,
+            program: WorkerProgram::beside_this_program()?,
+            target: self.account.to_become(),
+            order,
+            script,
+            feed,
+            secrets,
+            ledger: self.session,
+            pace: Pace::in_directory(self.session.store()),
             group: JobGroup::make(self.session.record().group.as_deref()),
         };
-        Ok(follow::follow(follow, self.termination)?)
+        Ok(drive::follow(follow, self.termination)?)
     }
 
     /// The end of a sub-stage, for the audit log.
-    fn audit(&self, sub_stage: &SubStage, outcome: &Outcome) {
+    fn audit(&self, sub_stage: &SubStage, outcome: &BatchOutcome) {
         let record = self.session.record();
         let (id, outcome, exit_code) = match outcome {
-            Outcome::Submitted(id) => (Some(id), "submitted", None),
-            Outcome::Judged(id, Verdict::Success) => (id.as_ref(), "exited", Some(0)),
-            Outcome::Judged(id, Verdict::Job { code, .. }) => (id.as_ref(), "job failed", Some(*code)),
-            Outcome::Judged(id, Verdict::Site { .. }) => (id.as_ref(), "site failed", None),
-            Outcome::Terminated(id) => (id.as_ref(), "terminated", None),
-            Outcome::Gone | Outcome::NotGone(_) => (None, "gone", None),
+            BatchOutcome::Submitted(id) => (Some(id), "submitted", None),
+            BatchOutcome::Judged(id, verdict) => match verdict.judgement() {
+                Judgement::Success => (id.as_ref(), "exited", Some(0)),
+                Judgement::Job(code) => (id.as_ref(), "job failed", Some(code)),
+                Judgement::Site => (id.as_ref(), "site failed", None),
+            },
+            BatchOutcome::Terminated(id) => (id.as_ref(), "terminated", None),
+            BatchOutcome::Gone | BatchOutcome::NotGone(_) => (None, "gone", None),
         };
         tracing::info!(
             event = "ended",
@@ -242,30 +248,33 @@ pub fn give_back(
             (Some(id), Script::Ended) => Job::Ended(id),
             (id, _) => Job::Left(id),
         };
-        let follow = Follow {
+        let plan = Plan {
             scheduler: scheduler(settings),
-            program: WorkerProgram::beside_this_program()?,
-            target: account.to_become(),
-            order: BatchOrder::default(),
-            script: None,
             job,
             expected,
             owner: account.name().to_owned(),
             until: Until::Gone,
-            feed: None,
-            secrets: Secrets::default(),
-            ledger: session,
-            pace: Pace::in_directory(session.store()),
             requeue: Requeue::Never,
             kill_timeout: settings.jobs.kill_timeout,
             patience: limit,
             unknown_timeout: limit,
+        };
+        let follow = Follow {
+            plan,
+            program: WorkerProgram::beside_this_program()?,
+            target: account.to_become(),
+            order: BatchOrder::default(),
+            script: None,
+            feed: None,
+            secrets: Secrets::default(),
+            ledger: session,
+            pace: Pace::in_directory(session.store()),
             group: None,
         };
-        match follow::follow(follow, termination)? {
-            Outcome::Gone => {}
-            Outcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
-            Outcome::NotGone(words) => return Err(Failure::site(words)),
+        match drive::follow(follow, termination)? {
+            BatchOutcome::Gone => {}
+            BatchOutcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
+            BatchOutcome::NotGone(words) => return Err(Failure::site(words)),
             outcome => return Err(Failure::site(format!("cancelling a Slurm job came to an odd end: {outcome:?}"))),
         }
     }
@@ -299,16 +308,20 @@ fn cancel_ourselves(scheduler: &dyn Scheduler, expected: &Expected, id: Option<J
 }
 
 /// From the outcome to the verdict on the stage.
-fn conclude(outcome: Outcome) -> Result<(), Failure> {
+fn conclude(outcome: BatchOutcome) -> Result<(), Failure> {
     match outcome {
-        Outcome::Submitted(_) | Outcome::Judged(_, Verdict::Success) | Outcome::Gone => Ok(()),
-        Outcome::Judged(_, Verdict::Job { code, words }) => {
-            if words.is_empty() {
-                super::run::tell_meaning(code);
+        BatchOutcome::Submitted(_) | BatchOutcome::Gone => Ok(()),
+        BatchOutcome::Judged(_, verdict) => match verdict.judgement() {
+            Judgement::Success => Ok(()),
+            Judgement::Job(code) => {
+                if verdict.words().is_empty() {
+                    super::run::tell_meaning(code);
+                }
+                Err(Failure::script(verdict.words().to_owned(), code))
             }
-            Err(Failure::script(words, code))
-        }
-        Outcome::Judged(_, Verdict::Site { words }) | Outcome::NotGone(words) => Err(Failure::site(words)),
-        Outcome::Terminated(_) => Err(super::run::ended_on_request()),
+            Judgement::Site => Err(Failure::site(verdict.words())),
+        },
+        BatchOutcome::NotGone(words) => Err(Failure::site(words)),
+        BatchOutcome::Terminated(_) => Err(super::run::ended_on_request()),
     }
 }
