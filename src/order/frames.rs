@@ -41,7 +41,7 @@ pub enum Command {
 }
 
 /// From the worker.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
     /// The job's shell ended, and everything below it is gone.
@@ -79,7 +79,7 @@ pub struct Drained {
 }
 
 /// Why a worker could not do what it was asked.
-#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{words}")]
 pub struct WorkerFailure {
     /// Whose failure it is.

@@ -6,7 +6,9 @@ use super::submission::Stage;
 use super::{Action, Course, Question};
 use crate::launch::batch::pace::Urgency;
 
-/// Between two questions, at least.
+/// Between two questions, whatever the reason.
+const CLOSEST: Duration = Duration::from_millis(150);
+/// Before a question for which the worker gives a reason.
 const BETWEEN: Duration = Duration::from_millis(200);
 /// Pauses between questions while a job waits. Its start is told by the wrapper; these tell why it does not start.
 pub(super) const WHILE_PENDING: [u64; 4] = [5, 10, 20, 30];
@@ -55,8 +57,7 @@ impl Asking {
 
     /// Somebody waits for the answer.
     pub(super) fn now(&mut self, now: Instant) {
-        let soonest = self.last.map_or(now, |last| last + BETWEEN);
-        self.due = Some(now.max(soonest));
+        self.due = Some(self.not_before(now, BETWEEN));
         self.urgency = Urgency::High;
     }
 
@@ -66,7 +67,11 @@ impl Asking {
     }
 
     pub(super) fn at(&mut self, at: Instant) {
-        self.due = Some(at);
+        self.due = Some(self.not_before(at, CLOSEST));
+    }
+
+    fn not_before(&self, at: Instant, pause: Duration) -> Instant {
+        self.last.map_or(at, |last| at.max(last + pause))
     }
 
     /// After a pause that grows.

@@ -191,7 +191,11 @@ impl Course {
             } else {
                 self.look_for_the_last_time();
             }
-        } else if self.calling.is_none() && ending.next <= now {
+            return;
+        }
+        // What looked like the end of the script was that of an earlier start.
+        ending.over = None;
+        if self.calling.is_none() && ending.next <= now {
             self.next_step(now);
         }
     }

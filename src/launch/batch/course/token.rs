@@ -74,7 +74,8 @@ impl Course {
     /// a mark of the time before a restart says that the wrapper has yet to begin.
     pub(super) fn give_token(&mut self, alive: &Alive, now: Instant) {
         let mark = self.script.mark;
-        if mark.is_some_and(|mark| mark < alive.restarts) {
+        // Nor is there a script any more that could use one when it has ended, though its job may run on.
+        if mark.is_some_and(|mark| mark < alive.restarts) || self.script.completed.is_some() {
             return;
         }
         self.token.confirmed = now;
