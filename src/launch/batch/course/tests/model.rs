@@ -118,7 +118,8 @@ impl Model {
             return Ok(());
         }
         let time = matches!(event, Event::Time);
-        let may_mint = matches!(&event, Event::State { state: State::Alive(alive), .. } if alive.phase == Phase::Running);
+        let may_mint =
+            matches!(&event, Event::State { state: State::Alive(alive), .. } if alive.phase == Phase::Running);
         let state = match &event {
             Event::State { state, .. } => Some(state.clone()),
             _ => None,
@@ -151,7 +152,8 @@ impl Model {
             Event::State { asked, state } => {
                 self.question = None;
                 let after = self.script_ended.is_some_and(|ended| *asked >= ended);
-                self.said_after |= after && !matches!(state, State::Unknown(Unknown::NoAnswer(_) | Unknown::NotOurs(_)));
+                self.said_after |=
+                    after && !matches!(state, State::Unknown(Unknown::NoAnswer(_) | Unknown::NotOurs(_)));
                 match state {
                     State::Alive(alive) => {
                         self.silent_since = None;
@@ -247,7 +249,10 @@ impl Model {
                 self.call = Some(call);
             }
             Action::Ask(question @ Question::Canceller(_)) => {
-                must(self.canceller.is_none() && self.ended, "who cancelled it is asked once, of a job that has ended")?;
+                must(
+                    self.canceller.is_none() && self.ended,
+                    "who cancelled it is asked once, of a job that has ended",
+                )?;
                 self.canceller = Some(question);
             }
             Action::Ask(question) => {
@@ -292,10 +297,7 @@ impl Model {
                 if alive.phase == Phase::Running && self.token {
                     self.token_of = self.token_of.max(alive.restarts);
                 }
-                must(
-                    !self.token || !matches!(alive.phase, Phase::Pending { .. }),
-                    "a job that waits has no token",
-                )?;
+                must(!self.token || !matches!(alive.phase, Phase::Pending { .. }), "a job that waits has no token")?;
                 must(!self.token || self.token_of >= alive.restarts, "a new start has no token of the one before")
             }
             Some(State::Ended(_)) => must(!self.token, "a job that has ended has no token"),

@@ -104,16 +104,8 @@ pub const ROWS: &[Row] = &[
          20 silent        => say whether the job is gone is not known; trying again
          99 always silent => finish not-gone Slurm has not confirmed that job motmot-1-a-1 is gone & 6 questions",
     ),
-    (
-        "a worker that says nothing makes it no longer",
-        For::Left,
-        "90 time => finish not-gone Slurm has not confirmed",
-    ),
-    (
-        "a worker that cannot begin is an error",
-        For::Left,
-        "0 failed no home => finish error no home",
-    ),
+    ("a worker that says nothing makes it no longer", For::Left, "90 time => finish not-gone Slurm has not confirmed"),
+    ("a worker that cannot begin is an error", For::Left, "0 failed no home => finish error no home"),
     (
         "asked to end",
         For::Left,

@@ -29,5 +29,8 @@ fn a_row_in_which_anything_else_happens_is_noticed() {
         assert!(play(For::Stage, table).is_err(), "{table}");
     }
     let silent = "0 ready => remember & submit\n 0 called 17 => number 17 & tell submitted\n 9 mark => ask 17!";
-    assert!(play(For::Stage, silent).is_err_and(|wrong| wrong.contains("at 5 already")), "a deadline between two lines");
+    assert!(
+        play(For::Stage, silent).is_err_and(|wrong| wrong.contains("at 5 already")),
+        "a deadline between two lines"
+    );
 }
