@@ -16,6 +16,8 @@ use crate::sys::call::Answer;
 const BETWEEN: Duration = Duration::from_millis(150);
 /// For how long a word of the scheduler is proof that the job runs.
 const PROOF: Duration = Duration::from_mins(15);
+/// After a submission without an answer: how long until a job that it made can be found for sure.
+const SETTLED: Duration = Duration::from_secs(5);
 /// How often a job may be submitted.
 const MOST_SUBMISSIONS: u32 = 3;
 
@@ -42,6 +44,11 @@ pub struct Model {
     possible: u32,
     refused: bool,
     number: bool,
+    /// So often in a row nothing was found since then.
+    unsure: Option<(Instant, u32)>,
+    /// The scheduler said first that the job has ended, on a node.
+    ended_on_node: Option<Instant>,
+    drained: bool,
     terminated: Option<Instant>,
     worker_failed: bool,
     token: bool,
@@ -90,6 +97,9 @@ impl Model {
             possible: u32::from(!matches!(plan.job, super::super::Job::New(..))),
             refused: false,
             number: false,
+            unsure: None,
+            ended_on_node: None,
+            drained: false,
             terminated: None,
             worker_failed: false,
             token: false,
@@ -143,7 +153,7 @@ impl Model {
                 self.exited_with_zero |= completion.end == ScriptEnd::Exited(0);
                 self.drain_awaited = true;
             }
-            Event::Report(Report::Drained(_)) => self.drain_awaited = false,
+            Event::Report(Report::Drained(_)) => (self.drain_awaited, self.drained) = (false, true),
             Event::Report(Report::Failed(_)) => self.worker_failed = true,
             Event::Report(Report::Answered(answer)) => self.see_answer(answer),
             Event::Terminate => {
@@ -162,9 +172,12 @@ impl Model {
                             self.running = Some(self.now);
                         }
                     }
-                    State::Ended(_) => {
+                    State::Ended(end) => {
                         self.silent_since = None;
                         self.ended = true;
+                        if end.node.is_some() {
+                            self.ended_on_node.get_or_insert(self.now);
+                        }
                     }
                     State::Unknown(unknown) => {
                         self.silent_since.get_or_insert(self.now);
@@ -176,11 +189,13 @@ impl Model {
                 self.question = None;
                 match found {
                     Ok(ids) if ids.is_empty() => {
+                        self.unsure = self.unsure.map(|(since, count)| (since, count + 1));
                         self.silent_since.get_or_insert(self.now);
                         self.gone |= self.cancelled;
                     }
                     Ok(_) => (self.number, self.silent_since) = (true, None),
                     Err(_) => {
+                        self.unsure = self.unsure.map(|(since, _)| (since, 0));
                         self.silent_since.get_or_insert(self.now);
                     }
                 }
@@ -200,6 +215,7 @@ impl Model {
                     self.refused = true;
                 }
                 Submitted::Unknown(_) => {
+                    self.unsure = Some((self.now, 0));
                     self.silent_since.get_or_insert(self.now);
                 }
             },
@@ -244,6 +260,14 @@ impl Model {
                     must(self.remembered && self.disk.is_ok(), "a job is remembered before it is submitted")?;
                     must(self.submissions <= MOST_SUBMISSIONS, "a job is submitted three times at most")?;
                     must(!self.number, "a job that has a number is not submitted again")?;
+                    must(
+                        self.unsure.is_none_or(|(since, count)| count >= 2 && self.now >= since + SETTLED),
+                        "a job is submitted again when it was not found twice, and a while after",
+                    )?;
+                    must(
+                        self.submissions == 1 || self.script_ended.is_none(),
+                        "a job whose script has ended is not submitted again",
+                    )?;
                     must(self.terminated.is_none(), "nothing is submitted for a stage that is to end")?;
                 }
                 self.call = Some(call);
@@ -330,6 +354,16 @@ impl Model {
             Ok(BatchOutcome::Judged(_, verdict)) => self.check_verdict(verdict.judgement()),
             Ok(BatchOutcome::Terminated(_)) => {
                 must(self.terminated.is_some() || self.restarted, "nobody is told that he asked for the end")?;
+                must(
+                    self.plan.until != Until::ScriptEnd
+                        || self.drained
+                        || self.warned
+                        || self.worker_failed
+                        || self.ended_on_node.is_none_or(|at| {
+                            self.now >= self.script_ended.unwrap_or(at).min(at) + self.plan.kill_timeout
+                        }),
+                    "what a script has written until it ended is waited for",
+                )?;
                 must(
                     self.plan.until == Until::Gone
                         || self.possible == 0

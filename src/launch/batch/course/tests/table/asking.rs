@@ -323,4 +323,15 @@ pub const ROWS: &[Row] = &[
          5 time      => ask 17
          5 exited 3  => finish job 3 its record of how the job's script ended has not come",
     ),
+    (
+        "an end that a mark of a later start makes doubtful: there is a last look all the same",
+        For::NoTokens,
+        "0   ready          => remember & submit
+         0   called 17      => number 17 & tell submitted as
+         4   record 3       => ask 17!
+         4   exited 3       =>
+         5   mark restart 1 => ask 17!
+         5   exited 3       => last-look
+         7   drained        => finish job 3",
+    ),
 ];

@@ -283,4 +283,26 @@ pub const ROWS: &[Row] = &[
         "0   SIGTERM => SIGTERM 17
          100 time    => tell warning: Slurm has not confirmed & finish terminated",
     ),
+    (
+        "an end that a mark of a later start makes doubtful: the script is told to end once more, and nothing spins",
+        For::Allocated,
+        "0    ready          =>
+         1    record 3       => ask 17!
+         1    SIGTERM        =>
+         2    mark restart 1 => SIGTERM 17
+         2.1  called ok      =>
+         2.2  running        => say runs on n1 & mint 17 & ask 17!
+         12   time           => SIGKILL 17",
+    ),
+    (
+        "a script that has ended gets no token, though its job runs on",
+        For::Allocated,
+        "0   ready      =>
+         1   mark       => ask 17!
+         1.5 SIGTERM    => SIGTERM 17
+         1.6 called ok  =>
+         1.7 record 143 =>
+         1.8 running    => say runs on n1 & ask 17!
+         2   drained    => finish terminated",
+    ),
 ];
