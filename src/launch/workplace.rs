@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::error::LaunchError;
 use super::masking::Secrets;
 use super::pump::Pump;
-use super::supervise::LaunchError;
 use crate::order::frames::Command;
 use crate::report::tell;
 use crate::sys::cgroup::JobGroup;

@@ -1,7 +1,6 @@
 //! What the end of a script means: for the runner, for the job's author, and for the audit log.
 
-use crate::launch::batch::follow;
-use crate::launch::batch::verdict::Verdict;
+use crate::launch::batch::result::{BatchOutcome, Judgement};
 use crate::launch::supervise::Outcome;
 use crate::report::events::AuditedEnd;
 use crate::report::{Failure, tell};
@@ -32,18 +31,21 @@ pub fn conclude(outcome: &Outcome) -> Result<(), Failure> {
 }
 
 /// From what became of a batch job to the verdict on the stage.
-pub fn conclude_batch(outcome: follow::Outcome) -> Result<(), Failure> {
-    use follow::Outcome;
+pub fn conclude_batch(outcome: BatchOutcome) -> Result<(), Failure> {
     match outcome {
-        Outcome::Submitted(_) | Outcome::Judged(_, Verdict::Success) | Outcome::Gone => Ok(()),
-        Outcome::Judged(_, Verdict::Job { code, words }) => {
-            if words.is_empty() {
-                tell_meaning(code);
+        BatchOutcome::Submitted(_) | BatchOutcome::Gone => Ok(()),
+        BatchOutcome::Judged(_, verdict) => match verdict.judgement() {
+            Judgement::Success => Ok(()),
+            Judgement::Job(code) => {
+                if verdict.words().is_empty() {
+                    tell_meaning(code);
+                }
+                Err(Failure::script(verdict.words().to_owned(), code))
             }
-            Err(Failure::script(words, code))
-        }
-        Outcome::Judged(_, Verdict::Site { words }) | Outcome::NotGone(words) => Err(Failure::site(words)),
-        Outcome::Terminated(_) => Err(ended_on_request()),
+            Judgement::Site => Err(Failure::site(verdict.words())),
+        },
+        BatchOutcome::NotGone(words) => Err(Failure::site(words)),
+        BatchOutcome::Terminated(_) => Err(ended_on_request()),
     }
 }
 
@@ -80,15 +82,16 @@ pub fn audited(outcome: &Outcome) -> AuditedEnd<'static> {
 }
 
 /// For the audit log.
-pub fn audited_batch(outcome: &follow::Outcome) -> AuditedEnd<'_> {
-    use follow::Outcome;
+pub fn audited_batch(outcome: &BatchOutcome) -> AuditedEnd<'_> {
     let (id, outcome, exit_code) = match outcome {
-        Outcome::Submitted(id) => (Some(id), "submitted", None),
-        Outcome::Judged(id, Verdict::Success) => (id.as_ref(), "exited", Some(0)),
-        Outcome::Judged(id, Verdict::Job { code, .. }) => (id.as_ref(), "job failed", Some(*code)),
-        Outcome::Judged(id, Verdict::Site { .. }) => (id.as_ref(), "site failed", None),
-        Outcome::Terminated(id) => (id.as_ref(), "terminated", None),
-        Outcome::Gone | Outcome::NotGone(_) => (None, "gone", None),
+        BatchOutcome::Submitted(id) => (Some(id), "submitted", None),
+        BatchOutcome::Judged(id, verdict) => match verdict.judgement() {
+            Judgement::Success => (id.as_ref(), "exited", Some(0)),
+            Judgement::Job(code) => (id.as_ref(), "job failed", Some(code)),
+            Judgement::Site => (id.as_ref(), "site failed", None),
+        },
+        BatchOutcome::Terminated(id) => (id.as_ref(), "terminated", None),
+        BatchOutcome::Gone | BatchOutcome::NotGone(_) => (None, "gone", None),
     };
     AuditedEnd::Batch { slurm_job_id: id.map(JobId::as_str), outcome, exit_code }
 }
@@ -101,7 +104,7 @@ mod tests {
     #[test]
     fn a_stage_that_was_asked_to_end_never_counts_as_done() {
         assert_eq!(conclude(&Outcome::Terminated).unwrap_err().kind(), FailureKind::System);
-        let batch = conclude_batch(follow::Outcome::Terminated(None));
+        let batch = conclude_batch(BatchOutcome::Terminated(None));
         assert_eq!(batch.unwrap_err().kind(), FailureKind::System);
     }
 

@@ -9,8 +9,10 @@ use zeroize::Zeroizing;
 use super::ends;
 use super::tokens::StageTokens;
 use crate::launch::batch::Ledger;
-use crate::launch::batch::follow::{self, AskedBy, Follow, Job, Outcome, Until};
+use crate::launch::batch::course::{Job, Plan, Until};
+use crate::launch::batch::drive::{self, Follow};
 use crate::launch::batch::pace::Pace;
+use crate::launch::batch::result::{AskedBy, BatchOutcome};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
 use crate::launch::settings::Executor;
@@ -83,7 +85,7 @@ impl BatchStage<'_> {
         let run = format!("run-{number}");
         let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
         let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
-        if let (Allocation::Stage, Outcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
+        if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.
             let _ = self.session.ledger().ended(&name, id);
         }
@@ -97,7 +99,7 @@ impl BatchStage<'_> {
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
         match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
-            Outcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
+            BatchOutcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
             outcome => ends::conclude_batch(outcome),
         }
     }
@@ -156,7 +158,7 @@ impl BatchStage<'_> {
         run: Option<(String, Zeroizing<Vec<u8>>)>,
         feed: Option<&'f mut (dyn TokenFeed + 'f)>,
         secrets: Secrets,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<BatchOutcome, Failure> {
         let scheduler = scheduler(self.settings);
         let directories = self.session.directories();
         let place = self.place(&name);
@@ -173,31 +175,34 @@ impl BatchStage<'_> {
             output_timeout: self.settings.slurm.output_timeout,
             on_loss: vec![scheduler.cancel_by_name(&name, self.account.name())],
         };
-        let follow = Follow {
+        let plan = Plan {
             scheduler,
-            program: WorkerProgram::beside_this_program()?,
-            target: self.account.to_become(),
-            order,
-            script,
             job,
             expected: Expected { name, uid: self.account.uid().as_raw() },
             owner: self.account.name().to_owned(),
             until,
-            feed,
-            secrets,
-            ledger: self.session.ledger(),
-            pace: Pace::in_directory(self.session.store()),
             requeue: self.settings.slurm.requeue,
             kill_timeout: self.settings.jobs.kill_timeout,
             patience: PATIENCE,
             unknown_timeout: self.settings.slurm.unknown_timeout,
+        };
+        let follow = Follow {
+            plan,
+            program: WorkerProgram::beside_this_program()?,
+            target: self.account.to_become(),
+            order,
+            script,
+            feed,
+            secrets,
+            ledger: self.session.ledger(),
+            pace: Pace::in_directory(self.session.store()),
             group: JobGroup::make(self.session.group()),
         };
-        Ok(follow::follow(follow, self.termination)?)
+        Ok(drive::follow(follow, self.termination)?)
     }
 
     /// The end of a sub-stage, for the audit log.
-    fn audit(&self, sub_stage: &SubStage, outcome: &Outcome) {
+    fn audit(&self, sub_stage: &SubStage, outcome: &BatchOutcome) {
         let end = ends::audited_batch(outcome);
         let (job_id, account) = (self.session.facts().job_id(), self.session.decision().account());
         let session = self.session.name();
@@ -228,30 +233,33 @@ pub fn give_back(
             (Some(id), Script::Ended) => Job::Ended(id),
             (id, _) => Job::Left(id),
         };
-        let follow = Follow {
+        let plan = Plan {
             scheduler: scheduler(settings),
-            program: WorkerProgram::beside_this_program()?,
-            target: account.to_become(),
-            order: BatchOrder::default(),
-            script: None,
             job,
             expected,
             owner: account.name().to_owned(),
             until: Until::Gone,
-            feed: None,
-            secrets: Secrets::default(),
-            ledger: session.ledger(),
-            pace: Pace::in_directory(session.store()),
             requeue: Requeue::Never,
             kill_timeout: settings.jobs.kill_timeout,
             patience: limit,
             unknown_timeout: limit,
+        };
+        let follow = Follow {
+            plan,
+            program: WorkerProgram::beside_this_program()?,
+            target: account.to_become(),
+            order: BatchOrder::default(),
+            script: None,
+            feed: None,
+            secrets: Secrets::default(),
+            ledger: session.ledger(),
+            pace: Pace::in_directory(session.store()),
             group: None,
         };
-        match follow::follow(follow, termination)? {
-            Outcome::Gone => {}
-            Outcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
-            Outcome::NotGone(words) => return Err(Failure::site(words)),
+        match drive::follow(follow, termination)? {
+            BatchOutcome::Gone => {}
+            BatchOutcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
+            BatchOutcome::NotGone(words) => return Err(Failure::site(words)),
             outcome => return Err(Failure::site(format!("cancelling a Slurm job came to an odd end: {outcome:?}"))),
         }
     }

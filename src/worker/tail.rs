@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::meeting;
-use crate::order::completion::{Record, Started};
+use crate::order::completion::{Completion, Started};
 use crate::order::frames::Drained;
 use crate::report::printable;
 use crate::sys::{file_system, threads};
@@ -39,7 +39,7 @@ pub enum Seen {
     /// The script begins.
     Started(Started),
     /// The script has ended.
-    Recorded(Record),
+    Recorded(Completion),
     /// The output has been passed on; nothing follows.
     Drained(Drained),
     /// Something that is not as it should be.
@@ -99,7 +99,7 @@ struct Watch {
     output: File,
     offset: u64,
     started: Option<Started>,
-    record: Option<Record>,
+    record: Option<Completion>,
     drained: bool,
     replaced: bool,
     patience: Duration,
@@ -158,7 +158,7 @@ impl Watch {
         }
         let restarts = self.started.as_ref().map_or(0, |started| started.restarts);
         if self.record.is_none()
-            && let Some(record) = meeting::read(&self.run.join("record")).and_then(|bytes| Record::parse(&bytes))
+            && let Some(record) = meeting::read(&self.run.join("record")).and_then(|bytes| Completion::parse(&bytes))
             // Not that of the start before.
             && record.restarts >= restarts
         {

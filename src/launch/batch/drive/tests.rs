@@ -2,8 +2,10 @@ use std::path::Path;
 
 use super::*;
 use crate::policy::Account;
-use crate::scheduler::JobName;
+
+use crate::launch::batch::course::Until;
 use crate::scheduler::slurm::Slurm;
+use crate::scheduler::{Expected, JobId, JobName, Requeue};
 
 struct Forgetful;
 
@@ -29,27 +31,29 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
     let start = Instant::now();
     let outcome = follow(
         Follow {
-            scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
+            plan: Plan {
+                scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
+                job: Job::Left(JobId::parse("17")),
+                expected: Expected { name, uid: 1001 },
+                owner: "ada".into(),
+                until: Until::Gone,
+                requeue: Requeue::Never,
+                kill_timeout: Duration::from_mins(1),
+                patience: Duration::from_millis(100),
+                unknown_timeout: Duration::from_hours(1),
+            },
             program,
             target: Account::for_test("ada").to_become(),
             order: BatchOrder::default(),
             script: None,
-            job: Job::Left(JobId::parse("17")),
-            expected: Expected { name, uid: 1001 },
-            owner: "ada".into(),
-            until: Until::Gone,
             feed: None,
             secrets: Secrets::default(),
             ledger: &Forgetful,
             pace: Pace::in_directory(dir.path()),
-            requeue: Requeue::Never,
-            kill_timeout: Duration::from_mins(1),
-            patience: Duration::from_millis(100),
-            unknown_timeout: Duration::from_hours(1),
             group: None,
         },
         &Termination::watch(2).expect("watched"),
     );
-    assert!(matches!(outcome, Ok(Outcome::NotGone(_))), "{outcome:?}");
+    assert!(matches!(outcome, Ok(BatchOutcome::NotGone(_))), "{outcome:?}");
     assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
 }

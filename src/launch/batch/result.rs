@@ -1,30 +1,117 @@
-//! What the completion record and the scheduler's words together mean for the stage. Pure.
+//! What becomes of the stage: what the completion record and the scheduler's words together mean for it. Pure.
 
-use crate::order::completion::{Record, ScriptEnd};
+use crate::order::completion::{Completion, ScriptEnd};
+use crate::report::printable;
 use crate::scheduler::{End, EndReason, JobId, Scheduler};
 
-/// What becomes of the stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+/// What became of a job that a stage has followed.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BatchOutcome {
+    /// It was submitted, and nothing more was wanted.
+    Submitted(JobId),
+    /// The script has ended, or never will begin.
+    Judged(Option<JobId>, Verdict),
+    /// Somebody asked the stage to end.
+    Terminated(Option<JobId>),
+    /// There is no such job any more.
+    Gone,
+    /// Whether there is one is not known, and there is no more time to ask.
+    NotGone(String),
+}
+
+/// Whose success or failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
     /// The script exited with 0.
     Success,
-    /// The job failed: its script, or what its author has asked for.
-    Job {
-        /// For GitLab, 1 to 255.
-        code: u8,
-        /// One sentence. Empty when the exit code says all.
-        words: String,
-    },
+    /// The job failed: its script, or what its author has asked for. With a code for GitLab, 1 to 255.
+    Job(u8),
     /// The site failed.
-    Site {
-        /// One sentence.
-        words: String,
-    },
+    Site,
+}
+
+/// What becomes of the stage. Only [`judge`], which has evidence, and the failures named below make one.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    judgement: Judgement,
+    words: String,
+}
+
+impl Verdict {
+    /// Whose success or failure it is.
+    pub fn judgement(&self) -> Judgement {
+        self.judgement
+    }
+
+    /// One sentence. Empty when the exit code says all.
+    pub fn words(&self) -> &str {
+        &self.words
+    }
+
+    fn site(words: String) -> Self {
+        Self { judgement: Judgement::Site, words }
+    }
+
+    /// There is no job, and nobody has refused it.
+    pub(super) fn not_submitted(why: &str) -> Self {
+        Self::site(format!("the job was not submitted: {why}"))
+    }
+
+    /// The scheduler does not want the job. Its words may quote the account, so they are no more than text.
+    pub(super) fn refused(scheduler: &str, asked_by: &AskedBy, words: &str) -> Self {
+        let words = printable(words);
+        match asked_by {
+            AskedBy::Job(options) => Self {
+                judgement: Judgement::Job(1),
+                words: format!(
+                    "{scheduler} does not accept this job: {words} (the job has set --{}; all else is the site's)",
+                    options.join(", --")
+                ),
+            },
+            AskedBy::Site => Self::site(format!(
+                "{scheduler} does not accept this job, which asks for nothing but what the site's own configuration says: {words}"
+            )),
+        }
+    }
+
+    /// So many submissions had no answer, and no job of that name was found.
+    pub(super) fn never_confirmed(scheduler: &str, submissions: u32) -> Self {
+        Self::site(format!("{scheduler} has not confirmed any of {submissions} submissions of this job"))
+    }
+
+    /// The scheduler wants to run a script twice that must not be.
+    pub(super) fn put_back(scheduler: &str) -> Self {
+        Self::site(format!(
+            "{scheduler} has put the job back into its queue, and a script is not run twice unless slurm.requeue = true; the job is cancelled"
+        ))
+    }
+
+    /// Nobody knows how the job ended, and the time to wait for news is over.
+    pub(super) fn silence(scheduler: &str, lasted: &str, look_up: &str) -> Self {
+        Self::site(format!(
+            "{scheduler} has said nothing about this job for {lasted} that could be understood (slurm.unknown_timeout), so nobody knows how it ended ({look_up})"
+        ))
+    }
+
+    /// The same with other words: secrets taken out.
+    pub(super) fn masked(self, mask: impl FnOnce(&str) -> String) -> Self {
+        Self { words: mask(&self.words), ..self }
+    }
+}
+
+/// Whose doing the resources are that the scheduler refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// The author of the pipeline has set these of them.
+    Job(Vec<String>),
+    /// All of them are the site's.
+    Site,
 }
 
 /// What the scheduler says, at a time when the script has ended or cannot run any more.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub(super) enum Said {
     /// It has not noticed the end of the job yet, and nothing speaks against the record.
     Alive,
     /// This is how it ended.
@@ -35,11 +122,11 @@ pub enum Said {
 
 /// All that is known.
 #[derive(Debug)]
-pub struct Case<'a> {
+pub(super) struct Case<'a> {
     /// The job.
     pub id: &'a JobId,
     /// What the wrapper has written.
-    pub record: Option<&'a Record>,
+    pub record: Option<&'a Completion>,
     /// What the scheduler says.
     pub said: &'a Said,
     /// The account that the job belongs to.
@@ -49,11 +136,13 @@ pub struct Case<'a> {
 }
 
 /// Judges. `None` where nothing positive is known: a script that may still run, or a job that is forgotten.
-pub fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdict> {
+pub(super) fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdict> {
     let name = scheduler.name();
     let look_up = format!("{name} job {}; look it up with: {}", case.id, scheduler.look_up(case.id));
-    let site = |words: String| Some(Verdict::Site { words: format!("{words} ({look_up})") });
-    let job = |code: u8, words: String| Some(Verdict::Job { code: code.max(1), words: format!("{words} ({look_up})") });
+    let site = |words: String| Some(Verdict::site(format!("{words} ({look_up})")));
+    let job = |code: u8, words: String| {
+        Some(Verdict { judgement: Judgement::Job(code.max(1)), words: format!("{words} ({look_up})") })
+    };
     let status = match case.record.map(|record| record.end) {
         Some(ScriptEnd::Exited(status)) => Some(status),
         _ => None,
@@ -109,8 +198,8 @@ pub fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdict> {
             (ScriptEnd::Exited(code), Said::Alive | Said::Forgotten) if record.terminated => site(format!(
                 "{name} has told the job to end, and does not say why; the script has answered with exit code {code}"
             )),
-            (ScriptEnd::Exited(0), _) => Some(Verdict::Success),
-            (ScriptEnd::Exited(code), _) => Some(Verdict::Job { code, words: String::new() }),
+            (ScriptEnd::Exited(0), _) => Some(Verdict { judgement: Judgement::Success, words: String::new() }),
+            (ScriptEnd::Exited(code), _) => Some(Verdict { judgement: Judgement::Job(code), words: String::new() }),
             (ScriptEnd::NoToken, _) => site(format!(
                 "the token of this stage did not come to {} in time, so the script was not started; slurm.token_timeout says how long that may take",
                 record.node
@@ -153,8 +242,8 @@ mod tests {
     use super::*;
     use crate::scheduler::slurm::Slurm;
 
-    fn record(end: ScriptEnd) -> Record {
-        Record { end, bytes: 0, terminated: false, restarts: 0, node: "n1".into() }
+    fn record(end: ScriptEnd) -> Completion {
+        Completion { end, bytes: 0, terminated: false, restarts: 0, node: "n1".into() }
     }
 
     fn ended(reason: EndReason, status: u8, signal: u8) -> Said {
@@ -173,15 +262,20 @@ mod tests {
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "shorter at the calls")]
+    fn is_success(verdict: Option<Verdict>) -> bool {
+        verdict.is_some_and(|verdict| verdict.judgement == Judgement::Success)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "shorter at the calls")]
     fn is_site(verdict: Option<Verdict>) -> bool {
-        matches!(verdict, Some(Verdict::Site { .. }))
+        verdict.is_some_and(|verdict| verdict.judgement == Judgement::Site)
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "shorter at the calls")]
     fn code(verdict: Option<Verdict>) -> Option<u8> {
-        match verdict {
-            Some(Verdict::Job { code, .. }) => Some(code),
-            _ => None,
+        match verdict?.judgement {
+            Judgement::Job(code) => Some(code),
+            Judgement::Success | Judgement::Site => None,
         }
     }
 
@@ -208,13 +302,13 @@ mod tests {
     #[test]
     fn a_script_that_was_told_to_end_has_not_succeeded_while_nobody_says_why() {
         let id = JobId::parse("17").expect("digits");
-        let record = Record { terminated: true, ..record(ScriptEnd::Exited(0)) };
+        let record = Completion { terminated: true, ..record(ScriptEnd::Exited(0)) };
         let judge = |said: &Said| {
             let case = Case { id: &id, record: Some(&record), said, uid: 1001, cancelled_by: None };
             judge(&case, &Slurm::new(Path::new("/usr/bin"), None))
         };
         assert!(is_site(judge(&Said::Alive)) && is_site(judge(&Said::Forgotten)));
-        assert_eq!(judge(&ended(EndReason::Completed, 0, 0)), Some(Verdict::Success));
+        assert!(is_success(judge(&ended(EndReason::Completed, 0, 0))));
     }
 
     #[test]
@@ -225,7 +319,7 @@ mod tests {
         for said in
             [Said::Alive, Said::Forgotten, ended(EndReason::Completed, 0, 0), ended(EndReason::NodeFailed, 0, 0)]
         {
-            assert_eq!(verdict(EXIT_0, &said), Some(Verdict::Success), "{said:?}");
+            assert!(is_success(verdict(EXIT_0, &said)), "{said:?}");
         }
         assert_eq!(
             code(verdict(Some(ScriptEnd::Exited(143)), &ended(EndReason::TimeLimit("1".into()), 0, 15))),
@@ -257,7 +351,7 @@ mod tests {
     #[test]
     fn each_sentence_names_the_job_and_how_to_look_it_up() {
         for said in [ended(EndReason::TimeLimit("00:01:00".into()), 0, 15), ended(EndReason::NodeFailed, 0, 0)] {
-            let Some(Verdict::Job { words, .. } | Verdict::Site { words }) = verdict(None, &said) else { panic!() };
+            let words = verdict(None, &said).expect("an end").words;
             assert!(words.contains("Slurm job 17") && words.contains("scontrol show job 17"), "{words}");
         }
     }
