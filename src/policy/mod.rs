@@ -12,7 +12,7 @@ use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
 use crate::report::{FailureKind, Fault};
-use crate::scheduler::slurm::SlurmOptions;
+use crate::scheduler::rule_options::RuleOptions;
 use crate::sys::accounts::{AccountDb, LookupError};
 
 /// Policy's answer: this account, by this rule.
@@ -22,8 +22,8 @@ pub struct Verdict {
     pub account: Account,
     /// The rule, for people: its name and its line in the configuration.
     pub rule: String,
-    /// What the rule fixes for Slurm jobs.
-    pub slurm: SlurmOptions,
+    /// What the rule fixes for batch jobs.
+    pub options: RuleOptions,
 }
 
 /// Policy's other answers.
@@ -104,7 +104,7 @@ pub fn decide(
     };
     let account = Account::admit(name, limits, mode, db)?
         .map_err(|why| refused(Refused::ByRule { rule: describe(rule), why: Box::new(why) }))?;
-    Ok(Verdict { account, rule: describe(rule), slurm: rule.slurm.clone() })
+    Ok(Verdict { account, rule: describe(rule), options: rule.options.clone() })
 }
 
 fn holds(when: &When, facts: &JobFacts) -> bool {

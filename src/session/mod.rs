@@ -33,7 +33,7 @@ use crate::launch::batch::Ledger;
 use crate::order::directories::Directories;
 use crate::policy::Verdict;
 use crate::report::{FailureKind, Fault};
-use crate::scheduler::slurm::SlurmOptions;
+use crate::scheduler::rule_options::RuleOptions;
 use crate::scheduler::{JobId, JobName};
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::ProcessMark;
@@ -56,9 +56,9 @@ pub struct Record {
     pub uid: u32,
     /// The rule that decided.
     pub rule: String,
-    /// What that rule fixes for Slurm jobs.
-    #[serde(default)]
-    pub slurm: SlurmOptions,
+    /// What that rule fixes for batch jobs, under the scheduler's word.
+    #[serde(flatten)]
+    pub options: RuleOptions,
     /// Where the job works.
     pub directories: Directories,
     /// The machine. One user's own runner keeps its state in a home directory, which several machines may share.
@@ -198,7 +198,7 @@ impl Sessions {
             account: verdict.account.name().to_owned(),
             uid,
             rule: verdict.rule.clone(),
-            slurm: verdict.slurm.clone(),
+            options: verdict.options.clone(),
             directories: lay_out(slot, &name),
             host: machine(),
             tree: tree(),

@@ -28,7 +28,7 @@ impl World {
             account: "arthur".into(),
             uid: 1001,
             rule: "r".into(),
-            slurm: SlurmOptions::default(),
+            options: RuleOptions::default(),
             directories,
             host: machine(),
             tree: tree(),

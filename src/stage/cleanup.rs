@@ -44,7 +44,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     match arguments.rest.iter().map(|word| word.to_str()).collect::<Vec<_>>()[..] {
         [Some(REAP)] => return reap(arguments, &settings, &sessions),
         [Some(REAP), Some(DRY_RUN)] => {
-            list(&sessions);
+            list(&settings, &sessions);
             return Ok(());
         }
         [Some(REAP), Some(name)] => return reap_one(arguments, &settings, &sessions, name),
@@ -58,13 +58,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// What was left behind, for whoever wants to know before it goes.
-fn list(sessions: &Sessions) {
+fn list(settings: &Settings, sessions: &Sessions) {
     use std::io::Write;
+    let scheduler = settings.batch_of_left_jobs().kind().name();
     let line = |session: &Session| {
         let record = session.record();
         let jobs: Vec<String> =
             session.jobs().into_iter().map(|job| job.id.map_or(job.name.to_string(), |id| id.to_string())).collect();
-        let jobs = if jobs.is_empty() { String::new() } else { format!(", Slurm jobs: {}", jobs.join(" ")) };
+        let jobs = if jobs.is_empty() { String::new() } else { format!(", {scheduler} jobs: {}", jobs.join(" ")) };
         let (job_id, account, data) = (record.facts.job_id, &record.account, record.directories.data.display());
         format!("{}: job {job_id} as {account}, below {data}{jobs}\n", session.name())
     };

@@ -1,7 +1,7 @@
 //! What the completion record and the scheduler's words together mean for the stage. Pure.
 
 use crate::order::completion::{Record, ScriptEnd};
-use crate::scheduler::{End, EndReason, JobId, Scheduler};
+use crate::scheduler::{Advice, End, EndReason, JobId, Scheduler, Setting};
 
 /// What becomes of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,16 +64,12 @@ pub fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdict> {
         let code = |other: u8| status.filter(|status| *status != 0).unwrap_or(other);
         match &end.reason {
             EndReason::TimeLimit(limit) => {
-                return job(
-                    code(1),
-                    format!("the time limit of this job ({limit}) was reached; ask for more with --time"),
-                );
+                let advice = scheduler.advice(Advice::MoreTime);
+                return job(code(1), format!("the time limit of this job ({limit}) was reached; {advice}"));
             }
             EndReason::OutOfMemory if status != Some(0) => {
-                return job(
-                    code(137),
-                    "the job used more memory than it had asked for; ask for more with --mem".into(),
-                );
+                let advice = scheduler.advice(Advice::MoreMemory);
+                return job(code(137), format!("the job used more memory than it had asked for; {advice}"));
             }
             EndReason::Cancelled => {
                 return match case.cancelled_by {
@@ -112,11 +108,13 @@ pub fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdict> {
             (ScriptEnd::Exited(0), _) => Some(Verdict::Success),
             (ScriptEnd::Exited(code), _) => Some(Verdict::Job { code, words: String::new() }),
             (ScriptEnd::NoToken, _) => site(format!(
-                "the token of this stage did not come to {} in time, so the script was not started; slurm.token_timeout says how long that may take",
-                record.node
+                "the token of this stage did not come to {} in time, so the script was not started; {} says how long that may take",
+                record.node,
+                scheduler.key(Setting::TokenTimeout)
             )),
             (ScriptEnd::RanBefore, _) => site(format!(
-                "{name} started the job once more, and a script is not run twice unless slurm.requeue = true"
+                "{name} started the job once more, and a script is not run twice unless {} = true",
+                scheduler.key(Setting::Requeue)
             )),
             (ScriptEnd::NoOutput, _) => {
                 site(format!("{} could not open the output file of the job; is a quota used up?", record.node))
@@ -130,7 +128,8 @@ pub fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdict> {
             job(
                 code,
                 format!(
-                    "the batch script ended {how}, but its record of how the job's script ended has not come (slurm.output_timeout), and the end of the output may be missing, too"
+                    "the batch script ended {how}, but its record of how the job's script ended has not come ({}), and the end of the output may be missing, too",
+                    scheduler.key(Setting::OutputTimeout)
                 ),
             )
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Calling, Follower, Outcome, Phase, Submitting, Until};
 use crate::launch::batch::verdict::Verdict;
 use crate::report::tell;
-use crate::scheduler::Word;
+use crate::scheduler::Signal;
 use crate::sys::call::Answer;
 use crate::token::back_off;
 
@@ -176,10 +176,10 @@ impl Follower<'_> {
         let (call, what) = match &mut ending.way {
             Way::Script(words @ 0..2) => {
                 *words += 1;
-                let (word, patience) =
-                    if *words == 1 { (Word::First, kill_timeout) } else { (Word::Last, LAST_RESORT) };
+                let (signal, patience) =
+                    if *words == 1 { (Signal::Terminate, kill_timeout) } else { (Signal::Kill, LAST_RESORT) };
                 ending.next = now + patience;
-                (self.scheduler.interrupt(&id, word), Calling::Interrupt)
+                (self.scheduler.interrupt(&id, signal), Calling::Interrupt)
             }
             way => {
                 *way = Way::Job;

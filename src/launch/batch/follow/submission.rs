@@ -9,7 +9,7 @@ use crate::launch::batch::verdict::Verdict;
 use crate::launch::workplace::thread;
 use crate::order::frames::Command;
 use crate::report::{printable, tell};
-use crate::scheduler::{JobId, Submitted};
+use crate::scheduler::{JobId, SubmitAnswer};
 use crate::sys::call::{Answer, Call};
 
 /// After a submission without an answer: how long until a job that it made can be found for sure.
@@ -63,16 +63,16 @@ impl Follower<'_> {
     pub(super) fn on_answer(&mut self, answer: &Answer, now: Instant) -> Option<Outcome> {
         match self.calling.take() {
             Some(Calling::Submit) => match self.scheduler.submitted(answer) {
-                Submitted::Id(id) => return self.on_number(id, now),
-                Submitted::Refused(words) => {
+                SubmitAnswer::Id(id) => return self.on_number(id, now),
+                SubmitAnswer::Refused(words) => {
                     self.forget_submission();
                     return Some(self.refused(&words));
                 }
-                Submitted::NotAsked(words) => {
+                SubmitAnswer::NotAsked(words) => {
                     self.forget_submission();
                     return Some(self.judged(Verdict::Site { words: format!("the job was not submitted: {words}") }));
                 }
-                Submitted::Unknown(words) => {
+                SubmitAnswer::Unknown(words) => {
                     self.submitting = Submitting::Unsure { since: now, not_found: 0 };
                     self.note_silence(&words, now);
                 }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::{Follower, TokenState};
 use crate::order::frames::Command;
 use crate::scheduler::Alive;
-use crate::scheduler::Placement;
 
 /// For how long the scheduler's word that a job runs holds.
 const PROOF: Duration = Duration::from_mins(15);
@@ -18,14 +17,9 @@ impl Follower<'_> {
     }
 
     pub(super) fn place(&mut self, alive: &Alive) {
-        let placement = match (&alive.placement, self.id()) {
-            (Placement::Slurm { account, partition, qos, .. }, Some(id)) => Placement::Slurm {
-                account: account.clone(),
-                partition: partition.clone(),
-                qos: qos.clone(),
-                job_id: Some(id.as_str().to_owned()),
-            },
-            (other, _) => other.clone(),
+        let placement = match self.id() {
+            Some(id) => alive.placement.clone().of_job(id),
+            None => alive.placement.clone(),
         };
         if let Some(feed) = self.feed.as_deref_mut() {
             feed.place(placement);
