@@ -43,7 +43,7 @@ enum Verb {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    crate::token::install_crypto();
+    jose::install_crypto();
     let program = Program::parse();
     let config = program.config;
     let keys_of_config = || {

@@ -90,7 +90,7 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
             return if help { ExitCode::SUCCESS } else { ExitCode::from(codes.system_failure) };
         }
     };
-    crate::token::install_crypto();
+    jose::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
     let arguments =

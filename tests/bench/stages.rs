@@ -258,9 +258,9 @@ impl World {
         use motmot::issuer::keys::KeyRing;
         use motmot::scheduler::Placement;
         use motmot::sys::files::Owner;
-        use motmot::token::{StageContext, TokenSettings, Ttl, install_crypto, mint};
+        use motmot::token::{StageContext, TokenSettings, Ttl, mint};
         const TOKENS: u32 = 2000;
-        install_crypto();
+        jose::install_crypto();
         let ring = KeyRing::load(&self.path("keys"), Owner::RootOrSelf).expect("keys");
         let facts: JobFacts = serde_json::from_value(json!({
             "job_id": 1, "project_id": 7, "project_path": "group/project", "namespace_id": 3, "user_id": 42, "user_login": "adent",

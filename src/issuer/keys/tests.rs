@@ -3,7 +3,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use tempfile::TempDir;
 
 use super::*;
-use crate::token::signing::tests::{key, secret};
+
+/// A fixed private key; different numbers are different keys.
+fn secret(number: u8) -> SecretKey {
+    SecretKey::from_slice(&[number; 32]).unwrap()
+}
+
+fn key(number: u8) -> SigningKey {
+    SigningKey::new(&secret(number)).unwrap()
+}
 
 pub(in crate::issuer) const OWNER: Owner = Owner::RootOrSelf;
 
