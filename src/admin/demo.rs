@@ -49,7 +49,7 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     writeln!(
         out,
         "A job of GitLab user {0:?} runs as the local account {0:?}, in {1}\n",
-        account.name,
+        account.name(),
         world.dir.path().display()
     )?;
     let mut runner_log = Vec::new();
@@ -101,7 +101,7 @@ fn account(args: &DemoArgs) -> anyhow::Result<PasswdEntry> {
     let name = args.run_as.as_deref().unwrap_or("nobody");
     let entry = Nss.by_name(name)?;
     let entry = entry.with_context(|| format!("there is no account {name:?}; choose one with --run-as"))?;
-    ensure!(!entry.uid.is_root(), "a job never runs as root; choose another account with --run-as");
+    ensure!(!entry.uid().is_root(), "a job never runs as root; choose another account with --run-as");
     Ok(entry)
 }
 
@@ -122,7 +122,7 @@ impl World {
             fs::create_dir(path(name))?;
             fs::set_permissions(path(name), fs::Permissions::from_mode(0o700))?;
             // Nobody else has been able to put anything there yet.
-            std::os::unix::fs::lchown(path(name), Some(account.uid.as_raw()), Some(account.gid.as_raw()))?;
+            std::os::unix::fs::lchown(path(name), Some(account.uid().as_raw()), Some(account.gid().as_raw()))?;
         }
         fs::create_dir(path("state"))?;
         fs::set_permissions(path("state"), fs::Permissions::from_mode(0o700))?;
@@ -135,7 +135,7 @@ impl World {
             data = path("data"),
             state = path("state"),
             keys = path("keys"),
-            shell = account.shell,
+            shell = account.shell(),
             log = path("audit.log"),
         );
         fs::File::options()
@@ -156,7 +156,7 @@ impl World {
         let inbox = self.dir.path().join("inbox");
         Simulation {
             job: GitLabJob {
-                user_login: account.name.clone(),
+                user_login: account.name().to_owned(),
                 project_path: "demo/hello".into(),
                 ..GitLabJob::default()
             },

@@ -57,7 +57,7 @@ fn command(args: &ReapArgs, config: &Path) -> Result<Command, String> {
 /// A runner that is an ordinary account owns the sessions, and is the only one that may clean them up.
 fn become_the_runner(settings: &Settings, command: &mut Command) -> Result<(), String> {
     let root = Nss.by_uid(Uid::from_raw(0)).map_err(|error| error.to_string())?;
-    let home = root.map_or_else(|| "/root".into(), |root| root.home);
+    let home = root.map_or_else(|| "/root".into(), |root| root.home().to_owned());
     let state = settings.jobs.state_dir.expand(&home, "root", 0);
     let Ok(meta) = std::fs::symlink_metadata(&state) else { return Ok(()) };
     if meta.uid() == 0 {
@@ -66,6 +66,6 @@ fn become_the_runner(settings: &Settings, command: &mut Command) -> Result<(), S
     let owner = Nss.by_uid(Uid::from_raw(meta.uid())).map_err(|error| error.to_string())?;
     let owner =
         owner.ok_or_else(|| format!("{} belongs to uid {}, which has no account", state.display(), meta.uid()))?;
-    command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw()).env("HOME", owner.home).env("USER", owner.name);
+    command.uid(owner.uid().as_raw()).gid(owner.gid().as_raw()).env("HOME", owner.home()).env("USER", owner.name());
     Ok(())
 }

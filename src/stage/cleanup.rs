@@ -4,16 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::unistd::Uid;
-
+use super::account::{mode, sessions};
 use super::edge::Arguments;
 use super::scheduled::give_back;
-use super::{mode, sessions};
 use crate::evidence::payload::Payload;
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::Directories;
 use crate::order::{CleanUpOrder, Order};
-use crate::policy::{Account, ForCleanup, PolicyError};
+use crate::policy::{self, Account, ForCleanup, PolicyError};
 use crate::report::{Failure, printable, tell};
 use crate::runner::Contract;
 use crate::session::{Claim, Session, SessionError, Sessions};
@@ -62,11 +60,11 @@ fn list(settings: &Settings, sessions: &Sessions) {
     use std::io::Write;
     let scheduler = settings.batch_of_left_jobs().kind().name();
     let line = |session: &Session| {
-        let record = session.record();
         let jobs: Vec<String> =
             session.jobs().into_iter().map(|job| job.id.map_or(job.name.to_string(), |id| id.to_string())).collect();
         let jobs = if jobs.is_empty() { String::new() } else { format!(", {scheduler} jobs: {}", jobs.join(" ")) };
-        let (job_id, account, data) = (record.facts.job_id, &record.account, record.directories.data.display());
+        let (job_id, account, data) =
+            (session.facts().job_id(), session.decision().account(), session.directories().data.display());
         format!("{}: job {job_id} as {account}, below {data}{jobs}\n", session.name())
     };
     let lines: String = sessions.left_behind().iter().map(line).collect();
@@ -86,7 +84,7 @@ fn reap(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Resu
     // A runner between two stages looks the same as one that is gone, unless its process is known.
     let idle = sessions.idle();
     for session in &idle {
-        let (name, job) = (session.name(), session.record().facts.job_id);
+        let (name, job) = (session.name(), session.facts().job_id());
         tell(format_args!(
             "left alone: {name} (job {job}): no stage of it runs, and whether its runner lives is not known; if it does not: motmot reap --session {name}"
         ));
@@ -170,24 +168,24 @@ fn find(sessions: &Sessions, contract: &Contract) -> Result<Vec<Session>, Failur
 
 /// Ends and removes what is left of a closed session.
 fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, removal: Duration) -> Result<(), Failure> {
-    let record = session.record();
+    let decision = session.decision();
     // It needs no account, and so is done whatever has become of that.
     end_group(&session)?;
     // Not by policy: it may no longer admit the account, and then cleaning up matters all the more.
-    let account = Account::for_cleanup(&record.account, Uid::from_raw(record.uid), mode(settings)?, &Nss);
+    let account = policy::for_cleanup(decision, mode(settings)?, &Nss);
     let account = match account.map_err(PolicyError::from)? {
         ForCleanup::Account(account) => account,
         ForCleanup::Gone => {
             give_back(settings, &session, None, &arguments.termination, removal.min(GIVING_BACK))?;
-            let (name, uid) = (&record.account, record.uid);
+            let (name, uid) = (decision.account(), decision.uid());
             tell(format_args!(
                 "there is no account {name} (uid {uid}) any more; what its job has left stays where it is"
             ));
             session.remove();
             return Ok(());
         }
-        ForCleanup::NotAdmitted => {
-            let (name, uid) = (&record.account, record.uid);
+        ForCleanup::Never => {
+            let (name, uid) = (decision.account(), decision.uid());
             return Err(Failure::site(format!(
                 "the account {name} (uid {uid}) is root or this driver's own, which no job becomes"
             )));
@@ -222,11 +220,11 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, remova
     }
     // Before the files: a job that runs still writes to them.
     give_back(settings, &session, Some(&broom.account), &arguments.termination, removal.min(GIVING_BACK))?;
-    broom.work(leavings(&record.directories, session.temp_project_dir().as_deref()), removal)?;
+    broom.work(leavings(session.directories(), session.temp_project_dir().as_deref()), removal)?;
     tracing::info!(
         event = "cleaned up",
-        job_id = record.facts.job_id,
-        account = record.account,
+        job_id = session.facts().job_id(),
+        account = decision.account(),
         session = session.name()
     );
     session.remove();
@@ -235,7 +233,7 @@ fn clean_up(arguments: &Arguments, settings: &Settings, session: Session, remova
 
 /// Ends all processes of a session's control group, where there is one.
 fn end_group(session: &Session) -> Result<(), Failure> {
-    let Some(group) = JobGroup::find(session.record().group.as_deref()) else { return Ok(()) };
+    let Some(group) = JobGroup::find(session.group()) else { return Ok(()) };
     if !group.end(PROCESSES) {
         let name = session.name();
         return Err(Failure::site(format!(
@@ -269,7 +267,7 @@ impl Broom<'_> {
                 let (name, limit) = (self.session.name(), limit.as_secs());
                 Err(Failure::site(format!(
                     "cleaning up session {name} took longer than {limit} s; its directories are below {}",
-                    self.session.record().directories.data.display()
+                    self.session.directories().data.display()
                 )))
             }
         }

@@ -5,8 +5,8 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::account::{mode, sessions};
 use super::edge::Arguments;
-use super::{mode, sessions};
 use crate::evidence::payload::Payload;
 use crate::identity::Identity;
 use crate::order::directories::{Directories, host_name};
@@ -55,10 +55,10 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let payload_file = arguments.contract.job_response_file()?;
     let payload = Payload::read(payload_file)?;
     let decided = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from).and_then(|identity| {
-        let verdict = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
-        Ok((identity, verdict))
+        let admission = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
+        Ok((identity, admission))
     });
-    let (identity, verdict) = decided.inspect_err(|failure| {
+    let (identity, admission) = decided.inspect_err(|failure| {
         // An outage is no refusal: nothing was decided about the job.
         let event = match failure.kind() {
             FailureKind::Build => "refused",
@@ -73,33 +73,33 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
             reason = failure.for_admin()
         );
     })?;
-    let account = &verdict.account;
+    let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
     let attempt = payload_file.parent().unwrap_or(payload_file);
-    let project_id = identity.facts().project_id;
-    let session = sessions(&settings)?.create(&identity, &verdict, attempt, |slot, name| {
+    let project_id = identity.facts().project_id();
+    let session = sessions(&settings)?.create(&identity, &admission, attempt, |slot, name| {
         Directories::lay_out(data, &host_name(), project_id, slot, name)
     })?;
     let facts = identity.facts();
     tracing::info!(
         event = "accepted",
-        job_id = facts.job_id,
-        project_id = facts.project_id,
-        project = facts.project_path,
-        user_id = facts.user_id,
-        user = facts.user_login,
+        job_id = facts.job_id(),
+        project_id = facts.project_id(),
+        project = facts.project_path(),
+        user_id = facts.user_id(),
+        user = facts.user_login(),
         gitlab = settings.gitlab.url.as_str(),
         assurance = identity.assurance().as_str(),
         account = account.name(),
         uid = account.uid().as_raw(),
-        rule = verdict.rule,
+        rule = admission.decision().rule(),
         session = session.name(),
     );
     Ok(session)
 }
 
 fn render(session: &Session) -> Result<String, Failure> {
-    let directories = &session.record().directories;
+    let directories = session.directories();
     let path = |path: &'_ std::path::Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| {
             Failure::site(format!("{} is not UTF-8, so it cannot be told to the runner", path.display()))

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::account::resume;
 use super::edge::Arguments;
-use super::resume;
 use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
 use crate::launch::masking::Secrets;
@@ -45,7 +45,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
     }
 
-    let directories = &session.record().directories;
+    let directories = session.directories();
     let mut order = RunOrder::new(&account, &settings.jobs, directories, session.name(), ProfileOutput::Hide);
     let mut first = None;
     if let (Some(tokens), Some(token)) = (&mut tokens, &settings.token) {
@@ -59,7 +59,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
-        group: JobGroup::make(session.record().group.as_deref()),
+        group: JobGroup::make(session.group()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
@@ -76,8 +76,7 @@ fn audit(session: &Session, sub_stage: &SubStage, outcome: &Outcome) {
         Outcome::Terminated => ("terminated", None, None),
         Outcome::TookTooLong => ("took too long", None, None),
     };
-    let record = session.record();
-    let (job_id, account, sub_stage) = (record.facts.job_id, &record.account, sub_stage.as_str());
+    let (job_id, account, sub_stage) = (session.facts().job_id(), session.decision().account(), sub_stage.as_str());
     tracing::info!(event = "ended", job_id, account, session = session.name(), sub_stage, outcome, exit_code, signal);
 }
 

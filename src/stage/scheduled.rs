@@ -52,8 +52,8 @@ pub fn scheduler_of<'a>(settings: &'a Settings, sub_stage: &SubStage) -> Option<
 pub fn resources(config: &Path, batch: &dyn Batch, session: &Session) -> Result<Resources, Failure> {
     let names = batch.settings().parameters.iter();
     let wanted: Vec<_> = names.filter_map(|name| Some((name.clone(), job_variable(name)?))).collect();
-    let record = session.record();
-    Ok(batch.resources(Some((&record.rule, record.options.of(batch.kind()))), &wanted, config)?)
+    let decision = session.decision();
+    Ok(batch.resources(Some((decision.rule(), decision.options().of(batch.kind()))), &wanted, config)?)
 }
 
 impl BatchStage<'_> {
@@ -83,7 +83,7 @@ impl BatchStage<'_> {
         let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
         if let (Allocation::Stage, Outcome::Judged(Some(id), _)) = (self.batch.settings().allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.
-            let _ = self.session.ended(&name, id);
+            let _ = self.session.ledger().ended(&name, id);
         }
         self.audit(sub_stage, &outcome);
         conclude(outcome)
@@ -116,30 +116,30 @@ impl BatchStage<'_> {
     }
 
     fn place(&self, name: &JobName) -> PathBuf {
-        name.meeting_place(&self.session.record().directories.job)
+        name.meeting_place(&self.session.directories().job)
     }
 
     /// Where the CI job is, for whoever looks at the queue. One word: the answers of schedulers are separated by blanks.
     fn address(&self, what: &str) -> String {
-        let facts = &self.session.record().facts;
+        let facts = self.session.facts();
         let gitlab = self.settings.gitlab.url.as_str();
-        let job = facts.job_id;
-        let address = match &facts.project_path {
+        let job = facts.job_id();
+        let address = match facts.project_path() {
             Some(path) => format!("{gitlab}/{path}/-/jobs/{job}#{what}"),
-            None => format!("{gitlab}/#project={};job={job};{what}", facts.project_id),
+            None => format!("{gitlab}/#project={};job={job};{what}", facts.project_id()),
         };
         address.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
     }
 
     fn token_place(&self) -> Option<TokenPlace> {
         let token = self.settings.token.as_ref()?;
-        Some(TokenPlace::new(&self.session.record().directories, &token.variable))
+        Some(TokenPlace::new(self.session.directories(), &token.variable))
     }
 
     fn wrapper_settings(&self, scripts: Scripts) -> String {
         let place = self.token_place();
         let token = place.as_ref().map(|place| (place, self.batch.settings().token_timeout));
-        let (jobs, directories) = (&self.settings.jobs, &self.session.record().directories);
+        let (jobs, directories) = (&self.settings.jobs, self.session.directories());
         let requeue = self.batch.settings().requeue;
         wrapper_settings(self.account, jobs, directories, self.session.name(), token, scripts, requeue)
     }
@@ -156,7 +156,7 @@ impl BatchStage<'_> {
         secrets: Secrets,
     ) -> Result<Outcome, Failure> {
         let scheduler = self.batch.scheduler();
-        let directories = &self.session.record().directories;
+        let directories = self.session.directories();
         let place = self.place(&name);
         let mut all = directories.all();
         all.extend(place.parent().map(Path::to_owned));
@@ -183,20 +183,19 @@ impl BatchStage<'_> {
             until,
             feed,
             secrets,
-            ledger: self.session,
+            ledger: self.session.ledger(),
             pace: Pace::in_directory(self.session.store()),
             requeue: self.batch.settings().requeue,
             kill_timeout: self.settings.jobs.kill_timeout,
             patience: PATIENCE,
             unknown_timeout: self.batch.settings().unknown_timeout,
-            group: JobGroup::make(self.session.record().group.as_deref()),
+            group: JobGroup::make(self.session.group()),
         };
         Ok(follow::follow(follow, self.termination)?)
     }
 
     /// The end of a sub-stage, for the audit log.
     fn audit(&self, sub_stage: &SubStage, outcome: &Outcome) {
-        let record = self.session.record();
         let (id, outcome, exit_code) = match outcome {
             Outcome::Submitted(id) => (Some(id), "submitted", None),
             Outcome::Judged(id, Verdict::Success) => (id.as_ref(), "exited", Some(0)),
@@ -207,8 +206,8 @@ impl BatchStage<'_> {
         };
         tracing::info!(
             event = "ended",
-            job_id = record.facts.job_id,
-            account = record.account,
+            job_id = self.session.facts().job_id(),
+            account = self.session.decision().account(),
             session = self.session.name(),
             sub_stage = sub_stage.as_str(),
             slurm_job_id = id.map(JobId::as_str),
@@ -228,7 +227,7 @@ pub fn give_back(
 ) -> Result<(), Failure> {
     let scheduler = settings.batch_of_left_jobs().scheduler();
     for known in session.jobs() {
-        let expected = Expected { name: known.name.clone(), uid: session.record().uid };
+        let expected = Expected { name: known.name.clone(), uid: session.decision().uid().as_raw() };
         let Some(account) = account else {
             cancel_ourselves(scheduler.as_ref(), &expected, known.id)?;
             continue;
@@ -249,7 +248,7 @@ pub fn give_back(
             until: Until::Gone,
             feed: None,
             secrets: Secrets::default(),
-            ledger: session,
+            ledger: session.ledger(),
             pace: Pace::in_directory(session.store()),
             requeue: Requeue::Never,
             kill_timeout: settings.jobs.kill_timeout,

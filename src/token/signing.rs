@@ -9,7 +9,8 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::claims::{Claims, ClaimsError, StageContext, TokenSettings};
-use crate::evidence::JobFacts;
+use crate::identity::Identity;
+use crate::policy::Account;
 
 /// No token is longer than this many bytes.
 pub const MAX_MINTED: usize = 8 * 1024;
@@ -96,7 +97,8 @@ pub enum TokenError {
     SelfCheckClaims,
 }
 
-/// Makes a token for one stage of a job.
+/// Makes a token for one stage of a job: of an identity that evidence has established, for the account that policy has
+/// admitted, and of nothing looser.
 ///
 /// What was signed is then judged by the code that strangers' tokens meet, with the key from the document that others
 /// read, and compared with what it should say: a fault in signing must not leave the house (a wrong ECDSA signature can
@@ -104,11 +106,12 @@ pub enum TokenError {
 pub fn mint(
     key: &SigningKey,
     settings: &TokenSettings,
-    facts: &JobFacts,
+    identity: &Identity,
+    account: &Account,
     stage: &StageContext,
     now: Timestamp,
 ) -> Result<Token, TokenError> {
-    let claims = Claims::new(settings, facts, stage, now)?;
+    let claims = Claims::new(settings, identity, account, stage, now)?;
     let compact = key.sign(&claims)?;
     if compact.len() > MAX_MINTED {
         return Err(TokenError::TooLarge(compact.len()));
@@ -131,7 +134,7 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::token::claims::tests::{NOW, facts, settings, stage};
+    use crate::token::claims::tests::{NOW, account, settings, stage};
 
     /// Tokens should stay below this many bytes: proxies, cookies and PAM conversations cut longer ones.
     const USUAL_TOKEN: usize = 4 * 1024;
@@ -142,7 +145,15 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn token() -> Token {
-        mint(&key(1), &settings(), &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap()
+        mint(
+            &key(1),
+            &settings(),
+            &Identity::for_test(|_| ()),
+            &account(),
+            &stage(),
+            Timestamp::from_second(NOW).unwrap(),
+        )
+        .unwrap()
     }
 
     fn json_part(text: &str) -> Value {
@@ -185,8 +196,8 @@ pub(crate) mod tests {
     #[test]
     fn a_token_up_to_8_kib_is_allowed_and_no_larger() {
         let mint = |length| {
-            let facts = JobFacts { job_name: Some("j".repeat(length)), ..facts() };
-            mint(&key(1), &settings(), &facts, &stage(), Timestamp::from_second(NOW).unwrap())
+            let identity = Identity::for_test(|facts| facts["job_name"] = "j".repeat(length).into());
+            mint(&key(1), &settings(), &identity, &account(), &stage(), Timestamp::from_second(NOW).unwrap())
         };
         assert!(mint(4000).unwrap().as_str().len() > USUAL_TOKEN);
         assert!(matches!(mint(7000), Err(TokenError::TooLarge(_))));
@@ -196,7 +207,15 @@ pub(crate) mod tests {
     fn every_life_within_bounds_can_be_minted() {
         for ttl in [crate::token::Ttl::MIN, crate::token::Ttl::MAX] {
             let settings = TokenSettings { ttl, ..settings() };
-            mint(&key(2), &settings, &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap();
+            mint(
+                &key(2),
+                &settings,
+                &Identity::for_test(|_| ()),
+                &account(),
+                &stage(),
+                Timestamp::from_second(NOW).unwrap(),
+            )
+            .unwrap();
         }
     }
 }

@@ -57,8 +57,9 @@ pub enum SubjectError {
 impl Subject {
     /// The subject of a job. What is unknown is left out, key and all.
     pub fn of(facts: &JobFacts) -> Result<Self, SubjectError> {
-        let project = facts.project_path.clone().map_or(ProjectName::Id(facts.project_id), ProjectName::Path);
-        Self::new(project, facts.ref_type, facts.git_ref.clone())
+        let path = facts.project_path().map(|path| ProjectName::Path(path.to_owned()));
+        let project = path.unwrap_or(ProjectName::Id(facts.project_id()));
+        Self::new(project, facts.ref_type(), facts.git_ref().map(ToOwned::to_owned))
     }
 
     /// The subject with these components; a ref that makes it too long is replaced by its digest.

@@ -95,7 +95,7 @@ impl Examiner for AtTerminal<'_> {
 /// Sessions say which batch jobs there are. Those go on when this machine is booted.
 fn state_directory(settings: &Settings, kind: Kind, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
-    let dir = settings.jobs.state_dir.expand(&account.home, &account.name, account.uid.as_raw());
+    let dir = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
     // Where the directory of another account is, that account knows.
     let in_memory = runner.can_be_the_runner(settings) && file_system(&dir) == Some("tmpfs");
     let how = match in_memory {
@@ -118,11 +118,11 @@ fn data_directory(settings: &Settings, kind: Kind, runner: &Runner, findings: &m
     let text = settings.jobs.data_dir.as_str();
     let place = if settings.jobs.downscope == Downscope::None {
         let account = &runner.account;
-        settings.jobs.data_dir.expand(&account.home, &account.name, account.uid.as_raw())
+        settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw())
     } else if text.starts_with("{home}") {
         // Of whoever a rule names; else where homes are as a rule.
         let named = settings.map.iter().filter_map(target).find_map(|name| Nss.by_name(name).ok().flatten());
-        named.map_or_else(|| PathBuf::from("/home"), |account| account.home)
+        named.map_or_else(|| PathBuf::from("/home"), |account| account.home().to_owned())
     } else {
         Path::new(text).iter().take_while(|part| !part.to_string_lossy().contains('{')).collect()
     };

@@ -34,7 +34,7 @@ impl Runner {
             None => format!("uid {own} has no entry in the password database"),
             Some(name) => format!("there is no local account {name:?}"),
         })?;
-        let named = account.uid != own;
+        let named = account.uid() != own;
         if named && !own.is_root() {
             return Err(format!(
                 "only root can look as another account does: run this check as root, not as uid {own}"
@@ -45,11 +45,11 @@ impl Runner {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.account.name
+        self.account.name()
     }
 
     pub(super) fn uid(&self) -> Uid {
-        self.account.uid
+        self.account.uid()
     }
 
     /// Whether the account is in a group.
@@ -59,7 +59,7 @@ impl Runner {
 
     /// Words about a group that is not the account's alone: its members can execute the capable programs.
     pub(super) fn shared_group(&self) -> Option<String> {
-        let group = Group::from_gid(self.account.gid).ok().flatten()?;
+        let group = Group::from_gid(self.account.gid()).ok().flatten()?;
         let name = self.name();
         // Who has it as primary group is not in its list, and a directory service may refuse to list everybody.
         let shared = group.name != name || group.mem.iter().any(|member| member != name);
@@ -80,7 +80,7 @@ impl Runner {
         let before = getgroups().map_err(failed)?;
         let acting = Acting { before };
         setgroups(&self.groups).map_err(failed)?;
-        setegid(self.account.gid).map_err(failed)?;
+        setegid(self.account.gid()).map_err(failed)?;
         seteuid(self.uid()).map_err(failed)?;
         let result = body();
         drop(acting);
@@ -115,7 +115,7 @@ impl Runner {
         }
         let (path, me) = (path.display(), self.name());
         let name = Nss.by_uid(Uid::from_raw(owner)).ok().flatten();
-        let name = name.map_or_else(|| format!("uid {owner}"), |account| account.name);
+        let name = name.map_or_else(|| format!("uid {owner}"), |account| account.name().to_owned());
         Some(if self.uid().is_root() {
             format!(
                 "{path} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {path}"

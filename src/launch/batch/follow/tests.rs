@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::policy::Account;
 use crate::scheduler::JobName;
 use crate::scheduler::slurm::Slurm;
 
@@ -30,7 +31,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
         Follow {
             scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
             program,
-            target: Become::Same,
+            target: Account::for_test("ada").to_become(),
             order: BatchOrder::default(),
             script: None,
             job: Job::Left(JobId::parse("17")),
