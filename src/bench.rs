@@ -39,13 +39,8 @@ pub fn minting(tokens: u32) -> Result<Duration, Box<dyn std::error::Error>> {
         ttl: Ttl::DEFAULT,
         upstream_iss: "https://gitlab.example".into(),
     };
-    let stage = StageContext {
-        executor_stage: "build_script".into(),
-        attempt: None,
-        site: None,
-        cluster: None,
-        placement: Placement::Shell,
-    };
+    let stage =
+        StageContext { executor_stage: "build_script".into(), site: None, cluster: None, placement: Placement::Shell };
     let start = Instant::now();
     for _ in 0..tokens {
         mint(&key, &settings, &identity, admission.account(), &stage, Timestamp::now())?;

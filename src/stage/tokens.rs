@@ -80,7 +80,6 @@ impl<'a> StageTokens<'a> {
             account,
             context: StageContext {
                 executor_stage: sub_stage.as_str().to_owned(),
-                attempt: None,
                 site: section.site.clone(),
                 cluster: section.cluster.clone(),
                 placement: Placement::Shell,

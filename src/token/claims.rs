@@ -39,8 +39,6 @@ pub struct TokenSettings {
 pub struct StageContext {
     /// The runner's name for the stage: `build_script`, `get_sources`, ... Not the stage of `.gitlab-ci.yml`.
     pub executor_stage: String,
-    /// Which try of the job this is, from 1.
-    pub attempt: Option<u32>,
     /// The site's name.
     pub site: Option<String>,
     /// The cluster's name.
@@ -79,7 +77,6 @@ pub enum RunnerEnvironment {
 /// [`StageContext`], [`TokenSettings`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the names are the documentation; see above")]
 pub struct Claims {
     pub iss: String,
     pub sub: String,
@@ -125,7 +122,6 @@ pub struct Claims {
 /// The `hpc` object: what is local to this site. Nested, so that no verifier takes a member for one it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "documented at StageContext and Placement")]
 pub struct Hpc {
     pub local_user: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,8 +146,6 @@ pub struct Hpc {
     /// Free text of the pipeline's author.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<String>,
 }
 
 /// Why no claims can be made.
@@ -239,7 +233,6 @@ impl Hpc {
             executor_stage: needed("executor stage", &stage.executor_stage)?,
             ci_stage: known(facts.ci_stage()),
             job_name: known(facts.job_name()),
-            attempt: stage.attempt.map(|attempt| attempt.to_string()),
         })
     }
 }
