@@ -60,7 +60,7 @@ pub enum IdentityType {
 /// `ref_protected`, a string as in GitLab's tokens. Unknown is neither of these but no claim at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Protected {
+pub enum RefProtection {
     /// `"true"`
     True,
     /// `"false"`
@@ -78,7 +78,7 @@ pub enum RunnerEnvironment {
 /// `hpc.scheduler`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Scheduler {
+pub enum SchedulerName {
     /// No scheduler: a shell.
     None,
     /// Slurm.
@@ -122,7 +122,7 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ref_protected: Option<Protected>,
+    pub ref_protected: Option<RefProtection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha: Option<String>,
     pub runner_environment: RunnerEnvironment,
@@ -142,7 +142,7 @@ pub struct Hpc {
     pub site: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    pub scheduler: Scheduler,
+    pub scheduler: SchedulerName,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -213,7 +213,9 @@ impl Claims {
             ref_path: full_ref(facts.ref_type(), git_ref.as_deref()),
             git_ref,
             ref_type: facts.ref_type(),
-            ref_protected: facts.ref_protected().map(|yes| if yes { Protected::True } else { Protected::False }),
+            ref_protected: facts
+                .ref_protected()
+                .map(|yes| if yes { RefProtection::True } else { RefProtection::False }),
             sha: known(facts.sha()),
             runner_environment: RunnerEnvironment::SelfHosted,
             upstream_iss: needed("GitLab's address (gitlab.url in the configuration)", &settings.upstream_iss)?,
@@ -228,9 +230,9 @@ impl Hpc {
     fn new(facts: &JobFacts, account: &Account, stage: &StageContext) -> Result<Self, ClaimsError> {
         let local_user = needed("local account", account.name())?;
         let (scheduler, [account, partition, qos, job_id]) = match &stage.placement {
-            Placement::Shell => (Scheduler::None, [const { None }; 4]),
+            Placement::Shell => (SchedulerName::None, [const { None }; 4]),
             Placement::Slurm { account, partition, qos, job_id } => {
-                (Scheduler::Slurm, [account, partition, qos, job_id].map(|fact| known(fact.as_deref())))
+                (SchedulerName::Slurm, [account, partition, qos, job_id].map(|fact| known(fact.as_deref())))
             }
         };
         Ok(Self {

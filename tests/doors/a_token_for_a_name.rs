@@ -1,7 +1,8 @@
 use jiff::Timestamp;
+use jose::SigningKey;
 
 use crate::identity::Identity;
-use crate::token::{SigningKey, StageContext, Token, TokenError, TokenSettings, mint};
+use crate::token::{StageContext, Token, TokenError, TokenSettings, mint};
 
 fn minted(
     key: &SigningKey,

@@ -1,8 +1,9 @@
 use jiff::Timestamp;
+use jose::SigningKey;
 
 use crate::evidence::JobFacts;
 use crate::policy::Account;
-use crate::token::{SigningKey, StageContext, Token, TokenError, TokenSettings, mint};
+use crate::token::{StageContext, Token, TokenError, TokenSettings, mint};
 
 fn minted(
     key: &SigningKey,
