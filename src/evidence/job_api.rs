@@ -83,7 +83,7 @@ impl Fault for JobApiError {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct JobAnswer {
     id: Option<u64>,
     status: Option<String>,
     user: Option<AnswerUser>,
@@ -110,7 +110,7 @@ struct AnswerPipeline {
 pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let agent = agent(gitlab)?;
     let body = fetch(&agent, gitlab, &payload.job_token)?;
-    let answer: Answer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
+    let answer: JobAnswer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
         url: gitlab.url.as_str().to_owned(),
         why: format!("not the JSON of a job (line {}, column {})", error.line(), error.column()),
     })?;
@@ -178,7 +178,7 @@ fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
 }
 
 /// What one try led to.
-enum Attempt {
+enum Fetched {
     Answer(Vec<u8>),
     Retry(String),
     Final(JobApiError),
@@ -193,17 +193,17 @@ fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u
             pause *= 2;
         }
         match fetch_once(agent, gitlab, token) {
-            Attempt::Answer(body) => return Ok(body),
-            Attempt::Retry(why) => last = why,
-            Attempt::Final(error) => return Err(error),
+            Fetched::Answer(body) => return Ok(body),
+            Fetched::Retry(why) => last = why,
+            Fetched::Final(error) => return Err(error),
         }
     }
     Err(JobApiError::Unreachable { url: gitlab.url.as_str().to_owned(), why: last })
 }
 
-fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt {
+fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Fetched {
     let url = gitlab.url.as_str().to_owned();
-    let unusable = |why: String| Attempt::Final(JobApiError::Unusable { url: url.clone(), why });
+    let unusable = |why: String| Fetched::Final(JobApiError::Unusable { url: url.clone(), why });
     let mut response = match agent
         .get(format!("{url}/api/v4/job"))
         .header("JOB-TOKEN", token.expose())
@@ -211,26 +211,26 @@ fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt
         .call()
     {
         Ok(response) => response,
-        Err(error) => return Attempt::Retry(error.to_string()),
+        Err(error) => return Fetched::Retry(error.to_string()),
     };
     match response.status().as_u16() {
         200 => {}
-        code @ (401 | 403) => return Attempt::Final(JobApiError::TokenRefused(code)),
+        code @ (401 | 403) => return Fetched::Final(JobApiError::TokenRefused(code)),
         code @ 300..=399 => {
             return unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address"));
         }
-        code @ (408 | 429 | 500..=599) => return Attempt::Retry(format!("HTTP {code}")),
+        code @ (408 | 429 | 500..=599) => return Fetched::Retry(format!("HTTP {code}")),
         code => return unusable(format!("HTTP {code}")),
     }
     match response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec() {
-        Ok(body) => Attempt::Answer(body),
+        Ok(body) => Fetched::Answer(body),
         Err(ureq::Error::BodyExceedsLimit(_)) => unusable("the answer is longer than 1 MiB".into()),
-        Err(error) => Attempt::Retry(error.to_string()),
+        Err(error) => Fetched::Retry(error.to_string()),
     }
 }
 
 /// Checks that the answer is about the job of the payload, and joins what both say.
-fn bind(answer: Answer, payload: &Payload) -> Result<JobFacts, JobApiError> {
+fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let same = |what, answer: u64, payload: u64| {
         if answer == payload {
             Ok(())

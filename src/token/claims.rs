@@ -58,7 +58,7 @@ pub enum IdentityType {
 /// `ref_protected`, a string as in GitLab's tokens. Unknown is neither of these but no claim at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Protected {
+pub enum RefProtection {
     /// `"true"`
     True,
     /// `"false"`
@@ -109,7 +109,7 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ref_protected: Option<Protected>,
+    pub ref_protected: Option<RefProtection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha: Option<String>,
     pub runner_environment: RunnerEnvironment,
@@ -199,7 +199,9 @@ impl Claims {
             ref_path: full_ref(facts.ref_type(), git_ref.as_deref()),
             git_ref,
             ref_type: facts.ref_type(),
-            ref_protected: facts.ref_protected().map(|yes| if yes { Protected::True } else { Protected::False }),
+            ref_protected: facts
+                .ref_protected()
+                .map(|yes| if yes { RefProtection::True } else { RefProtection::False }),
             sha: known(facts.sha()),
             runner_environment: RunnerEnvironment::SelfHosted,
             upstream_iss: needed("GitLab's address (gitlab.url in the configuration)", &settings.upstream_iss)?,
