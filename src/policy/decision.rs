@@ -4,7 +4,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::Account;
-use crate::scheduler::slurm::SlurmOptions;
+use crate::scheduler::rule_options::RuleOptions;
 
 /// Which account, and by which rule. Only [`decide`](super::decide) makes one.
 ///
@@ -15,8 +15,8 @@ pub struct Decision {
     account: String,
     uid: u32,
     rule: String,
-    #[serde(default)]
-    slurm: SlurmOptions,
+    #[serde(flatten)]
+    options: RuleOptions,
 }
 
 impl Decision {
@@ -35,14 +35,14 @@ impl Decision {
         &self.rule
     }
 
-    /// What the rule fixes for Slurm jobs.
-    pub fn slurm(&self) -> &SlurmOptions {
-        &self.slurm
+    /// What the rule fixes for batch jobs.
+    pub fn options(&self) -> &RuleOptions {
+        &self.options
     }
 
     #[cfg(test)]
     pub(crate) fn for_test(account: &str, uid: u32) -> Self {
-        Self { account: account.into(), uid, rule: "r".into(), slurm: SlurmOptions::default() }
+        Self { account: account.into(), uid, rule: "r".into(), options: RuleOptions::default() }
     }
 }
 
@@ -55,8 +55,8 @@ pub struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(account: Account, rule: String, slurm: SlurmOptions) -> Self {
-        let decision = Decision { account: account.name().to_owned(), uid: account.uid().as_raw(), rule, slurm };
+    pub(super) fn new(account: Account, rule: String, options: RuleOptions) -> Self {
+        let decision = Decision { account: account.name().to_owned(), uid: account.uid().as_raw(), rule, options };
         Self { account, decision }
     }
 

@@ -131,7 +131,7 @@ pub fn decide(
     };
     let account = Account::admit(name, limits, mode, db)?
         .map_err(|why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) }))?;
-    Ok(Admission::new(account, describe(rule), rule.slurm.clone()))
+    Ok(Admission::new(account, describe(rule), rule.options.clone()))
 }
 
 /// The account of a job that goes on: looked up and judged once more. It may have been closed meanwhile, and a record is

@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 use super::account::resume;
 use super::edge::Arguments;
 use super::scheduled::{BatchStage, resources};
-use crate::launch::settings::Executor;
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
 use crate::policy::Account;
 use crate::report::{Failure, printable, tell};
 use crate::runner::job_defines_variable;
-use crate::scheduler::Allocation;
+use crate::scheduler::Setting;
+use crate::scheduler::settings::Allocation;
 use crate::session::Session;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
@@ -40,20 +40,20 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     // Refused now rather than after the sources have been fetched.
-    let resources = match settings.jobs.executor {
-        Executor::Shell => None,
-        Executor::Slurm => Some(resources(&arguments.config, &settings, &session)?),
+    let batch = match settings.batch() {
+        None => None,
+        Some(batch) => Some((batch, resources(&arguments.config, batch, &session)?)),
     };
-    let place = match &resources {
-        Some(resources) if settings.slurm.runs_scripts() => {
-            let options = resources.options.args().join(" ");
-            format!("in Slurm, with {}", if options.is_empty() { "no options" } else { &options })
+    let place = match &batch {
+        Some((batch, resources)) if batch.settings().runs_scripts() => {
+            let options = resources.options.join(" ");
+            format!("in {}, with {}", batch.kind().name(), if options.is_empty() { "no options" } else { &options })
         }
-        Some(_) => {
-            // In full, as the page on Slurm has it: people search for it.
-            tell(
-                "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
-            );
+        Some((batch, _)) => {
+            tell(format_args!(
+                "warning: {} has neither build_script nor step_*: this job's own script runs on this machine",
+                batch.kind().key(Setting::Stages)
+            ));
             "in a shell".to_owned()
         }
         None => "in a shell".to_owned(),
@@ -91,10 +91,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
     }
-    match (resources, settings.slurm.allocation) {
-        (Some(resources), Allocation::Job) => {
+    match batch {
+        Some((batch, resources)) if batch.settings().allocation == Allocation::Job => {
             let (config, termination) = (&arguments.config, &arguments.termination);
-            BatchStage { config, settings: &settings, session: &session, account: &account, termination }
+            BatchStage { config, settings: &settings, batch, session: &session, account: &account, termination }
                 .allocate(resources)
         }
         _ => Ok(()),

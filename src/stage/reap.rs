@@ -70,7 +70,7 @@ pub(super) fn main(arguments: &Arguments, request: &ReapArgs) -> Result<(), Fail
     match &request.session {
         Some(name) => one(arguments, &settings, &sessions, name),
         None if request.dry_run => {
-            list(&sessions);
+            list(&settings, &sessions);
             Ok(())
         }
         None => all(arguments, &settings, &sessions),
@@ -78,11 +78,12 @@ pub(super) fn main(arguments: &Arguments, request: &ReapArgs) -> Result<(), Fail
 }
 
 /// What was left behind, for whoever wants to know before it goes.
-fn list(sessions: &Sessions) {
+fn list(settings: &Settings, sessions: &Sessions) {
+    let scheduler = settings.batch_of_left_jobs().kind().name();
     let line = |session: &Session| {
         let jobs: Vec<String> =
             session.jobs().into_iter().map(|job| job.id.map_or(job.name.to_string(), |id| id.to_string())).collect();
-        let jobs = if jobs.is_empty() { String::new() } else { format!(", Slurm jobs: {}", jobs.join(" ")) };
+        let jobs = if jobs.is_empty() { String::new() } else { format!(", {scheduler} jobs: {}", jobs.join(" ")) };
         let (job_id, account, data) =
             (session.facts().job_id(), session.decision().account(), session.directories().data.display());
         format!("{}: job {job_id} as {account}, below {data}{jobs}\n", session.name())

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::account::resume;
 use super::edge::Arguments;
 use super::ends;
-use super::scheduled::{BatchStage, is_for_the_scheduler};
+use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{self, Run, TokenFeed};
@@ -38,9 +38,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Some(token) => Some(StageTokens::new(token, &settings, &session, &account, &sub_stage, secrets.clone())?),
         None => None,
     };
-    if is_for_the_scheduler(&settings, &sub_stage) {
+    if let Some(batch) = scheduler_of(&settings, &sub_stage) {
         let (config, termination) = (&arguments.config, &arguments.termination);
-        let stage = BatchStage { config, settings: &settings, session: &session, account: &account, termination };
+        let stage =
+            BatchStage { config, settings: &settings, batch, session: &session, account: &account, termination };
         return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
     }
 

@@ -15,17 +15,15 @@ use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::{AskedBy, BatchOutcome};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
-use crate::launch::settings::Executor;
 use crate::launch::supervise::TokenFeed;
 use crate::order::{BatchOrder, TokenPlace};
 use crate::policy::Account;
 use crate::report::Failure;
 use crate::report::events::AuditEvent;
 use crate::runner::{SubStage, job_variable};
-use crate::scheduler::slurm::Combined;
-use crate::scheduler::slurm::Slurm;
-use crate::scheduler::{Allocation, Requeue};
-use crate::scheduler::{Expected, JobId, JobName, Scheduler, State, Submission, Unknown};
+use crate::scheduler::batch::{Batch, Resources};
+use crate::scheduler::settings::Allocation;
+use crate::scheduler::{Expected, JobId, JobName, Requeue, Scheduler, State, Submission, Unknown};
 use crate::session::{KnownJob, Script, Session};
 use crate::settings::Settings;
 use crate::sys::cgroup::JobGroup;
@@ -42,22 +40,23 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct BatchStage<'a> {
     pub config: &'a Path,
     pub settings: &'a Settings,
+    pub batch: &'a dyn Batch,
     pub session: &'a Session,
     pub account: &'a Account,
     pub termination: &'a Termination,
 }
 
-/// Whether a sub-stage goes to the scheduler.
-pub fn is_for_the_scheduler(settings: &Settings, sub_stage: &SubStage) -> bool {
-    settings.jobs.executor == Executor::Slurm && settings.slurm.runs(sub_stage.as_str())
+/// The scheduler that a sub-stage goes to, if it goes to one.
+pub fn scheduler_of<'a>(settings: &'a Settings, sub_stage: &SubStage) -> Option<&'a dyn Batch> {
+    settings.batch().filter(|batch| batch.settings().runs(sub_stage.as_str()))
 }
 
 /// The resources of a job: the site's, the rule's, and what the job asks for within its limits.
-pub fn resources(config: &Path, settings: &Settings, session: &Session) -> Result<Combined, Failure> {
-    let names = settings.slurm.parameters.iter();
+pub fn resources(config: &Path, batch: &dyn Batch, session: &Session) -> Result<Resources, Failure> {
+    let names = batch.settings().parameters.iter();
     let wanted: Vec<_> = names.filter_map(|name| Some((name.clone(), job_variable(name)?))).collect();
     let decision = session.decision();
-    Ok(settings.slurm.combine(Some((decision.rule(), decision.slurm())), &wanted, config)?)
+    Ok(batch.resources(Some((decision.rule(), decision.options().of(batch.kind()))), &wanted, config)?)
 }
 
 impl BatchStage<'_> {
@@ -70,10 +69,10 @@ impl BatchStage<'_> {
         secrets: Secrets,
     ) -> Result<(), Failure> {
         let number = self.session.take_number()?;
-        let (job, name, settings) = match self.settings.slurm.allocation {
+        let (job, name, settings) = match self.batch.settings().allocation {
             Allocation::Stage => {
                 let name = JobName::new(self.session.name(), number);
-                let resources = resources(self.config, self.settings, self.session)?;
+                let resources = resources(self.config, self.batch, self.session)?;
                 let job = self.new_job(&name, sub_stage.as_str(), resources);
                 (job, name, Some(self.wrapper_settings(Scripts::One)))
             }
@@ -85,7 +84,7 @@ impl BatchStage<'_> {
         let run = format!("run-{number}");
         let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
         let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
-        if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
+        if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.batch.settings().allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.
             let _ = self.session.ledger().ended(&name, id);
         }
@@ -94,7 +93,7 @@ impl BatchStage<'_> {
     }
 
     /// Submits the job that all user stages of this CI job run in.
-    pub fn allocate(&self, resources: Combined) -> Result<(), Failure> {
+    pub fn allocate(&self, resources: Resources) -> Result<(), Failure> {
         let name = JobName::new(self.session.name(), self.session.take_number()?);
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
@@ -104,8 +103,8 @@ impl BatchStage<'_> {
         }
     }
 
-    fn new_job(&self, name: &JobName, what: &str, resources: Combined) -> Job {
-        let Combined { options, from_job } = resources;
+    fn new_job(&self, name: &JobName, what: &str, resources: Resources) -> Job {
+        let Resources { options, from_job } = resources;
         let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {
             name: name.clone(),
@@ -113,8 +112,8 @@ impl BatchStage<'_> {
             wrapper: WRAPPER,
             dir: self.place(name),
             environment: submission_environment(self.account, self.session.name()),
-            options: options.args(),
-            requeue: self.settings.slurm.requeue,
+            options,
+            requeue: self.batch.settings().requeue,
         };
         Job::New(submission, asked_by)
     }
@@ -123,7 +122,7 @@ impl BatchStage<'_> {
         name.meeting_place(&self.session.directories().job)
     }
 
-    /// Where the CI job is, for whoever looks at the queue. One word: Slurm's answers are separated by blanks.
+    /// Where the CI job is, for whoever looks at the queue. One word: the answers of schedulers are separated by blanks.
     fn address(&self, what: &str) -> String {
         let facts = self.session.facts();
         let gitlab = self.settings.gitlab.url.as_str();
@@ -142,9 +141,9 @@ impl BatchStage<'_> {
 
     fn wrapper_settings(&self, scripts: Scripts) -> String {
         let place = self.token_place();
-        let token = place.as_ref().map(|place| (place, self.settings.slurm.token_timeout));
+        let token = place.as_ref().map(|place| (place, self.batch.settings().token_timeout));
         let (jobs, directories) = (&self.settings.jobs, self.session.directories());
-        let requeue = self.settings.slurm.requeue;
+        let requeue = self.batch.settings().requeue;
         wrapper_settings(self.account, jobs, directories, self.session.name(), token, scripts, requeue)
     }
 
@@ -159,7 +158,7 @@ impl BatchStage<'_> {
         feed: Option<&'f mut (dyn TokenFeed + 'f)>,
         secrets: Secrets,
     ) -> Result<BatchOutcome, Failure> {
-        let scheduler = scheduler(self.settings);
+        let scheduler = self.batch.scheduler();
         let directories = self.session.directories();
         let place = self.place(&name);
         let mut all = directories.all();
@@ -172,7 +171,7 @@ impl BatchStage<'_> {
             run,
             scheduler_output: scheduler.own_output().to_owned(),
             token: self.token_place(),
-            output_timeout: self.settings.slurm.output_timeout,
+            output_timeout: self.batch.settings().output_timeout,
             on_loss: vec![scheduler.cancel_by_name(&name, self.account.name())],
         };
         let plan = Plan {
@@ -181,10 +180,10 @@ impl BatchStage<'_> {
             expected: Expected { name, uid: self.account.uid().as_raw() },
             owner: self.account.name().to_owned(),
             until,
-            requeue: self.settings.slurm.requeue,
+            requeue: self.batch.settings().requeue,
             kill_timeout: self.settings.jobs.kill_timeout,
             patience: PATIENCE,
-            unknown_timeout: self.settings.slurm.unknown_timeout,
+            unknown_timeout: self.batch.settings().unknown_timeout,
         };
         let follow = Follow {
             plan,
@@ -210,11 +209,6 @@ impl BatchStage<'_> {
     }
 }
 
-/// The site's scheduler.
-pub fn scheduler(settings: &Settings) -> Arc<dyn Scheduler> {
-    Arc::new(Slurm::new(&settings.slurm.bin_dir, settings.slurm.conf.as_deref()))
-}
-
 /// Sees to it that no batch job of a session is left. `None` for an account that is gone: then the driver itself cancels.
 pub fn give_back(
     settings: &Settings,
@@ -223,10 +217,11 @@ pub fn give_back(
     termination: &Termination,
     limit: Duration,
 ) -> Result<(), Failure> {
+    let scheduler = settings.batch_of_left_jobs().scheduler();
     for known in session.jobs() {
         let expected = Expected { name: known.name.clone(), uid: session.decision().uid().as_raw() };
         let Some(account) = account else {
-            cancel_ourselves(scheduler(settings).as_ref(), &expected, known.id)?;
+            cancel_ourselves(scheduler.as_ref(), &expected, known.id)?;
             continue;
         };
         let job = match (known.id, known.script) {
@@ -234,7 +229,7 @@ pub fn give_back(
             (id, _) => Job::Left(id),
         };
         let plan = Plan {
-            scheduler: scheduler(settings),
+            scheduler: Arc::clone(&scheduler),
             job,
             expected,
             owner: account.name().to_owned(),
@@ -258,9 +253,14 @@ pub fn give_back(
         };
         match drive::follow(follow, termination)? {
             BatchOutcome::Gone => {}
-            BatchOutcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
+            BatchOutcome::Terminated(_) => {
+                return Err(Failure::site(format!("asked to end while cancelling a {} job", scheduler.name())));
+            }
             BatchOutcome::NotGone(words) => return Err(Failure::site(words)),
-            outcome => return Err(Failure::site(format!("cancelling a Slurm job came to an odd end: {outcome:?}"))),
+            outcome => {
+                let name = scheduler.name();
+                return Err(Failure::site(format!("cancelling a {name} job came to an odd end: {outcome:?}")));
+            }
         }
     }
     Ok(())

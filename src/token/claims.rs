@@ -15,7 +15,7 @@ use super::subject::{Subject, SubjectError};
 use crate::evidence::{JobFacts, RefType};
 use crate::identity::{Assurance, Identity};
 use crate::policy::Account;
-use crate::scheduler::Placement;
+use crate::scheduler::{BatchPlacement, JobId, Kind, Placement};
 
 /// How long before its issue a token is valid already, in seconds: room for clocks that are late.
 const BACKDATE: i64 = 60;
@@ -75,16 +75,6 @@ pub enum RunnerEnvironment {
     SelfHosted,
 }
 
-/// `hpc.scheduler`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheduler {
-    /// No scheduler: a shell.
-    None,
-    /// Slurm.
-    Slurm,
-}
-
 /// All claims of a token. A claim's meaning is documented where its value comes from: [`JobFacts`], [`Account`],
 /// [`StageContext`], [`TokenSettings`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +132,9 @@ pub struct Hpc {
     pub site: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    pub scheduler: Scheduler,
+    /// None is a shell, and said, too.
+    #[serde(with = "scheduler_word")]
+    pub scheduler: Option<Kind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,9 +220,11 @@ impl Hpc {
     fn new(facts: &JobFacts, account: &Account, stage: &StageContext) -> Result<Self, ClaimsError> {
         let local_user = needed("local account", account.name())?;
         let (scheduler, [account, partition, qos, job_id]) = match &stage.placement {
-            Placement::Shell => (Scheduler::None, [const { None }; 4]),
-            Placement::Slurm { account, partition, qos, job_id } => {
-                (Scheduler::Slurm, [account, partition, qos, job_id].map(|fact| known(fact.as_deref())))
+            Placement::Shell => (None, [const { None }; 4]),
+            Placement::Batch(BatchPlacement { kind, account, partition, qos, job_id }) => {
+                let facts =
+                    [account.as_deref(), partition.as_deref(), qos.as_deref(), job_id.as_ref().map(JobId::as_str)];
+                (Some(*kind), facts.map(known))
             }
         };
         Ok(Self {
@@ -246,6 +240,34 @@ impl Hpc {
             ci_stage: known(facts.ci_stage()),
             job_name: known(facts.job_name()),
             attempt: stage.attempt.map(|attempt| attempt.to_string()),
+        })
+    }
+}
+
+/// A scheduler's word, or `none`. No other is a claim that we have made.
+mod scheduler_word {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use crate::scheduler::Kind;
+    use crate::scheduler::known::kinds;
+
+    const NONE: &str = "none";
+
+    #[expect(clippy::ref_option, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.map_or(NONE, Kind::word))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        if word == NONE {
+            return Ok(None);
+        }
+        let kind = kinds().find(|kind| kind.word() == word);
+        kind.map(Some).ok_or_else(|| {
+            let words: Vec<String> = kinds().map(|kind| format!("`{}`", kind.word())).collect();
+            D::Error::custom(format_args!("unknown variant `{word}`, expected `{NONE}` or {}", words.join(" or ")))
         })
     }
 }

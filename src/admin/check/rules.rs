@@ -139,7 +139,7 @@ mod tests {
             line: 7,
             when,
             run_as: RunAs::GitLabUser,
-            slurm: crate::scheduler::slurm::SlurmOptions::default(),
+            options: crate::scheduler::rule_options::RuleOptions::default(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::order::completion::{Completion, ScriptEnd};
 use crate::report::printable;
-use crate::scheduler::{End, EndReason, JobId, Scheduler};
+use crate::scheduler::{Advice, End, EndReason, JobId, Scheduler, Setting};
 
 /// What became of a job that a stage has followed.
 #[derive(Debug, PartialEq, Eq)]
@@ -81,16 +81,20 @@ impl Verdict {
     }
 
     /// The scheduler wants to run a script twice that must not be.
-    pub(super) fn put_back(scheduler: &str) -> Self {
+    pub(super) fn put_back(scheduler: &dyn Scheduler) -> Self {
         Self::site(format!(
-            "{scheduler} has put the job back into its queue, and a script is not run twice unless slurm.requeue = true; the job is cancelled"
+            "{} has put the job back into its queue, and a script is not run twice unless {} = true; the job is cancelled",
+            scheduler.name(),
+            scheduler.key(Setting::Requeue)
         ))
     }
 
     /// Nobody knows how the job ended, and the time to wait for news is over.
-    pub(super) fn silence(scheduler: &str, lasted: &str, look_up: &str) -> Self {
+    pub(super) fn silence(scheduler: &dyn Scheduler, lasted: &str, look_up: &str) -> Self {
         Self::site(format!(
-            "{scheduler} has said nothing about this job for {lasted} that could be understood (slurm.unknown_timeout), so nobody knows how it ended ({look_up})"
+            "{} has said nothing about this job for {lasted} that could be understood ({}), so nobody knows how it ended ({look_up})",
+            scheduler.name(),
+            scheduler.key(Setting::UnknownTimeout)
         ))
     }
 
@@ -153,16 +157,12 @@ pub(super) fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdic
         let code = |other: u8| status.filter(|status| *status != 0).unwrap_or(other);
         match &end.reason {
             EndReason::TimeLimit(limit) => {
-                return job(
-                    code(1),
-                    format!("the time limit of this job ({limit}) was reached; ask for more with --time"),
-                );
+                let advice = scheduler.advice(Advice::MoreTime);
+                return job(code(1), format!("the time limit of this job ({limit}) was reached; {advice}"));
             }
             EndReason::OutOfMemory if status != Some(0) => {
-                return job(
-                    code(137),
-                    "the job used more memory than it had asked for; ask for more with --mem".into(),
-                );
+                let advice = scheduler.advice(Advice::MoreMemory);
+                return job(code(137), format!("the job used more memory than it had asked for; {advice}"));
             }
             EndReason::Cancelled => {
                 return match case.cancelled_by {
@@ -201,11 +201,13 @@ pub(super) fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdic
             (ScriptEnd::Exited(0), _) => Some(Verdict { judgement: Judgement::Success, words: String::new() }),
             (ScriptEnd::Exited(code), _) => Some(Verdict { judgement: Judgement::Job(code), words: String::new() }),
             (ScriptEnd::NoToken, _) => site(format!(
-                "the token of this stage did not come to {} in time, so the script was not started; slurm.token_timeout says how long that may take",
-                record.node
+                "the token of this stage did not come to {} in time, so the script was not started; {} says how long that may take",
+                record.node,
+                scheduler.key(Setting::TokenTimeout)
             )),
             (ScriptEnd::RanBefore, _) => site(format!(
-                "{name} started the job once more, and a script is not run twice unless slurm.requeue = true"
+                "{name} started the job once more, and a script is not run twice unless {} = true",
+                scheduler.key(Setting::Requeue)
             )),
             (ScriptEnd::NoOutput, _) => {
                 site(format!("{} could not open the output file of the job; is a quota used up?", record.node))
@@ -219,7 +221,8 @@ pub(super) fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdic
             job(
                 code,
                 format!(
-                    "the batch script ended {how}, but its record of how the job's script ended has not come (slurm.output_timeout), and the end of the output may be missing, too"
+                    "the batch script ended {how}, but its record of how the job's script ended has not come ({}), and the end of the output may be missing, too",
+                    scheduler.key(Setting::OutputTimeout)
                 ),
             )
         }

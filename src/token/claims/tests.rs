@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::scheduler::slurm::KIND;
 
 /// 2023-11-14T22:13:20Z
 pub(crate) const NOW: i64 = 1_700_000_000;
@@ -24,12 +25,13 @@ pub(crate) fn stage() -> StageContext {
         attempt: Some(1),
         site: None,
         cluster: Some("alps".into()),
-        placement: Placement::Slurm {
+        placement: Placement::Batch(BatchPlacement {
+            kind: KIND,
             account: Some("g33".into()),
             partition: Some("debug".into()),
             qos: None,
-            job_id: Some("1234_5".into()),
-        },
+            job_id: JobId::parse("1234_5"),
+        }),
     }
 }
 

@@ -146,7 +146,7 @@ impl Course {
             self.act(Action::Tell(format!("{name} starts the job once more (restart {})", alive.restarts)));
             self.script.mark = self.script.mark.filter(|mark| *mark >= alive.restarts);
         } else if self.ending.is_none() {
-            self.end_because(Verdict::put_back(name), now);
+            self.end_because(Verdict::put_back(self.plan.scheduler.as_ref()), now);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Action, BatchOutcome, Calling, Course, Job, Until, Verdict};
 use crate::launch::batch::result::AskedBy;
-use crate::scheduler::{JobId, Submitted};
+use crate::scheduler::{JobId, SubmitAnswer};
 use crate::sys::call::Answer;
 
 /// After a submission without an answer: how long until a job that it made can be found for sure.
@@ -100,8 +100,8 @@ impl Course {
     pub(super) fn on_answer(&mut self, answer: &Answer, now: Instant) {
         match self.calling.take() {
             Some(Calling::Submit) => match self.plan.scheduler.submitted(answer) {
-                Submitted::Id(id) => self.on_number(id, now),
-                Submitted::Refused(words) => {
+                SubmitAnswer::Id(id) => self.on_number(id, now),
+                SubmitAnswer::Refused(words) => {
                     self.forget_submission();
                     let asked_by = match &self.plan.job {
                         Job::New(_, asked_by) => asked_by,
@@ -109,11 +109,11 @@ impl Course {
                     };
                     self.judged(Verdict::refused(self.plan.scheduler.name(), asked_by, &words));
                 }
-                Submitted::NotAsked(words) => {
+                SubmitAnswer::NotAsked(words) => {
                     self.forget_submission();
                     self.judged(Verdict::not_submitted(&words));
                 }
-                Submitted::Unknown(words) => {
+                SubmitAnswer::Unknown(words) => {
                     self.submitting.becomes_unsure(now);
                     self.note_silence(&words, now);
                 }

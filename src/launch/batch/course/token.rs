@@ -106,14 +106,10 @@ impl Course {
     }
 
     fn placement(&self, alive: &Alive) -> Placement {
-        match (&alive.placement, self.id()) {
-            (Placement::Slurm { account, partition, qos, .. }, Some(id)) => Placement::Slurm {
-                account: account.clone(),
-                partition: partition.clone(),
-                qos: qos.clone(),
-                job_id: Some(id.as_str().to_owned()),
-            },
-            (other, _) => other.clone(),
+        let placement = alive.placement.clone();
+        match self.id() {
+            Some(id) => placement.of_job(id),
+            None => placement,
         }
     }
 }

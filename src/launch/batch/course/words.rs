@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::submission::Stage;
 use super::{Action, Course, Verdict};
 use crate::launch::batch::result::Judgement;
-use crate::scheduler::{Alive, JobId, Phase};
+use crate::scheduler::{Alive, JobId, Phase, Setting};
 
 /// What has been told of the queue: reason, and expected start.
 #[derive(Debug, Default)]
@@ -44,14 +44,13 @@ impl Course {
 
     pub(super) fn silence_begins_words(&self, words: &str) -> String {
         let timeout = in_words(self.plan.unknown_timeout);
+        let key = self.plan.scheduler.key(Setting::UnknownTimeout);
         let what = match self.submitting.stage() {
             _ if self.ending.is_some() => "whether the job is gone is not known; trying again".to_owned(),
             Stage::Done(_) => format!(
-                "the state of the job is not known; it goes on, and is asked for again (at most {timeout}, slurm.unknown_timeout)"
+                "the state of the job is not known; it goes on, and is asked for again (at most {timeout}, {key})"
             ),
-            _ => format!(
-                "it is not known whether the job was submitted; looking for it (at most {timeout}, slurm.unknown_timeout)"
-            ),
+            _ => format!("it is not known whether the job was submitted; looking for it (at most {timeout}, {key})"),
         };
         format!("{}: {words}; {what}", self.plan.scheduler.name())
     }
@@ -62,7 +61,7 @@ impl Course {
             Some(id) => format!("{} job {id}; look it up with: {}", scheduler.name(), scheduler.look_up(id)),
             None => format!("its name is {}", self.plan.expected.name),
         };
-        Verdict::silence(scheduler.name(), &in_words(self.plan.unknown_timeout), &look_up)
+        Verdict::silence(scheduler.as_ref(), &in_words(self.plan.unknown_timeout), &look_up)
     }
 
     /// Before the verdict: what is missing, and what the scheduler itself has written.
@@ -70,8 +69,9 @@ impl Course {
         let Some(drained) = self.script.has_drained().cloned() else { return };
         if drained.missing > 0 {
             self.act(Action::Tell(format!(
-                "warning: the last {} bytes of the output have not come through the file system in time (slurm.output_timeout)",
-                drained.missing
+                "warning: the last {} bytes of the output have not come through the file system in time ({})",
+                drained.missing,
+                self.plan.scheduler.key(Setting::OutputTimeout)
             )));
         }
         if verdict.judgement() != Judgement::Success && !drained.scheduler_words.is_empty() {

@@ -13,7 +13,8 @@ use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
 use crate::order::completion::{Completion, ScriptEnd, Started};
 use crate::order::frames::{Blame, Drained, Report, WorkerFailure};
-use crate::scheduler::slurm::Slurm;
+use crate::scheduler::BatchPlacement;
+use crate::scheduler::slurm::{KIND, Slurm};
 use crate::scheduler::{
     Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Requeue, Signal, State, Submission, Unknown,
 };
@@ -312,8 +313,14 @@ fn state(words: &[&str], restarts: u32) -> Result<State, String> {
 }
 
 pub fn alive(phase: Phase, restarts: u32) -> Alive {
-    let placement =
-        Placement::Slurm { account: None, partition: Some("debug".into()), qos: None, job_id: Some("?".into()) };
+    let place = BatchPlacement {
+        kind: KIND,
+        account: None,
+        partition: Some("debug".into()),
+        qos: None,
+        job_id: JobId::parse("?"),
+    };
+    let placement = Placement::Batch(place);
     Alive { phase, restarts, placement, node: Some("n1".into()) }
 }
 
@@ -349,7 +356,7 @@ fn words_of(action: &Action) -> String {
         Action::Ask(Question::Find(urgency)) => format!("find{}", urgent(*urgency)),
         Action::Ask(Question::Canceller(id)) => format!("canceller {id}"),
         Action::LastLook => "last-look".into(),
-        Action::MintToken(Placement::Slurm { job_id: Some(id), .. }) => format!("mint {id}"),
+        Action::MintToken(Placement::Batch(BatchPlacement { job_id: Some(id), .. })) => format!("mint {id}"),
         Action::MintToken(_) => "mint".into(),
         Action::RenewToken => "renew".into(),
         Action::HoldToken => "hold".into(),

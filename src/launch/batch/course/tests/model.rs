@@ -9,7 +9,7 @@ use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
 use crate::order::completion::ScriptEnd;
 use crate::order::frames::Report;
-use crate::scheduler::{Phase, Requeue, State, Submitted, Unknown};
+use crate::scheduler::{Phase, Requeue, State, SubmitAnswer, Unknown};
 use crate::sys::call::Answer;
 
 /// Between two questions, whatever anybody says.
@@ -210,12 +210,12 @@ impl Model {
     fn see_answer(&mut self, answer: &Answer) {
         match self.call.take() {
             Some(Calling::Submit) => match self.plan.scheduler.submitted(answer) {
-                Submitted::Id(_) => self.number = true,
-                Submitted::Refused(_) | Submitted::NotAsked(_) => {
+                SubmitAnswer::Id(_) => self.number = true,
+                SubmitAnswer::Refused(_) | SubmitAnswer::NotAsked(_) => {
                     self.possible -= 1;
                     self.refused = true;
                 }
-                Submitted::Unknown(_) => {
+                SubmitAnswer::Unknown(_) => {
                     self.unsure = Some((self.now, 0));
                     self.silent_since.get_or_insert(self.now);
                 }
