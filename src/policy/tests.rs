@@ -1,9 +1,10 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::{Gid, Uid};
 
 use super::*;
-use crate::settings::Settings;
+use crate::config::{self, Source};
+use crate::policy::settings::{read_accounts, read_rule};
 use crate::sys::accounts::PasswdEntry;
 
 /// A name service of a few lines.
@@ -59,8 +60,13 @@ fn decide_for(login: &str, config: &str) -> Result<Verdict, PolicyError> {
 }
 
 fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Verdict, PolicyError> {
-    let settings = Settings::parse(Path::new("c.toml"), &format!("[gitlab]\nurl = \"https://gl.example\"\n{config}"))
-        .expect("valid config");
+    let source = Source::new("c.toml", format!("# Lines\n# before it.\n{config}"));
+    let (limits, rules) = config::read(&source, |mut root| {
+        let limits = read_accounts(root.section("accounts"));
+        let rules: Option<Vec<_>> = root.tables("map", read_rule).into_iter().collect();
+        Some((limits, rules?))
+    })
+    .expect("valid config");
     let facts = JobFacts {
         job_id: 9,
         job_name: None,
@@ -77,7 +83,7 @@ fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Verdict, PolicyErr
         ref_protected: None,
         sha: None,
     };
-    decide(&settings.map, &settings.accounts, mode, &Identity::for_test(facts), &People)
+    decide(&rules, &limits, mode, &Identity::for_test(facts), &People)
 }
 
 const SAME_NAME: &str = "[[map]]\nrun_as = \"{gitlab_user}\"\n";

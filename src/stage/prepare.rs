@@ -42,7 +42,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     // Refused now rather than after the sources have been fetched.
     let resources = match settings.jobs.executor {
         Executor::Shell => None,
-        Executor::Slurm => Some(resources(&arguments.config, &settings, &session)?),
+        Executor::Slurm => Some(resources(&settings, &session)?),
     };
     let place = match &resources {
         Some(resources) if settings.slurm.runs_scripts() => {
@@ -93,9 +93,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     match (resources, settings.slurm.allocation) {
         (Some(resources), Allocation::Job) => {
-            let (config, termination) = (&arguments.config, &arguments.termination);
-            BatchStage { config, settings: &settings, session: &session, account: &account, termination }
-                .allocate(resources)
+            let termination = &arguments.termination;
+            BatchStage { settings: &settings, session: &session, account: &account, termination }.allocate(resources)
         }
         _ => Ok(()),
     }

@@ -39,8 +39,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
     if is_for_the_scheduler(&settings, &sub_stage) {
-        let (config, termination) = (&arguments.config, &arguments.termination);
-        let stage = BatchStage { config, settings: &settings, session: &session, account: &account, termination };
+        let termination = &arguments.termination;
+        let stage = BatchStage { settings: &settings, session: &session, account: &account, termination };
         return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
     }
 

@@ -37,7 +37,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One stage of a job at the scheduler.
 pub struct BatchStage<'a> {
-    pub config: &'a Path,
     pub settings: &'a Settings,
     pub session: &'a Session,
     pub account: &'a Account,
@@ -50,11 +49,11 @@ pub fn is_for_the_scheduler(settings: &Settings, sub_stage: &SubStage) -> bool {
 }
 
 /// The resources of a job: the site's, the rule's, and what the job asks for within its limits.
-pub fn resources(config: &Path, settings: &Settings, session: &Session) -> Result<Combined, Failure> {
+pub fn resources(settings: &Settings, session: &Session) -> Result<Combined, Failure> {
     let names = settings.slurm.parameters.iter();
     let wanted: Vec<_> = names.filter_map(|name| Some((name.clone(), job_variable(name)?))).collect();
     let record = session.record();
-    Ok(settings.slurm.combine(Some((&record.rule, &record.slurm)), &wanted, config)?)
+    Ok(settings.slurm.combine(Some((&record.rule, &record.slurm)), &wanted)?)
 }
 
 impl BatchStage<'_> {
@@ -70,7 +69,7 @@ impl BatchStage<'_> {
         let (job, name, settings) = match self.settings.slurm.allocation {
             Allocation::Stage => {
                 let name = JobName::new(self.session.name(), number);
-                let resources = resources(self.config, self.settings, self.session)?;
+                let resources = resources(self.settings, self.session)?;
                 let job = self.new_job(&name, sub_stage.as_str(), resources);
                 (job, name, Some(self.wrapper_settings(Scripts::One)))
             }

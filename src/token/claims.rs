@@ -21,7 +21,7 @@ const BACKDATE: i64 = 60;
 
 /// What the site says about all of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSettings {
+pub struct Issuance {
     /// `iss`: who we are. Verifiers compare it byte for byte.
     pub issuer: String,
     /// `aud`: the one service, or group of services, that the token is for.
@@ -88,7 +88,7 @@ pub enum Scheduler {
 }
 
 /// All claims of a token. A claim's meaning is documented where its value comes from: [`JobFacts`], [`StageContext`],
-/// [`TokenSettings`].
+/// [`Issuance`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are the documentation; see above")]
@@ -181,7 +181,7 @@ pub enum ClaimsError {
 impl Claims {
     /// What a token issued at `now` says. The random part of `jti` is the only thing that is not an argument.
     pub fn new(
-        settings: &TokenSettings,
+        settings: &Issuance,
         facts: &JobFacts,
         stage: &StageContext,
         now: Timestamp,

@@ -14,7 +14,7 @@ mod strict_json;
 pub mod subject;
 pub mod verification;
 
-pub use claims::{Claims, StageContext, TokenSettings};
+pub use claims::{Claims, Issuance, StageContext};
 pub use jwk::{Jwks, Kid, PublicJwk};
 pub use key_set::{KeySet, KeySetError};
 pub use lifetime::{Jitter, Ttl, back_off, refresh_delay};

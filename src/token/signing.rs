@@ -9,7 +9,7 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::claims::{Claims, ClaimsError, StageContext, TokenSettings};
+use super::claims::{Claims, ClaimsError, Issuance, StageContext};
 use super::jwk::{Jwks, Kid, PublicJwk};
 use super::key_set::{KeySet, KeySetError};
 use super::verification::{Verifier, VerifyError};
@@ -149,7 +149,7 @@ pub enum TokenError {
 /// give the private key away).
 pub fn mint(
     key: &SigningKey,
-    settings: &TokenSettings,
+    settings: &Issuance,
     facts: &JobFacts,
     stage: &StageContext,
     now: Timestamp,
@@ -250,7 +250,7 @@ pub(crate) mod tests {
     #[test]
     fn every_life_within_bounds_can_be_minted() {
         for ttl in [crate::token::Ttl::MIN, crate::token::Ttl::MAX] {
-            let settings = TokenSettings { ttl, ..settings() };
+            let settings = Issuance { ttl, ..settings() };
             mint(&key(2), &settings, &facts(), &stage(), Timestamp::from_second(NOW).unwrap()).unwrap();
         }
     }

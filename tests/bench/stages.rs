@@ -258,7 +258,7 @@ impl World {
         use motmot::issuer::keys::KeyRing;
         use motmot::scheduler::Placement;
         use motmot::sys::files::Owner;
-        use motmot::token::{StageContext, TokenSettings, Ttl, install_crypto, mint};
+        use motmot::token::{Issuance, StageContext, Ttl, install_crypto, mint};
         const TOKENS: u32 = 2000;
         install_crypto();
         let ring = KeyRing::load(&self.path("keys"), Owner::RootOrSelf).expect("keys");
@@ -268,7 +268,7 @@ impl World {
             "sha": "0123456789012345678901234567890123456789"
         }))
         .expect("facts");
-        let settings = TokenSettings {
+        let settings = Issuance {
             issuer: "https://ci.example".into(),
             audience: "https://a.example".into(),
             ttl: Ttl::DEFAULT,

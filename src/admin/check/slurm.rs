@@ -322,7 +322,7 @@ fn partitions(settings: &Settings, answer: &Answer, findings: &mut Findings) {
         if let Some(name) = unknown(&rule.slurm) {
             good = false;
             findings.problem(
-                &format!("rule at line {}", rule.line),
+                &format!("rule at line {}", rule.place.line()),
                 format!("Slurm has no partition {name:?}, so it refuses every job under this rule; there are: {here}"),
             );
         }

@@ -11,16 +11,17 @@ mod settings;
 mod table;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
 
 pub use answers::Slurm;
-pub use limits::{Limit, Limits};
+pub use limits::Limits;
 pub use options::{OptionError, SlurmOptions};
 pub use settings::{read_options, read_slurm};
 
+use crate::config::Place;
 use crate::report::{FailureKind, Fault};
 use crate::scheduler::{Allocation, Requeue};
 use options::{Given, read_words, split};
@@ -37,6 +38,8 @@ const RIVALS: &[&[&str]] = &[
 /// `[slurm]`
 #[derive(Clone, Debug)]
 pub struct SlurmSettings {
+    /// Where the section is, or would be.
+    pub place: Place,
     /// Directory of sbatch, scancel, scontrol and squeue.
     pub bin_dir: PathBuf,
     /// `SLURM_CONF` for them; otherwise their own default.
@@ -199,14 +202,7 @@ impl SlurmSettings {
     ///
     /// `rule` is the rule for people and its options. `job` has variables of the job and their texts; those that
     /// `parameters` does not name are not looked at.
-    pub fn combine(
-        &self,
-        rule: Option<(&str, &SlurmOptions)>,
-        job: &[(String, String)],
-        config_path: &Path,
-    ) -> Result<Combined, Refused> {
-        // The directory is nothing that authors need to know.
-        let file = config_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    pub fn combine(&self, rule: Option<(&str, &SlurmOptions)>, job: &[(String, String)]) -> Result<Combined, Refused> {
         let mut wanted = self.wanted(job)?;
         if let Some((name, fixed)) = rule {
             for Wanted { variable, given } in &wanted {
@@ -217,7 +213,7 @@ impl SlurmSettings {
                         written: given.written.clone(),
                         variable: (*variable).to_owned(),
                         rule: name.to_owned(),
-                        file,
+                        file: self.place.file_name(),
                         fixed: against.word(),
                     });
                 }
@@ -230,7 +226,7 @@ impl SlurmSettings {
                 written: given.written.clone(),
                 variable: (*variable).to_owned(),
                 name: given.option.name,
-                file,
+                file: self.place.file_name(),
                 allowed: limits::list(self.allow.iter().copied()),
             });
         }
@@ -240,8 +236,8 @@ impl SlurmSettings {
             written: wanted[breach.given].given.written.clone(),
             variable: wanted[breach.given].variable.to_owned(),
             key: breach.key,
-            file,
-            line: breach.line,
+            file: breach.place.file_name(),
+            line: breach.place.line(),
             why: breach.why,
         })?;
         let from_job = wanted.iter().map(|wanted| wanted.given.option.name.to_owned()).collect();

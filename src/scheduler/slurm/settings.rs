@@ -1,34 +1,36 @@
 //! Reads `[slurm]`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::amounts::memory;
-use super::limits::{Limit, Limits};
+use super::limits::Limits;
 use super::table::{self, Setter};
 use super::{SlurmOptions, SlurmSettings, StagePattern};
-use crate::config::problems::line_and_column;
-use crate::config::reader::{At, Section};
 use crate::config::values;
+use crate::config::{Placed, Section};
 use crate::scheduler::{Allocation, Requeue};
 
-/// Reads the section; an absent one is all defaults. `text` is the whole file, for line numbers.
-pub fn read_slurm(mut section: Section<'_>, text: &str) -> SlurmSettings {
+/// Reads the section; an absent one is all defaults.
+pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
+    let place = section.place();
     let bin_dir = section.parsed("bin_dir", values::absolute_path);
     let conf = section.parsed("conf", values::absolute_path);
     let defaults = read_options(&mut section, "defaults");
-    let parameters = each(&mut section, "parameters", |name| values::variable_name(name).map(|()| name.to_owned()));
+    let parameters = section.parsed_each("parameters", |name| values::variable_name(name).map(|()| name.to_owned()));
     let allow = read_allow(&mut section);
-    let limits = read_limits(section.section("limits"), text);
-    let stages = each(&mut section, "stages", StagePattern::parse);
+    let limits = read_limits(section.section("limits"));
+    let stages = section.parsed_each("stages", StagePattern::parse);
     let allocation = section.choice("allocation", &[("stage", Allocation::Stage), ("job", Allocation::Job)]);
     let requeue = section.boolean("requeue").unwrap_or(false);
-    let unknown_timeout = section.duration("unknown_timeout");
-    let output_timeout = section.duration("output_timeout");
-    let token_timeout = section.duration("token_timeout");
+    let mut time = |key, default| section.duration(key).map_or(default, Placed::into_value);
+    let unknown_timeout = time("unknown_timeout", Duration::from_hours(1));
+    let output_timeout = time("output_timeout", Duration::from_mins(1));
+    let token_timeout = time("token_timeout", Duration::from_mins(2));
     section.finish();
     SlurmSettings {
+        place,
         bin_dir: bin_dir.unwrap_or_else(|| PathBuf::from("/usr/bin")),
         conf,
         defaults,
@@ -38,34 +40,34 @@ pub fn read_slurm(mut section: Section<'_>, text: &str) -> SlurmSettings {
         stages: stages.unwrap_or_else(StagePattern::scripts),
         allocation: allocation.unwrap_or(Allocation::Stage),
         requeue: if requeue { Requeue::Allowed } else { Requeue::Never },
-        unknown_timeout: unknown_timeout.map_or(Duration::from_hours(1), |at| at.value),
-        output_timeout: output_timeout.map_or(Duration::from_mins(1), |at| at.value),
-        token_timeout: token_timeout.map_or(Duration::from_mins(2), |at| at.value),
+        unknown_timeout,
+        output_timeout,
+        token_timeout,
     }
 }
 
 /// A list of options for sbatch.
 pub fn read_options(section: &mut Section<'_>, key: &'static str) -> SlurmOptions {
-    let Some(list) = section.strings_at(key) else { return SlurmOptions::default() };
+    let Some(list) = section.strings(key) else { return SlurmOptions::default() };
     let words: Vec<String> = list.value.iter().map(|at| at.value.clone()).collect();
     SlurmOptions::parse_words(&words).unwrap_or_else(|error| {
-        let span = list.value.get(error.index()).map_or(list.span, |at| at.span.clone());
-        section.problem(span, format!("`{}`: {error}", section.full(key)), None);
+        let place = list.value.get(error.index()).map_or(&list.place, |at| &at.place);
+        section.problem(place, format!("`{}`: {error}", section.full(key)));
         SlurmOptions::default()
     })
 }
 
 fn read_allow(section: &mut Section<'_>) -> BTreeSet<&'static str> {
-    let Some(list) = section.strings_at("allow") else {
+    let Some(list) = section.strings("allow") else {
         return table::TABLE.iter().filter(|spec| spec.setter == Setter::Job).map(|spec| spec.name).collect();
     };
     let mut allow = BTreeSet::new();
-    for At { value: name, span } in list.value {
+    for Placed { value: name, place } in list.value {
         let bare = name.trim_start_matches('-');
         if let Some(spec) = table::by_name(&name) {
             if let Setter::Driver(why) = spec.setter {
                 let message = format!("`slurm.allow` cannot have {name:?}: it is the driver's own; {why}");
-                section.problem(span, message, None);
+                section.problem(&place, message);
             } else {
                 allow.insert(spec.name);
             }
@@ -74,56 +76,46 @@ fn read_allow(section: &mut Section<'_>) -> BTreeSet<&'static str> {
                 || "write full names without dashes, like \"time\"".to_owned(),
                 |name| format!("did you mean {name:?}?"),
             );
-            section.problem(span, format!("`slurm.allow`: {name:?} is not an option of sbatch"), help);
+            section.problem_with_help(&place, format!("`slurm.allow`: {name:?} is not an option of sbatch"), help);
         }
     }
     allow
 }
 
-fn read_limits(mut section: Section<'_>, text: &str) -> Limits {
-    let line = |at: usize| line_and_column(text, at).0;
-    let mut names = |key| {
-        let list = section.strings_at(key)?;
-        for At { value, span } in &list.value {
-            // A comma would be two names to Slurm.
-            if values::visible_text(value).is_err() || value.contains(',') {
-                section.problem(span.clone(), format!("`slurm.limits.{key}`: not a name: {value:?}"), None);
-            }
-        }
-        Some(Limit { value: list.value.into_iter().map(|at| at.value).collect(), line: line(list.span.start) })
-    };
-    let partitions = names("partitions");
-    let accounts = names("accounts");
-    let qos = names("qos");
-    let mut number = |key| {
-        let at = section.number(key)?;
-        if at.value == 0 {
-            section.problem(at.span.clone(), format!("`slurm.limits.{key}` must be at least 1"), None);
-        }
-        Some(Limit { value: at.value, line: line(at.span.start) })
-    };
-    let nodes = number("nodes");
-    let ntasks = number("ntasks");
-    let cpus_per_task = number("cpus_per_task");
-    let time = section.duration("time").map(|at| Limit { value: at.value, line: line(at.span.start) });
-    let mem = section.string("mem").and_then(|at| {
-        let line = line(at.span.start);
-        let read = |text: &str| {
+fn read_limits(mut section: Section<'_>) -> Limits {
+    let limits = Limits {
+        partitions: read_names(&mut section, "partitions"),
+        accounts: read_names(&mut section, "accounts"),
+        qos: read_names(&mut section, "qos"),
+        nodes: read_number(&mut section, "nodes"),
+        ntasks: read_number(&mut section, "ntasks"),
+        cpus_per_task: read_number(&mut section, "cpus_per_task"),
+        time: section.duration("time"),
+        mem: section.parsed_placed("mem", |text| {
             let size = memory(text).filter(|size| *size > 0);
             size.ok_or_else(|| format!("is not an amount of memory: {text:?}; write \"64G\""))
-        };
-        section.checked(at, "mem", read).map(|value| Limit { value, line })
-    });
-    let gres = section.number_map("gres").map(|at| {
-        let counts: BTreeMap<String, u64> = at.value.into_iter().map(|(name, at)| (name, at.value)).collect();
-        Limit { value: counts, line: line(at.span.start) }
-    });
+        }),
+        gres: section.number_map("gres"),
+    };
     section.finish();
-    Limits { partitions, accounts, qos, nodes, ntasks, cpus_per_task, time, mem, gres }
+    limits
 }
 
-/// A list whose every element is checked. None if the key is absent.
-fn each<T>(section: &mut Section<'_>, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
-    let list = section.strings_at(key)?;
-    Some(list.value.into_iter().filter_map(|at| section.checked(at, key, &parse)).collect())
+fn read_names(section: &mut Section<'_>, key: &'static str) -> Option<Placed<Vec<String>>> {
+    let list = section.strings(key)?;
+    for Placed { value, place } in &list.value {
+        // A comma would be two names to Slurm.
+        if values::visible_text(value).is_err() || value.contains(',') {
+            section.problem(place, format!("`slurm.limits.{key}`: not a name: {value:?}"));
+        }
+    }
+    Some(list.map(|names| names.into_iter().map(Placed::into_value).collect()))
+}
+
+fn read_number(section: &mut Section<'_>, key: &'static str) -> Option<Placed<u64>> {
+    let number = section.number(key)?;
+    if number.value == 0 {
+        section.problem(&number.place, format!("`slurm.limits.{key}` must be at least 1"));
+    }
+    Some(number)
 }

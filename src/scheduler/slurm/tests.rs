@@ -4,15 +4,15 @@ use proptest::prelude::*;
 
 use super::table::{self, Argument, Setter, TABLE};
 use super::*;
-use crate::settings::Settings;
+use crate::config::{self, Source};
 
-fn settings(more: &str) -> Result<Settings, String> {
-    let text = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{more}");
-    Settings::parse(Path::new("/etc/motmot/config.toml"), &text).map_err(|error| error.to_string())
+fn settings(more: &str) -> Result<SlurmSettings, String> {
+    let source = Source::new("/etc/motmot/config.toml", format!("# Lines\n# before it.\n{more}"));
+    config::read(&source, |mut root| Some(read_slurm(root.section("slurm")))).map_err(|error| error.to_string())
 }
 
 fn slurm(more: &str) -> SlurmSettings {
-    settings(more).expect("valid").slurm
+    settings(more).expect("valid")
 }
 
 fn line(text: &str) -> Result<Vec<String>, String> {
@@ -21,10 +21,7 @@ fn line(text: &str) -> Result<Vec<String>, String> {
 
 fn combine(slurm: &SlurmSettings, text: &str) -> Result<Vec<String>, String> {
     let job = [("SCHEDULER_PARAMETERS".to_owned(), text.to_owned())];
-    slurm
-        .combine(None, &job, Path::new("/etc/motmot/config.toml"))
-        .map(|combined| combined.options.args())
-        .map_err(|refused| refused.to_string())
+    slurm.combine(None, &job).map(|combined| combined.options.args()).map_err(|refused| refused.to_string())
 }
 
 /// Each line has to be refused for the limit, or to pass.
@@ -194,14 +191,6 @@ fn defaults_are_safe_and_there_without_the_section() {
 }
 
 #[test]
-fn sessions_of_slurm_jobs_outlive_a_reboot_of_the_login_node() {
-    let state = |jobs: &str| settings(jobs).expect("valid").jobs.state_dir.as_str().to_owned();
-    assert_eq!(state("[jobs]\nexecutor = \"slurm\"\n"), "/var/lib/motmot");
-    assert_eq!(state("[jobs]\nexecutor = \"shell\"\n"), "/run/motmot");
-    assert_eq!(state("[jobs]\nexecutor = \"slurm\"\ndownscope = \"none\"\n"), "{home}/.local/state/motmot");
-}
-
-#[test]
 fn problems_of_the_section_carry_their_places() {
     for (text, wanted) in [
         ("[slurm]\nbin_dir = \"usr\"\n", "4:11: `slurm.bin_dir` must be an absolute path"),
@@ -218,7 +207,6 @@ fn problems_of_the_section_carry_their_places() {
         ("[slurm.limits]\nnodes = 0\n", "`slurm.limits.nodes` must be at least 1"),
         ("[slurm.limits]\ngres = { gpu = \"4\" }\n", "must be a whole number"),
         ("[slurm.limits]\npartitions = [\"a,b\"]\n", "not a name: \"a,b\""),
-        ("[[map]]\nrun_as = \"x\"\nslurm = [\"--uid=0\"]\n", "5:10: `map.slurm`: `--uid=0` cannot be set"),
     ] {
         let error = settings(text).expect_err(text);
         assert!(error.contains(wanted), "{text}: {error}");
@@ -234,16 +222,14 @@ fn the_job_overrides_defaults_and_the_rule_overrides_the_job() {
     let job = |a: &str, b: &str| {
         [("B".to_owned(), b.to_owned()), ("A".to_owned(), a.to_owned()), ("C".into(), "--uid=0".into())]
     };
-    let path = Path::new("/etc/motmot/config.toml");
     let rule = Some(("\"climate\" (line 9)", &fixed));
-    let combined =
-        slurm.combine(rule, &job("-p gpu -t 5 -A climate", "--mem-per-cpu=1G -t 7"), path).expect("admitted");
+    let combined = slurm.combine(rule, &job("-p gpu -t 5 -A climate", "--mem-per-cpu=1G -t 7")).expect("admitted");
     assert_eq!(
         combined.options.args(),
         ["--partition=gpu", "--mem-per-cpu=1G", "--time=7", "--account=climate", "--exclusive"]
     );
     assert_eq!(combined.from_job, ["partition", "mem-per-cpu", "time"]);
-    let nothing = slurm.combine(rule, &job("", " "), path).expect("admitted");
+    let nothing = slurm.combine(rule, &job("", " ")).expect("admitted");
     assert!(nothing.from_job.is_empty());
     for (text, words) in [
         (
@@ -253,7 +239,7 @@ fn the_job_overrides_defaults_and_the_rule_overrides_the_job() {
         ("-s", "sets `--exclusive`"),
         ("--exclusive=user", "sets `--exclusive`"),
     ] {
-        let refused = slurm.combine(rule, &job(text, ""), path).expect_err(text).to_string();
+        let refused = slurm.combine(rule, &job(text, "")).expect_err(text).to_string();
         assert!(refused.contains(words) && !refused.contains("/etc"), "{refused}");
     }
 }
@@ -263,7 +249,7 @@ fn what_the_rule_says_too_needs_no_permission() {
     let slurm = slurm("[slurm]\nallow = [\"time\"]\n[slurm.limits]\npartitions = [\"batch\"]\n");
     let fixed = SlurmOptions::parse_line("-p gpu").expect("valid");
     let job = [("SCHEDULER_PARAMETERS".to_owned(), "--partition=gpu".to_owned())];
-    assert!(slurm.combine(Some(("r", &fixed)), &job, Path::new("c")).expect("admitted").from_job.is_empty());
+    assert!(slurm.combine(Some(("r", &fixed)), &job).expect("admitted").from_job.is_empty());
     let refused = combine(&slurm, "-p batch").unwrap_err();
     assert_eq!(
         refused,
