@@ -97,13 +97,13 @@ pub struct Submission {
     pub requeue: Requeue,
 }
 
-/// What is said to a script that is to end.
+/// What a script that is to end is sent, through its wrapper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum Signal {
     /// SIGTERM.
-    First,
+    Terminate,
     /// SIGKILL.
-    Last,
+    Kill,
 }
 
 /// What came of a submission.
@@ -249,7 +249,7 @@ pub trait Scheduler: Send + Sync {
     fn cancel_by_name(&self, name: &JobName, owner: &str) -> Call;
 
     /// Has the wrapper end the script that runs, and go on.
-    fn interrupt(&self, id: &JobId, word: Word) -> Call;
+    fn interrupt(&self, id: &JobId, signal: Signal) -> Call;
 
     /// Whether a call to cancel or to interrupt has reached the scheduler; otherwise its words.
     fn done(&self, answer: &Answer) -> Result<(), String>;

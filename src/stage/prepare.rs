@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::account::resume;
 use super::edge::Arguments;
-use super::resume;
 use super::scheduled::{BatchStage, resources};
 use crate::launch::settings::Executor;
 use crate::launch::supervise::{self, Outcome, Run};
@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// The stage. Nothing here is done twice by running it twice.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let (session, account) = resume(&settings, &arguments.contract)?;
+    let (session, account) = resume(&settings, arguments)?;
     if let Some(dir) = arguments.contract.temp_project_dir() {
         session.remember_temp_project_dir(dir)?;
     }
@@ -50,6 +50,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             format!("in Slurm, with {}", if options.is_empty() { "no options" } else { &options })
         }
         Some(_) => {
+            // In full, as the page on Slurm has it: people search for it.
             tell(
                 "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
             );
@@ -66,13 +67,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             token.variable
         ));
     }
-    let order =
-        RunOrder::new(&account, &settings.jobs, &session.record().directories, session.name(), ProfileOutput::Show);
+    let order = RunOrder::new(&account, &settings.jobs, session.directories(), session.name(), ProfileOutput::Show);
     let program = WorkerProgram::beside_this_program()?;
     let run = Run {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
         limit: Some(LIMIT),
-        group: JobGroup::make(session.record().group.as_deref()),
+        group: JobGroup::make(session.group()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
@@ -102,17 +102,17 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 
 /// A few lines for whoever wonders where this job runs.
 fn introduce(session: &Session, account: &Account, place: &str, message: Option<&str>) {
-    let facts = &session.record().facts;
+    let facts = session.facts();
     let mut lines = format!(
         "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) {place}\nmotmot: working directory below {}\n",
         env!("CARGO_PKG_VERSION"),
-        facts.job_id,
-        facts.project_path.as_deref().unwrap_or("its project"),
-        facts.user_login,
+        facts.job_id(),
+        facts.project_path().unwrap_or("its project"),
+        facts.user_login(),
         host_name(),
         account.name(),
         account.uid(),
-        session.record().directories.builds.display(),
+        session.directories().builds.display(),
     );
     if let Some(message) = message {
         lines.push_str(message.trim_end());

@@ -87,7 +87,7 @@ fn readme() {
 
 fn messages() {
     let mut sources = read("executor-scripts/batch.bash") + &read("executor-scripts/launcher.bash");
-    for dir in ["src/launch", "src/stage", "src/config/slurm"] {
+    for dir in ["src/launch", "src/order", "src/scheduler", "src/stage", "src/sys", "src/worker"] {
         gather(&file(dir), &mut sources);
     }
     let page = read("packaging/doc/slurm.md");

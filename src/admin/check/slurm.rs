@@ -13,12 +13,14 @@ use super::rules::target;
 use super::runner::Runner;
 use crate::launch::settings::{Downscope, Executor};
 use crate::report::printable;
+use crate::runner::SCRIPT_PATTERNS;
 use crate::scheduler::slurm::Slurm;
 use crate::scheduler::slurm::SlurmOptions;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::call::{Answer, Call};
-use crate::sys::files::{Owner, local_file_system, trusted_directory};
+use crate::sys::file_system;
+use crate::sys::files::{Owner, trusted_directory};
 
 const PROGRAMS: [&str; 4] = ["sbatch", "scancel", "scontrol", "squeue"];
 /// Says who cancelled a job, where there is accounting. Not needed, but executed.
@@ -46,9 +48,10 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
     data_directory(settings, runner, findings);
     token_life(settings, findings);
     if !settings.slurm.runs_scripts() {
+        let [old, new] = SCRIPT_PATTERNS;
         findings.warning(
             "slurm.stages",
-            "has neither \"build_script\" nor \"step_*\", so the scripts of jobs run on this machine and not in Slurm",
+            format!("has neither {old:?} nor {new:?}, so the scripts of jobs run on this machine and not in Slurm"),
         );
     }
     let good = programs(settings, runner, findings);
@@ -81,9 +84,9 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
 /// Sessions say which Slurm jobs there are. Those go on when this machine is booted.
 fn state_directory(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
-    let dir = settings.jobs.state_dir.expand(&account.home, &account.name, account.uid.as_raw());
+    let dir = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
     // Where the directory of another account is, that account knows.
-    let in_memory = runner.can_be_the_runner(settings) && file_system(&dir) == Some("tmpfs");
+    let in_memory = runner.can_be_the_runner(settings) && local_file_system(&dir) == Some("tmpfs");
     let how = match in_memory {
         true => "is in memory and empty after a boot",
         false if settings.jobs.state_dir.as_str().starts_with("/run/") => "is empty after a boot, as all of /run",
@@ -103,15 +106,15 @@ fn data_directory(settings: &Settings, runner: &Runner, findings: &mut Findings)
     let text = settings.jobs.data_dir.as_str();
     let place = if settings.jobs.downscope == Downscope::None {
         let account = &runner.account;
-        settings.jobs.data_dir.expand(&account.home, &account.name, account.uid.as_raw())
+        settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw())
     } else if text.starts_with("{home}") {
         // Of whoever a rule names; else where homes are as a rule.
         let named = settings.map.iter().filter_map(target).find_map(|name| Nss.by_name(name).ok().flatten());
-        named.map_or_else(|| PathBuf::from("/home"), |account| account.home)
+        named.map_or_else(|| PathBuf::from("/home"), |account| account.home().to_owned())
     } else {
         Path::new(text).iter().take_while(|part| !part.to_string_lossy().contains('{')).collect()
     };
-    if let Some(kind) = file_system(&place) {
+    if let Some(kind) = local_file_system(&place) {
         findings.warning(
             "jobs.data_dir",
             format!(
@@ -123,8 +126,8 @@ fn data_directory(settings: &Settings, runner: &Runner, findings: &mut Findings)
 }
 
 /// The file system of this machine on which a path is, or will be.
-fn file_system(path: &Path) -> Option<&'static str> {
-    local_file_system(path.ancestors().find(|path| path.exists())?)
+fn local_file_system(path: &Path) -> Option<&'static str> {
+    file_system::local(path.ancestors().find(|path| path.exists())?)
 }
 
 fn token_life(settings: &Settings, findings: &mut Findings) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::scheduler::{
-    Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Requeue, Scheduler, State, Submission,
-    Submitted, Unknown, Word,
+    Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Requeue, Scheduler, Signal, State, Submission,
+    Submitted, Unknown,
 };
 use crate::sys::call::{Answer, Call, quoted};
 
@@ -173,13 +173,13 @@ impl Scheduler for Slurm {
         self.call("scancel", ["--name", name.as_str(), "--user", owner])
     }
 
-    fn interrupt(&self, id: &JobId, word: Word) -> Call {
+    fn interrupt(&self, id: &JobId, signal: Signal) -> Call {
         // Signals that the wrapper knows, and that nobody else sends.
-        let signal = match word {
-            Word::First => "--signal=URG",
-            Word::Last => "--signal=TTIN",
+        let option = match signal {
+            Signal::Terminate => "--signal=URG",
+            Signal::Kill => "--signal=TTIN",
         };
-        self.call("scancel", ["--batch", signal, id.as_str()])
+        self.call("scancel", ["--batch", option, id.as_str()])
     }
 
     fn done(&self, answer: &Answer) -> Result<(), String> {

@@ -23,6 +23,7 @@ pub use settings::{read_options, read_slurm};
 
 use crate::config::Place;
 use crate::report::{FailureKind, Fault};
+use crate::runner::{SCRIPT_NAMES, SCRIPT_PATTERNS};
 use crate::scheduler::{Allocation, Requeue};
 use options::{Given, read_words, split};
 
@@ -89,15 +90,15 @@ impl StagePattern {
         // `*` alone would send the stages that fetch sources and upload artifacts to nodes without a network.
         let good = !beginning.is_empty() && beginning.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
         if !good {
-            return Err(format!("is not the name of a stage: {text:?}; write \"build_script\" or \"step_*\""));
+            let [old, new] = SCRIPT_PATTERNS;
+            return Err(format!("is not the name of a stage: {text:?}; write {old:?} or {new:?}"));
         }
         Ok(Self { beginning: beginning.to_owned(), rest })
     }
 
-    /// The stages that are the script of a job: its name in old versions of GitLab Runner and the names in newer ones.
+    /// The stages that are the script of a job.
     fn scripts() -> Vec<Self> {
-        let known = |text: &str, rest| Self { beginning: text.to_owned(), rest };
-        vec![known("build_script", Rest::Nothing), known("step_", Rest::Anything)]
+        SCRIPT_PATTERNS.into_iter().filter_map(|text| Self::parse(text).ok()).collect()
     }
 
     /// Whether a stage is meant.
@@ -193,9 +194,9 @@ impl SlurmSettings {
         self.stages.iter().any(|pattern| pattern.matches(stage))
     }
 
-    /// Whether the script of a job does, under its name in old versions of GitLab Runner or in newer ones.
+    /// Whether the script of a job does, under one of its names.
     pub fn runs_scripts(&self) -> bool {
-        self.runs("build_script") || self.runs("step_script")
+        SCRIPT_NAMES.into_iter().any(|name| self.runs(name))
     }
 
     /// The options of one job: the defaults, what the job's variables set instead, and on top what the rule fixes.
