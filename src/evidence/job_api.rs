@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::payload::{JobToken, Payload};
 use super::{JobFacts, RefType};
-use crate::evidence::settings::GitLab;
+use crate::evidence::settings::GitLabSettings;
 use crate::report::{FailureKind, Fault};
 use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 
@@ -107,7 +107,7 @@ struct AnswerPipeline {
 }
 
 /// Asks GitLab about the job of the payload and puts both together. Blocks; takes at most a few times `gitlab.timeout`.
-pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> {
+pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let agent = agent(gitlab)?;
     let body = fetch(&agent, gitlab, &payload.job_token)?;
     let answer: JobAnswer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
@@ -119,7 +119,7 @@ pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> 
 
 /// Asks GitLab once as for a job, but without a token, for a check before there are jobs: any answer will do.
 /// Gives the HTTP status; a GitLab says 401.
-pub fn probe(gitlab: &GitLab) -> Result<u16, JobApiError> {
+pub fn probe(gitlab: &GitLabSettings) -> Result<u16, JobApiError> {
     let unreachable = |error: ureq::Error| JobApiError::Unreachable {
         url: gitlab.url.as_str().to_owned(),
         why: match error {
@@ -134,11 +134,11 @@ pub fn probe(gitlab: &GitLab) -> Result<u16, JobApiError> {
 }
 
 /// Whether the certificates of the configuration are usable; asks nobody.
-pub fn check_certificates(gitlab: &GitLab) -> Result<(), JobApiError> {
+pub fn check_certificates(gitlab: &GitLabSettings) -> Result<(), JobApiError> {
     agent(gitlab).map(drop)
 }
 
-fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
+fn agent(gitlab: &GitLabSettings) -> Result<ureq::Agent, JobApiError> {
     use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
     let roots = match &gitlab.ca_file {
         None => RootCerts::PlatformVerifier,
@@ -184,7 +184,7 @@ enum Fetched {
     Final(JobApiError),
 }
 
-fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u8>, JobApiError> {
+fn fetch(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) -> Result<Vec<u8>, JobApiError> {
     let mut pause = FIRST_PAUSE;
     let mut last = String::new();
     for attempt in 0..TRIES {
@@ -201,7 +201,7 @@ fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u
     Err(JobApiError::Unreachable { url: gitlab.url.as_str().to_owned(), why: last })
 }
 
-fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Fetched {
+fn fetch_once(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) -> Fetched {
     let url = gitlab.url.as_str().to_owned();
     let unusable = |why: String| Fetched::Final(JobApiError::Unusable { url: url.clone(), why });
     let mut response = match agent

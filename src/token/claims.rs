@@ -22,7 +22,7 @@ const BACKDATE: i64 = 60;
 
 /// What the site says about all of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSettings {
+pub struct Issuance {
     /// `iss`: who we are. Verifiers compare it byte for byte.
     pub issuer: String,
     /// `aud`: the one service, or group of services, that the token is for.
@@ -74,7 +74,7 @@ pub enum RunnerEnvironment {
 }
 
 /// All claims of a token. A claim's meaning is documented where its value comes from: [`JobFacts`], [`Account`],
-/// [`StageContext`], [`TokenSettings`].
+/// [`StageContext`], [`Issuance`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
@@ -165,7 +165,7 @@ pub enum ClaimsError {
 impl Claims {
     /// What a token issued at `now` says. The random part of `jti` is the only thing that is not an argument.
     pub(super) fn new(
-        settings: &TokenSettings,
+        settings: &Issuance,
         identity: &Identity,
         account: &Account,
         stage: &StageContext,

@@ -8,7 +8,7 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::claims::{Claims, ClaimsError, StageContext, TokenSettings};
+use super::claims::{Claims, ClaimsError, Issuance, StageContext};
 use crate::identity::Identity;
 use crate::policy::Account;
 
@@ -106,7 +106,7 @@ pub enum TokenError {
 #[expect(clippy::disallowed_methods, reason = "the one place where something is signed")]
 pub fn mint(
     key: &SigningKey,
-    settings: &TokenSettings,
+    settings: &Issuance,
     identity: &Identity,
     account: &Account,
     stage: &StageContext,
@@ -208,7 +208,7 @@ pub(crate) mod tests {
     #[test]
     fn every_life_within_bounds_can_be_minted() {
         for ttl in [crate::token::Ttl::MIN, crate::token::Ttl::MAX] {
-            let settings = TokenSettings { ttl, ..settings() };
+            let settings = Issuance { ttl, ..settings() };
             mint(
                 &key(2),
                 &settings,

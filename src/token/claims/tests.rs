@@ -6,8 +6,8 @@ use crate::scheduler::slurm::KIND;
 /// 2023-11-14T22:13:20Z
 pub(crate) const NOW: i64 = 1_700_000_000;
 
-pub(crate) fn settings() -> TokenSettings {
-    TokenSettings {
+pub(crate) fn settings() -> Issuance {
+    Issuance {
         issuer: "https://ci.hpc.example".into(),
         audience: "https://hpc.example".into(),
         ttl: Ttl::DEFAULT,
