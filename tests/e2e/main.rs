@@ -25,6 +25,7 @@ mod slurm_faults;
 mod slurm_modes;
 mod tokens;
 mod world;
+mod wrapper;
 
 use std::collections::BTreeMap;
 
@@ -133,6 +134,7 @@ fn main() -> std::process::ExitCode {
         ("reap", reap::CASES),
         ("slurm_modes", slurm_modes::CASES),
         ("slurm_attacks", slurm_attacks::CASES),
+        ("wrapper", wrapper::CASES),
         ("pages", pages::CASES),
     ];
     let mut trials = Vec::new();
