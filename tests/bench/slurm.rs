@@ -10,8 +10,8 @@
 mod cluster;
 #[path = "../e2e/gitlab.rs"]
 mod gitlab;
-#[allow(dead_code)]
-#[path = "../e2e/world.rs"]
+#[allow(dead_code, unused_imports)]
+#[path = "../e2e/world/mod.rs"]
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

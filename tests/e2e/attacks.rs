@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 
 use crate::contract::Single;
-use crate::world::{World, chown, make_dir};
+use crate::world::{World, change_accounts, chown, copy_programs, make_dir};
 use crate::{Case, case, root};
 
 pub const CASES: &[Case] = &[
@@ -37,14 +37,11 @@ pub const CASES: &[Case] = &[
 fn exact_identity() {
     let world = World::new();
     let extra = format!("{}x", world.user.name);
-    let made = std::process::Command::new("groupadd").arg(&extra).status().expect("groupadd");
-    assert!(made.success());
-    let added =
-        std::process::Command::new("usermod").args(["-aG", &extra, &world.user.name]).status().expect("usermod");
-    assert!(added.success());
+    change_accounts(std::process::Command::new("groupadd").arg(&extra));
+    change_accounts(std::process::Command::new("usermod").args(["-aG", &extra, &world.user.name]));
     let end = world.simulate().script("id").script("cat /proc/self/status").run();
     let gid = nix::unistd::Group::from_name(&extra).expect("lookup").expect("the group").gid.as_raw();
-    let _ = std::process::Command::new("groupdel").arg(&extra).status();
+    change_accounts(std::process::Command::new("groupdel").arg(&extra));
     end.assert_success();
     let line = |name: &str| {
         end.log
@@ -173,7 +170,9 @@ fn nothing_in_argv() {
             assert!(finder.find(&argv).is_none(), "{}", String::from_utf8_lossy(&argv));
         }
         if fs::read(path.join("environ")).is_ok_and(|environ| finder.find(&environ).is_some()) {
-            let uid = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&path).expect("status"));
+            // It may have ended since.
+            let Ok(meta) = fs::metadata(&path) else { continue };
+            let uid = std::os::unix::fs::MetadataExt::uid(&meta);
             holders.push((fs::read_to_string(path.join("comm")).unwrap_or_default(), uid));
         }
     }
@@ -312,10 +311,7 @@ fn foreign_config() {
 fn open_worker() {
     let world = World::new();
     let bins = world.dir.join("own-bin");
-    make_dir(&bins, 0o755);
-    for program in crate::world::PROGRAMS {
-        fs::copy(world.bins.join(program), bins.join(program)).expect("copy");
-    }
+    copy_programs(&bins);
     let single = Single::new(&world, 5);
     let script = single.script("id");
     let run = || {

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::check::{Checked, check, chmod, finish, first_rule};
 use crate::cluster::Cluster;
-use crate::world::{World, chown, make_dir};
+use crate::world::{World, chown, copy_program, make_dir};
 use crate::{Case, root, slurm};
 
 pub const CASES: &[Case] = &[
@@ -180,7 +180,7 @@ fn programs() {
         .is_good(false)
         .says(&[&format!("PROBLEM  sbatch: {} does not exist", sbatch.display())])
         .does_not_say("PROBLEM  scontrol");
-    fs::copy("/bin/true", &sbatch).expect("copy");
+    copy_program(Path::new("/bin/true"), &sbatch, 0o755);
     let shown = sbatch.display();
     for (mode, mend) in [(0o777, "chmod go-w"), (0o700, "chmod 0755")] {
         chmod(&sbatch, mode);
@@ -196,7 +196,7 @@ fn programs() {
     chown(&sbatch, 0, 0);
     // Not needed, but executed where it is.
     let sacct = dir.join("sacct");
-    fs::copy("/bin/true", &sacct).expect("copy");
+    copy_program(Path::new("/bin/true"), &sacct, 0o755);
     chmod(&sacct, 0o777);
     check(&world).is_good(false).says(&["PROBLEM  sacct: ", &format!("chmod go-w {}", sacct.display())]);
     fs::remove_file(&sacct).expect("rm");

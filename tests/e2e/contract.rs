@@ -112,11 +112,10 @@ fn helpers() {
     // The runner's own binary, as far as its scripts call it: it writes down who calls it, and how.
     let bin = world.user.home.join("bin");
     crate::world::make_dir(&bin, 0o755);
-    let helper = world.user_file(
+    world.user_program(
         "bin/gitlab-runner",
         "#!/bin/sh\n[ \"$1\" = --version ] || echo \"$(id -un) $*\" >> \"$HOME/helper-calls\"\n",
     );
-    fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     world.user_file(".bash_profile", "PATH=$HOME/bin:$PATH\n");
     let end = world
         .simulate()

@@ -187,9 +187,7 @@ fn prepare_words() {
     end.assert_log("warning: 'git' is not on the PATH");
     let tools = world.dir.join("tools");
     crate::world::make_dir(&tools, 0o755);
-    std::fs::write(tools.join("gitlab-runner"), "#!/bin/sh\n").expect("write");
-    std::fs::set_permissions(tools.join("gitlab-runner"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("chmod");
+    crate::world::make_script(&tools.join("gitlab-runner"), "#!/bin/sh\n");
     world.jobs = format!("login_shell = false\nenvironment = {{ PATH = \"{}:/usr/bin:/bin\" }}", tools.display());
     world.simulate().script("true").run().assert_success().assert_not_in_log("warning");
 }

@@ -57,6 +57,14 @@ impl GitLab {
         Self { url, requests }
     }
 
+    /// The address of one that is down. Nobody else gets its port while it is held: a connection comes from there.
+    pub fn down() -> (String, [Box<dyn std::any::Any>; 2]) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let url = format!("http://{}", stream.local_addr().expect("an address"));
+        (url, [Box::new(listener), Box::new(stream)])
+    }
+
     pub fn count(&self) -> usize {
         self.requests.lock().expect("requests").len()
     }

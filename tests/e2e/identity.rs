@@ -1,6 +1,5 @@
 //! Who a job is: GitLab's word, and what happens when it is missing, late, forged or about something else.
 
-use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -68,14 +67,13 @@ fn spoofed_variables() {
     crate::world::make_dir(&bin, 0o755);
     crate::world::chown(&bin, world.user.uid, world.user.gid);
     for tool in ["bash", "git", "id", "sh", "motmot-worker"] {
-        let fake = world.user_file(
+        world.user_program(
             &format!("bin/{tool}"),
             &format!(
                 "#!/bin/sh\n/usr/bin/id -u >> {}/trapped\nexec /usr/bin/{tool} \"$@\"\n",
                 world.user.home.display()
             ),
         );
-        std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
     }
     let mut simulate = world.simulate();
     let path = format!("{}:/usr/bin:/bin", bin.display());
@@ -223,8 +221,7 @@ fn ended_job() {
 
 fn gitlab_down() {
     let mut world = World::one_user();
-    // A port that was free a moment ago.
-    let url = format!("http://{}", TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address"));
+    let (url, _port) = GitLab::down();
     let (code, words, _) = config_with(&mut world, &url, "");
     assert_eq!(code, Some(2), "{words}");
     assert!(words.contains(&url) && words.contains("asked 3 times"), "{words}");
@@ -337,18 +334,26 @@ fn tls() {
         format!("HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
     )
     .expect("answer");
-    let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    // It says which port it has got.
+    let said = dir.join("said");
     let mut server = std::process::Command::new("openssl")
-        .args(["s_server", "-quiet", "-HTTP", "-accept", &port.to_string(), "-key"])
+        .args(["s_server", "-HTTP", "-accept", "127.0.0.1:0", "-key"])
         .arg(dir.join("key.pem"))
         .arg("-cert")
         .arg(dir.join("cert.pem"))
         .current_dir(dir.join("www"))
         .stdin(std::process::Stdio::null())
+        .stdout(std::fs::File::create(&said).expect("a file"))
         .spawn()
         .expect("openssl s_server");
-    until("the TLS server listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    let url = format!("https://127.0.0.1:{port}");
+    let mut port = None;
+    until("the TLS server listens", || {
+        let said = std::fs::read_to_string(&said).expect("its words");
+        let line = said.split_inclusive('\n').find(|line| line.starts_with("ACCEPT ") && line.ends_with('\n'));
+        port = line.and_then(|line| line.trim_end().rsplit_once(':')?.1.parse::<u16>().ok());
+        port.is_some()
+    });
+    let url = format!("https://127.0.0.1:{}", port.expect("a port"));
     let trusted = config_with(&mut world, &url, &format!("ca_file = {:?}", dir.join("cert.pem")));
     let unknown = config_with(&mut world, &url, "");
     let _ = server.kill();

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::contract::Single;
-use crate::world::World;
+use crate::world::{World, in_some_try};
 use crate::{Case, case, root};
 
 pub const CASES: &[Case] = &[
@@ -46,18 +46,22 @@ fn latency() {
     let world = World::one_user();
     let single = Single::new(&world, 5);
     let script = single.script("for i in 1 2 3 4 5 6 7 8 9; do date +%s%N; sleep 0.1; done");
-    let mut child = single.stage("run").arg(&script).arg("build_script").stdout(Stdio::piped()).spawn().expect("run");
-    let mut delays = Vec::new();
-    for line in BufReader::new(child.stdout.take().expect("stdout")).lines() {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        let written = Duration::from_nanos(line.expect("a line").parse().expect("nanoseconds"));
-        delays.push(now.saturating_sub(written));
-    }
-    assert!(child.wait().expect("ended").success());
-    delays.sort();
-    assert_eq!(delays.len(), 9);
-    // The third best of nine: other tests keep the machine busy, but a delay of ours would be in all of them.
-    assert!(delays[2] < Duration::from_millis(50), "{delays:?}");
+    let lines = || {
+        let mut stage = single.stage("run");
+        let mut child = stage.arg(&script).arg("build_script").stdout(Stdio::piped()).spawn().expect("run");
+        let mut delays = Vec::new();
+        for line in BufReader::new(child.stdout.take().expect("stdout")).lines() {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+            let written = Duration::from_nanos(line.expect("a line").parse().expect("nanoseconds"));
+            delays.push(now.saturating_sub(written));
+        }
+        assert!(child.wait().expect("ended").success());
+        assert_eq!(delays.len(), 9);
+        delays.sort();
+        delays
+    };
+    // The third best of nine.
+    in_some_try(lines, |delays| delays[2] < Duration::from_millis(50));
 }
 
 fn streams() {

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::cluster::Cluster;
 use crate::contract::Single;
-use crate::world::{World, until};
+use crate::world::{World, copy_program, until};
 use crate::{Case, root, slurm};
 
 pub const CASES: &[Case] = &[
@@ -78,7 +78,7 @@ fn ended_runner() {
     let world = World::new();
     // The process is known by its name.
     let runner = world.dir.join("gitlab-runner");
-    fs::copy(world.bins.join("motmot"), &runner).expect("copy");
+    copy_program(&world.bins.join("motmot"), &runner, 0o755);
     let simulate = |script: &str, more: &[&str]| {
         let (command, _, _) = world.simulate().script(script).command();
         let mut runner = Command::new(&runner);

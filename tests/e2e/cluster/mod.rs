@@ -123,7 +123,7 @@ impl Cluster {
     /// Whether it came true before a daemon died or the time was over.
     fn comes_up(&self, mut condition: impl FnMut() -> bool) -> bool {
         let start = Instant::now();
-        while start.elapsed().as_secs() < 30 {
+        while start.elapsed().as_secs() < 60 {
             if condition() {
                 return true;
             }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::{Running, assert_nothing_left, now, world};
 use crate::cluster::Cluster;
-use crate::world::until;
+use crate::world::{in_some_try, until};
 use crate::{Case, slurm};
 
 pub const CASES: &[Case] = &[
@@ -82,21 +82,22 @@ fn profiles() {
 fn noticed() {
     let world = world();
     world.write_config();
-    let mut delays: Vec<f64> = (0..5)
-        .map(|_| {
-            let single = crate::contract::Single::new(&world, 5);
-            let script = single.script("[ -n \"$SLURM_JOB_ID\" ] && sleep 0.5; date +%s.%N");
-            let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-            let ended = now().as_secs_f64();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            let written: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("seconds");
-            assert!(single.stage("cleanup").output().expect("cleanup").status.success());
-            ended - written
-        })
-        .collect();
-    delays.sort_by(f64::total_cmp);
-    eprintln!("from the script's last act to the end of its stage: {delays:.3?} s");
-    // Other tests keep the machine busy, but a pause of ours would be in all of them.
-    assert!(delays[0] < 0.25 && delays[2] < 1.0, "{delays:?}");
+    let one = || {
+        let single = crate::contract::Single::new(&world, 5);
+        let script = single.script("[ -n \"$SLURM_JOB_ID\" ] && sleep 0.5; date +%s.%N");
+        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        let ended = now().as_secs_f64();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let written: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().expect("seconds");
+        assert!(single.stage("cleanup").output().expect("cleanup").status.success());
+        ended - written
+    };
+    let five = || {
+        let mut delays: Vec<f64> = (0..5).map(|_| one()).collect();
+        delays.sort_by(f64::total_cmp);
+        eprintln!("from the script's last act to the end of its stage: {delays:.3?} s");
+        delays
+    };
+    in_some_try(five, |delays| delays[0] < 0.25 && delays[2] < 1.0);
     assert_nothing_left(&world, Cluster::shared());
 }

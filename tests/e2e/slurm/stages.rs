@@ -1,7 +1,6 @@
 //! Which stages are Slurm jobs, and how these are called.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::{HELD, Running, assert_nothing_left, job_numbers, meeting_place, release, world};
 use crate::cluster::Cluster;
@@ -26,11 +25,10 @@ const WHERE: &str = "echo job=$SLURM_JOB_ID on=$SLURMD_NODENAME uid=$(id -u)";
 fn spies(world: &World, names: &[&str]) {
     make_dir(&world.user.home.join("bin"), 0o755);
     for name in names {
-        let spy = world.user_file(
+        world.user_program(
             &format!("bin/{name}"),
             &format!("#!/bin/sh\necho {name} job=$SLURM_JOB_ID. >> \"$HOME/spied\"\nexec /usr/bin/{name} \"$@\"\n"),
         );
-        fs::set_permissions(&spy, fs::Permissions::from_mode(0o755)).expect("chmod");
     }
     world.user_file(".bash_profile", "PATH=$HOME/bin:$PATH\n");
 }

@@ -86,13 +86,15 @@ impl Stage {
     #[track_caller]
     pub fn until_says(&mut self, words: &str) {
         let start = Instant::now();
-        while !self.log().contains(words) {
+        loop {
+            // In this order: its last words are there when it has ended.
             let ended = self.child.try_wait().expect("wait");
-            assert!(
-                start.elapsed().as_secs() < 90 && ended.is_none(),
-                "{words:?} was not said ({ended:?}):\n{}",
-                self.log()
-            );
+            let log = self.log();
+            if log.contains(words) {
+                return;
+            }
+            let waits = start.elapsed().as_secs() < 120 && ended.is_none();
+            assert!(waits, "{words:?} was not said ({ended:?}):\n{log}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -106,6 +108,7 @@ impl Stage {
     #[track_caller]
     pub fn job(&mut self) -> u32 {
         self.until_says("submitted as Slurm job ");
+        self.until_says(" (name motmot-");
         let log = self.log();
         let (_, rest) = log.split_once("submitted as Slurm job ").expect("said");
         rest.split(' ').next().expect("a number").parse().expect("a number")

@@ -1,5 +1,7 @@
 //! A world for one test: accounts, directories, keys, a configuration, and the emulator.
 
+mod programs;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use serde_json::Value;
+
+pub use programs::{PROGRAMS, copy_program, copy_programs, make_script};
 
 /// Whether this process is root.
 pub fn is_root() -> bool {
@@ -57,8 +61,23 @@ pub struct World {
 }
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
-/// useradd and userdel lock the account files and fail when another one has them.
-static ACCOUNTS: Mutex<()> = Mutex::new(());
+/// Runs a command that changes the account files. Such commands lock them and fail when another one has them, be it
+/// that of another thread or of other tests that run on this machine.
+pub fn try_change_accounts(command: &mut Command) -> Output {
+    static THREADS: Mutex<()> = Mutex::new(());
+    let _threads = THREADS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let lock = std::env::temp_dir().join("motmot-test-accounts.lock");
+    let file = fs::File::options().create(true).append(true).open(lock).expect("a lock");
+    let _processes = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).expect("flock");
+    command.output().expect("a command of the package passwd")
+}
+
+/// The same, for what must work.
+#[track_caller]
+pub fn change_accounts(command: &mut Command) {
+    let output = try_change_accounts(command);
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
 
 impl World {
     /// The runner is root, and jobs run as an account made for this test.
@@ -246,7 +265,9 @@ impl World {
     /// The lines of the audit log.
     pub fn audit(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.audit_file()).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
+        // Somebody may be writing the last one.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
     }
 
     /// Names of the programs that run as the job's account, apart from the emulator's own in a world of one user.
@@ -263,6 +284,14 @@ impl World {
             }
         }
         names
+    }
+
+    /// A program of the job's account.
+    pub fn user_program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.user.home.join(name);
+        make_script(&path, text);
+        chown(&path, self.user.uid, self.user.gid);
+        path
     }
 
     /// Writes a file of the job's account.
@@ -303,28 +332,9 @@ impl TestAccount {
         let home = dir.join(format!("home-{role}"));
         // A number of its own: that of an account just removed may still have a zombie somewhere.
         let uid = 200_000 + std::process::id() % 10_000 * 2_000 + number * 2 + u32::from(role == "r");
-        {
-            let _lock = ACCOUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let made = Command::new("useradd")
-                .args([
-                    "--no-log-init",
-                    "-m",
-                    "-s",
-                    "/bin/bash",
-                    "-K",
-                    "UID_MAX=60000000",
-                    "-K",
-                    "GID_MAX=60000000",
-                    "-u",
-                ])
-                .arg(uid.to_string())
-                .arg("-d")
-                .arg(&home)
-                .arg(&name)
-                .output()
-                .expect("useradd");
-            assert!(made.status.success(), "useradd: {}", String::from_utf8_lossy(&made.stderr));
-        }
+        let mut useradd = Command::new("useradd");
+        useradd.args(["--no-log-init", "-m", "-s", "/bin/bash", "-K", "UID_MAX=60000000", "-K", "GID_MAX=60000000"]);
+        change_accounts(useradd.arg("-u").arg(uid.to_string()).arg("-d").arg(&home).arg(&name));
         let user = nix::unistd::User::from_name(&name).expect("lookup").expect("the account was just made");
         Self { name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home, made: true }
     }
@@ -355,8 +365,8 @@ impl TestAccount {
             return;
         }
         let _ = Command::new("pkill").args(["-KILL", "-U", &self.uid.to_string()]).status();
-        let _lock = ACCOUNTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _ = Command::new("userdel").arg("-f").arg(&self.name).stderr(Stdio::null()).status();
+        // A test may have removed it already.
+        try_change_accounts(Command::new("userdel").arg("-f").arg(&self.name));
     }
 }
 
@@ -527,35 +537,22 @@ pub fn base() -> &'static Path {
     })
 }
 
-pub const PROGRAMS: [&str; 6] =
-    ["motmot", "motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup", "motmot-worker"];
-
 /// Copies of the programs where every account can reach them, wherever this was built.
 fn shared_binaries() -> PathBuf {
     static BINARIES: OnceLock<PathBuf> = OnceLock::new();
     BINARIES
         .get_or_init(|| {
             let to = base().join("bin");
-            make_dir(&to, 0o755);
-            copy_binaries(&to);
+            copy_programs(&to);
             to
         })
         .clone()
 }
 
-fn copy_binaries(to: &Path) {
-    let from = Path::new(env!("CARGO_BIN_EXE_motmot")).parent().expect("a directory");
-    for program in PROGRAMS {
-        fs::copy(from.join(program), to.join(program)).unwrap_or_else(|error| panic!("{program}: {error}"));
-        fs::set_permissions(to.join(program), fs::Permissions::from_mode(0o755)).expect("chmod");
-    }
-}
-
 /// As a site installs them for a runner that is not root: only the runner's account may execute the capable ones.
 fn capable_binaries(dir: &Path, runner: &TestAccount) -> PathBuf {
     let to = dir.join("bin");
-    make_dir(&to, 0o755);
-    copy_binaries(&to);
+    copy_programs(&to);
     for stage in ["motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup"] {
         let path = to.join(stage);
         chown(&path, 0, runner.gid);
@@ -586,9 +583,24 @@ pub fn chown(path: &Path, uid: u32, gid: u32) {
 pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !condition() {
-        assert!(start.elapsed().as_secs() < 60, "waited too long until {what}");
+        assert!(start.elapsed().as_secs() < 120, "waited too long until {what}");
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
+}
+
+/// Measures something until it is as quick as it must be. Other tests keep the machine busy, but a delay of ours would be
+/// in every try.
+#[track_caller]
+pub fn in_some_try<T: std::fmt::Debug>(mut measure: impl FnMut() -> T, quick: impl Fn(&T) -> bool) {
+    let mut seen = Vec::new();
+    while seen.len() < 8 {
+        let measured = measure();
+        if quick(&measured) {
+            return;
+        }
+        seen.push(measured);
+    }
+    panic!("in no try: {seen:?}");
 }
 
 /// Removes what all worlds shared.
