@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::GitLab;
 use crate::evidence::JobFacts;
 use crate::evidence::job_api::{self, JobApiError};
 use crate::evidence::payload::Payload;
+use crate::evidence::settings::GitLab;
 
 /// What vouches for an identity; the token says it too (`assurance`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

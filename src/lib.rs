@@ -15,11 +15,33 @@
 //! # Two processes
 //!
 //! The *stage binary* is privileged. It reads evidence, decides, mints and supervises, and touches no path that a user
-//! controls. The *worker* ([`launch::worker`]) is a program of its own that has become the job's account for good before
-//! its first instruction, and does everything that such paths need.
+//! controls. The *worker* ([`worker`]) is a program of its own that has become the job's account for good before its first
+//! instruction, and does everything that such paths need.
 //!
-//! Imports point down: [`sys`] ← [`report`] ← [`config`] ← ([`runner`] ← [`evidence`] ← [`identity`] ← [`policy`] ←
-//! [`token`] ← [`launch`]) ← [`session`], [`issuer`] ← [`stage`], [`admin`] ← the programs.
+//! # Who imports whom
+//!
+//! Rooms from the ground up. Each imports those that its line names and no others, and so no arrow points up; a test
+//! (`tests/house.rs`) holds this table and the code to each other. No two files import each other either.
+//!
+//! | room | what is in it | imports |
+//! |---|---|---|
+//! | `sys` | the operating system | nothing |
+//! | `config` | reads TOML with places | nothing |
+//! | `report` | who is told what: job log, admin, audit log, exit codes | sys, config |
+//! | `runner` | GitLab Runner's contract | report |
+//! | `order` | what the two processes say to each other, as data | sys |
+//! | `worker` | the account's side of a run | sys, report, runner, order |
+//! | `scheduler` | what a batch scheduler is asked, and what its answers mean | sys, config, report |
+//! | `evidence` | payload, job API | sys, config, report |
+//! | `identity` | who a job is, and how we know | evidence |
+//! | `policy` | which account, and which rule says so | sys, config, report, scheduler, evidence, identity |
+//! | `token` | claims, signed | config, scheduler, evidence, identity |
+//! | `launch` | the privileged side of a run | sys, config, report, runner, order, scheduler, policy, token |
+//! | `session` | what earlier stages left for later ones | sys, report, order, scheduler, evidence, identity, policy, launch |
+//! | `issuer` | the ring of keys | sys, token |
+//! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
+//! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
+//! | `admin` | one file a verb | sys, config, report, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
 
 pub mod admin;
 pub mod config;
@@ -27,10 +49,14 @@ pub mod evidence;
 pub mod identity;
 pub mod issuer;
 pub mod launch;
+pub mod order;
 pub mod policy;
 pub mod report;
 pub mod runner;
+pub mod scheduler;
 pub mod session;
+pub mod settings;
 pub mod stage;
 pub mod sys;
 pub mod token;
+pub mod worker;

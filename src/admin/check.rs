@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::{ConfigError, Downscope, GitLab, Settings};
+use crate::config::ConfigError;
 use crate::evidence::job_api::{JobApiError, check_certificates, probe};
+use crate::evidence::settings::GitLab;
+use crate::launch::settings::Downscope;
+use crate::settings::Settings;
 use crate::sys::files::TrustError;
 use findings::{Findings, counted, without_number};
 use runner::Runner;

@@ -8,7 +8,8 @@ use nix::unistd::geteuid;
 
 use super::man::{self, Page};
 use super::{check, demo, jwks, keys, reap, simulate, terminal, verify};
-use crate::config::{DEFAULT_PATH, Downscope, Settings};
+use crate::launch::settings::Downscope;
+use crate::settings::{DEFAULT_PATH, Settings};
 
 /// A GitLab Runner custom executor for HPC sites: every CI job runs as the right local account, and every stage of it has
 /// a short-lived token of its own.

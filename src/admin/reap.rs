@@ -11,7 +11,7 @@ use clap::Args;
 use nix::unistd::{Uid, geteuid};
 
 use super::terminal::complain;
-use crate::config::Settings;
+use crate::settings::Settings;
 use crate::stage::cleanup::{DRY_RUN, REAP};
 use crate::sys::accounts::{AccountDb, Nss};
 

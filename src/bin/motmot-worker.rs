@@ -1,5 +1,5 @@
 //! The part of a stage that runs as the job's account. Started by the stage binaries only.
 
 fn main() -> std::process::ExitCode {
-    motmot::launch::worker::main()
+    motmot::worker::main()
 }

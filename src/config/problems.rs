@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use crate::report::{FailureKind, Fault};
-
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -86,17 +84,6 @@ impl std::fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-impl Fault for ConfigError {
-    /// The site's: no pipeline author can mend it.
-    fn kind(&self) -> FailureKind {
-        FailureKind::System
-    }
-
-    fn for_author(&self) -> String {
-        format!("the configuration of this runner's driver is not usable; its administrators have to mend it\n{self}")
-    }
-}
 
 /// Line and column of a byte, both counted from 1, the column in characters.
 pub fn line_and_column(text: &str, at: usize) -> (usize, usize) {

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::Uri;
 
-use super::RunAs;
-
 /// Address of a GitLab: https, or http on the loopback interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
@@ -49,26 +47,6 @@ impl BaseUrl {
     }
 }
 
-/// The `iss` of tokens: an https URL that verifiers compare byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuer(String);
-
-impl Issuer {
-    /// Checks it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let url = BaseUrl::parse(text)?;
-        if url.as_str() != text {
-            return Err(format!("must not end in a slash: {text:?}; verifiers compare it byte for byte"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The URL.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A path with `{home}`, `{user}` and `{uid}` in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(String);
@@ -89,7 +67,8 @@ impl Template {
         Ok(Self(text.to_owned()))
     }
 
-    pub(super) fn known(text: &'static str) -> Self {
+    /// One of our own, which needs no check.
+    pub fn known(text: &'static str) -> Self {
         Self(text.to_owned())
     }
 
@@ -109,7 +88,8 @@ impl Template {
     }
 }
 
-pub(super) fn absolute_path(text: &str) -> Result<PathBuf, String> {
+/// A path from the root.
+pub fn absolute_path(text: &str) -> Result<PathBuf, String> {
     if text.starts_with('/') && !text.contains('\0') {
         Ok(PathBuf::from(text))
     } else {
@@ -117,25 +97,18 @@ pub(super) fn absolute_path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-pub(super) fn visible_text(text: &str) -> Result<String, String> {
+/// One word, printable.
+pub fn visible_text(text: &str) -> Result<String, String> {
     if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Err(format!("must not be empty or contain spaces or control characters: {text:?}"));
     }
     Ok(text.to_owned())
 }
 
-pub(super) fn variable_name(text: &str) -> Result<(), String> {
+/// A name that a shell takes for a variable.
+pub fn variable_name(text: &str) -> Result<(), String> {
     let mut bytes = text.bytes();
     let good = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if good { Ok(()) } else { Err(format!("is not the name of a variable: {text:?}; letters, digits and _ only")) }
-}
-
-pub(super) fn run_as(text: &str) -> Result<RunAs, String> {
-    match text {
-        "{gitlab_user}" => Ok(RunAs::GitLabUser),
-        "root" => Err("must not be root; no job runs as root".to_owned()),
-        _ if text.contains(['{', '}']) => Err(format!("knows {{gitlab_user}} only: {text:?}")),
-        _ => visible_text(text).map(RunAs::Account),
-    }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::payload::{JobToken, Payload};
 use super::{JobFacts, RefType};
-use crate::config::GitLab;
+use crate::evidence::settings::GitLab;
 use crate::report::{FailureKind, Fault};
 use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 

@@ -5,6 +5,7 @@
 
 pub mod job_api;
 pub mod payload;
+pub mod settings;
 
 use serde::{Deserialize, Serialize};
 

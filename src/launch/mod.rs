@@ -6,9 +6,8 @@
 
 pub mod batch;
 pub mod masking;
-pub mod plan;
+pub mod orders;
 pub mod pump;
+pub mod settings;
 pub mod supervise;
-pub mod wire;
-pub mod worker;
 pub mod workplace;

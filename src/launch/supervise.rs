@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::masking::Secrets;
-use super::plan::Order;
-use super::wire::{Blame, Command, Report, WorkerFailure};
 use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, thread, write_commands};
+use crate::order::Order;
+use crate::order::frames::{Blame, Command, Report, WorkerFailure};
 use crate::report::{FailureKind, Fault, tell};
+use crate::scheduler::Placement;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::process::Ending;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::{SpawnError, WorkerProgram};
-use crate::token::Placement;
 
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -356,7 +356,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::launch::plan::CleanUpOrder;
+    use crate::order::CleanUpOrder;
 
     #[test]
     fn a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over() {

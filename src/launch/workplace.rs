@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use super::masking::Secrets;
 use super::pump::Pump;
 use super::supervise::LaunchError;
-use super::wire::Command;
+use crate::order::frames::Command;
 use crate::report::tell;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;

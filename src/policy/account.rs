@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::Audience;
-use crate::config::AccountLimits;
+use crate::policy::settings::AccountLimits;
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::privilege::Become;
 

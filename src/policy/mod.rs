@@ -4,13 +4,15 @@
 //! to an [`Account`].
 
 mod account;
+pub mod settings;
 
 pub use account::{Account, ForCleanup, Mode, Refused};
 
-use crate::config::{AccountLimits, MapRule, RunAs, SlurmOptions, When};
 use crate::evidence::JobFacts;
 use crate::identity::Identity;
+use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
 use crate::report::{FailureKind, Fault};
+use crate::scheduler::slurm::SlurmOptions;
 use crate::sys::accounts::{AccountDb, LookupError};
 
 /// Policy's answer: this account, by this rule.

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::*;
-use crate::config::Settings;
+use crate::settings::Settings;
 use crate::sys::accounts::PasswdEntry;
 
 /// A name service of a few lines.

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
-use super::batch::give_back;
 use super::edge::Arguments;
+use super::scheduled::give_back;
 use super::{mode, sessions};
-use crate::config::Settings;
 use crate::evidence::payload::Payload;
-use crate::launch::plan::{CleanUpOrder, Directories, Order};
 use crate::launch::supervise::{self, Outcome, Run};
+use crate::order::directories::Directories;
+use crate::order::{CleanUpOrder, Order};
 use crate::policy::{Account, ForCleanup, PolicyError};
 use crate::report::{Failure, printable, tell};
 use crate::runner::Contract;
 use crate::session::{Claim, Session, SessionError, Sessions};
+use crate::settings::Settings;
 use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;

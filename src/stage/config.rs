@@ -9,7 +9,7 @@ use super::edge::Arguments;
 use super::{mode, sessions};
 use crate::evidence::payload::Payload;
 use crate::identity::Identity;
-use crate::launch::plan::{Directories, host_name};
+use crate::order::directories::{Directories, host_name};
 use crate::policy;
 use crate::report::{Failure, FailureKind};
 use crate::runner::SESSION_VARIABLE;

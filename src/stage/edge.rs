@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::{DEFAULT_PATH, Settings};
 use crate::evidence::payload::Payload;
 use crate::report::audit::AuditLog;
 use crate::report::{Failure, FailureKind, tell};
 use crate::runner::{Contract, ExitCodes};
+use crate::settings::{DEFAULT_PATH, Settings};
 use crate::sys::privilege::hide_this_process;
 use crate::sys::signals::Termination;
 

@@ -1,11 +1,11 @@
 //! The four stages of a job, one page each. Read [`run`] first.
 
-mod batch;
 pub mod cleanup;
 pub mod config;
 mod edge;
 pub mod prepare;
 pub mod run;
+mod scheduled;
 mod tokens;
 
 pub use edge::{Arguments, command, main};
@@ -14,12 +14,13 @@ use std::os::unix::fs::PermissionsExt;
 
 use nix::unistd::geteuid;
 
-use crate::config::{Downscope, Settings};
 use crate::evidence::payload::Payload;
+use crate::launch::settings::Downscope;
 use crate::policy::{Account, Mode};
 use crate::report::Failure;
 use crate::runner::Contract;
 use crate::session::{Session, Sessions};
+use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::privilege::can_change_user;
 

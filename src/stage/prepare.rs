@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::batch::{BatchStage, resources};
 use super::edge::Arguments;
 use super::resume;
-use crate::config::{Allocation, Executor};
-use crate::launch::plan::{Order, RunOrder, host_name};
+use super::scheduled::{BatchStage, resources};
+use crate::launch::settings::Executor;
 use crate::launch::supervise::{self, Outcome, Run};
+use crate::order::directories::host_name;
+use crate::order::{Order, RunOrder};
 use crate::policy::Account;
 use crate::report::{Failure, printable, tell};
 use crate::runner::job_defines_variable;
+use crate::scheduler::Allocation;
 use crate::session::Session;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;

@@ -2,20 +2,20 @@
 //!
 //! The whole program in one page: what was decided is looked up, the account admitted once more, a token minted for this
 //! very sub-stage, a worker started that has become the account for good, the script handed to it, and the end told. Where
-//! the script goes to a batch scheduler, that part of the story is in `stage::batch`.
+//! the script goes to a batch scheduler, that part of the story is in `stage::scheduled`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::batch::{BatchStage, is_for_the_scheduler};
 use super::edge::Arguments;
 use super::resume;
+use super::scheduled::{BatchStage, is_for_the_scheduler};
 use super::tokens::StageTokens;
 use crate::launch::masking::Secrets;
-use crate::launch::plan::{Order, RunOrder};
 use crate::launch::supervise::{self, Outcome, Run, TokenFeed};
+use crate::order::{Order, RunOrder};
 use crate::report::{Failure, tell};
 use crate::runner::SubStage;
 use crate::session::Session;

@@ -5,16 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::config::{Settings, TokenSection};
 use crate::issuer::keys::{KeyError, KeyRing};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
 use crate::policy::Account;
 use crate::report::{Failure, FailureKind, Fault, tell};
 use crate::runner::SubStage;
+use crate::scheduler::Placement;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::sys::files::Owner;
-use crate::token::{Jitter, Placement, StageContext, Token, TokenError, TokenSettings, back_off, mint, refresh_delay};
+use crate::token::settings::TokenSection;
+use crate::token::{Jitter, StageContext, Token, TokenError, TokenSettings, back_off, mint, refresh_delay};
 
 /// How long after its expiry a token is still masked: clocks differ, and so do readers.
 const MASKED_AFTER_EXPIRY: i64 = 600;

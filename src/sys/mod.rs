@@ -4,6 +4,7 @@
 //! worker gets the drop of privileges, the proof, the closed descriptors and the empty environment in one piece.
 
 pub mod accounts;
+pub mod call;
 pub mod cgroup;
 pub mod file_capabilities;
 pub mod files;

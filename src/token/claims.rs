@@ -14,6 +14,7 @@ use super::lifetime::Ttl;
 use super::subject::{Subject, SubjectError};
 use crate::evidence::{JobFacts, RefType};
 use crate::identity::Assurance;
+use crate::scheduler::Placement;
 
 /// How long before its issue a token is valid already, in seconds: room for clocks that are late.
 const BACKDATE: i64 = 60;
@@ -29,24 +30,6 @@ pub struct TokenSettings {
     pub ttl: Ttl,
     /// `upstream_iss`: the GitLab whose job this is; numbers of jobs and projects are unique only within one.
     pub upstream_iss: String,
-}
-
-/// Where the job runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// A shell on the node of the runner.
-    Shell,
-    /// A Slurm job. Account, partition, QOS and number as the scheduler reports them, so unknown before submission.
-    Slurm {
-        /// The account charged.
-        account: Option<String>,
-        /// The partition.
-        partition: Option<String>,
-        /// The quality of service.
-        qos: Option<String>,
-        /// The scheduler's number of the job; array and heterogeneous jobs have `_` and `+` in it.
-        job_id: Option<String>,
-    },
 }
 
 /// What this site adds to a job's facts for one stage of it.

@@ -8,12 +8,13 @@ pub mod claims;
 pub mod jwk;
 pub mod key_set;
 pub mod lifetime;
+pub mod settings;
 pub mod signing;
 mod strict_json;
 pub mod subject;
 pub mod verification;
 
-pub use claims::{Claims, Placement, StageContext, TokenSettings};
+pub use claims::{Claims, StageContext, TokenSettings};
 pub use jwk::{Jwks, Kid, PublicJwk};
 pub use key_set::{KeySet, KeySetError};
 pub use lifetime::{Jitter, Ttl, back_off, refresh_delay};

@@ -256,8 +256,9 @@ impl World {
         use motmot::evidence::JobFacts;
         use motmot::identity::Assurance;
         use motmot::issuer::keys::KeyRing;
+        use motmot::scheduler::Placement;
         use motmot::sys::files::Owner;
-        use motmot::token::{Placement, StageContext, TokenSettings, Ttl, install_crypto, mint};
+        use motmot::token::{StageContext, TokenSettings, Ttl, install_crypto, mint};
         const TOKENS: u32 = 2000;
         install_crypto();
         let ring = KeyRing::load(&self.path("keys"), Owner::RootOrSelf).expect("keys");

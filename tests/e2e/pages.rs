@@ -47,10 +47,10 @@ fn demo() {
 fn sample() {
     let path = file("packaging/config.toml");
     let text = fs::read_to_string(&path).expect("the sample");
-    motmot::config::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
+    motmot::settings::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
     // What is commented out has to be valid, too.
     let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
-    motmot::config::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
+    motmot::settings::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
 }
 
 fn man_pages() {
@@ -148,7 +148,7 @@ fn slurm_sample() {
     let whole = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{text}");
     assert!(whole.contains("executor = \"slurm\"") && whole.contains("[[map]]"), "{whole}");
     for whole in [whole.clone(), whole.replace("#: ", "")] {
-        motmot::config::Settings::parse(&path, &whole).unwrap_or_else(|error| panic!("{}", error.render()));
+        motmot::settings::Settings::parse(&path, &whole).unwrap_or_else(|error| panic!("{}", error.render()));
     }
 }
 

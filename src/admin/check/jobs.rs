@@ -8,8 +8,8 @@ use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, plain};
 use super::runner::Runner;
-use crate::config::{Downscope, Jobs};
-use crate::launch::plan::DEFAULT_PATH;
+use crate::launch::orders::DEFAULT_PATH;
+use crate::launch::settings::{Downscope, Jobs};
 
 /// All of it.
 pub(super) fn judge(jobs: &Jobs, runner: &Runner, findings: &mut Findings) {

@@ -9,7 +9,8 @@ use nix::unistd::{AccessFlags, Gid};
 
 use super::findings::{Findings, plain};
 use super::runner::Runner;
-use crate::config::{Downscope, Settings};
+use crate::launch::settings::Downscope;
+use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::file_capabilities::FileCapabilities;
 use crate::sys::spawn::WorkerProgram;

@@ -6,8 +6,10 @@ use nix::unistd::Group;
 
 use super::findings::{Findings, counted};
 use super::runner::Runner;
-use crate::config::{AccountLimits, Downscope, MapRule, RunAs, Settings, When};
+use crate::launch::settings::Downscope;
 use crate::policy::Account;
+use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
+use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 
 /// Every rule, one line each where something is wrong with it.
@@ -132,7 +134,13 @@ mod tests {
 
     fn rule(user: Option<&str>, user_id: Option<u64>) -> MapRule {
         let when = When { user: user.map(str::to_owned), user_id };
-        MapRule { name: None, line: 7, when, run_as: RunAs::GitLabUser, slurm: crate::config::SlurmOptions::default() }
+        MapRule {
+            name: None,
+            line: 7,
+            when,
+            run_as: RunAs::GitLabUser,
+            slurm: crate::scheduler::slurm::SlurmOptions::default(),
+        }
     }
 
     #[test]

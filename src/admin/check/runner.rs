@@ -7,8 +7,9 @@ use nix::fcntl::AtFlags;
 use nix::unistd::{AccessFlags, Gid, Group, Uid, geteuid, getgroups, setegid, seteuid, setgroups};
 
 use super::findings::Findings;
-use crate::config::{Downscope, Settings};
+use crate::launch::settings::Downscope;
 use crate::policy::Mode;
+use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::privilege::can_change_user;
 

@@ -11,11 +11,13 @@ use super::findings::{Findings, plain, without_number};
 use super::jobs::is_executable;
 use super::rules::target;
 use super::runner::Runner;
-use crate::config::{Downscope, Executor, Settings, SlurmOptions};
-use crate::launch::batch::call::{Answer, Call};
-use crate::launch::batch::slurm::Slurm;
+use crate::launch::settings::{Downscope, Executor};
 use crate::report::printable;
+use crate::scheduler::slurm::Slurm;
+use crate::scheduler::slurm::SlurmOptions;
+use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
+use crate::sys::call::{Answer, Call};
 use crate::sys::files::{Owner, local_file_system, trusted_directory};
 
 const PROGRAMS: [&str; 4] = ["sbatch", "scancel", "scontrol", "squeue"];

@@ -9,11 +9,12 @@ use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, counted, plain, without_number};
 use super::runner::Runner;
-use crate::config::{Settings, TokenSection};
 use crate::issuer::KeyError;
 use crate::issuer::keys::KeyRing;
 use crate::session::Sessions;
+use crate::settings::Settings;
 use crate::sys::files::Owner;
+use crate::token::settings::TokenSection;
 
 /// All of it.
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {

@@ -1,7 +1,7 @@
 //! What the completion record and the scheduler's words together mean for the stage. Pure.
 
-use super::record::{Record, ScriptEnd};
-use super::{End, EndReason, JobId, Scheduler};
+use crate::order::completion::{Record, ScriptEnd};
+use crate::scheduler::{End, EndReason, JobId, Scheduler};
 
 /// What becomes of the stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,8 +150,8 @@ fn on(node: Option<&str>) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::super::slurm::Slurm;
     use super::*;
+    use crate::scheduler::slurm::Slurm;
 
     fn record(end: ScriptEnd) -> Record {
         Record { end, bytes: 0, terminated: false, restarts: 0, node: "n1".into() }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Canceller, Event, Follower, Submitting, TokenState, Until};
-use crate::config::Requeue;
 use crate::launch::batch::pace::Urgency;
-use crate::launch::batch::record::ScriptEnd;
 use crate::launch::batch::verdict::{Said, Verdict};
-use crate::launch::batch::{Alive, EndReason, Phase, State, Unknown};
-use crate::launch::wire::Command;
 use crate::launch::workplace::thread;
+use crate::order::completion::ScriptEnd;
+use crate::order::frames::Command;
 use crate::report::tell;
+use crate::scheduler::Requeue;
+use crate::scheduler::{Alive, EndReason, Phase, State, Unknown};
 
 /// How long the scheduler may take to answer a question.
 const QUESTION: Duration = Duration::from_secs(20);

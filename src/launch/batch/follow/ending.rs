@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{Calling, Follower, Outcome, Phase, Submitting, Until};
-use crate::launch::batch::Word;
-use crate::launch::batch::call::Answer;
 use crate::launch::batch::verdict::Verdict;
 use crate::report::tell;
+use crate::scheduler::Word;
+use crate::sys::call::Answer;
 use crate::token::back_off;
 
 /// After the second word to a script in a job that goes on: how long until the whole job is cancelled.

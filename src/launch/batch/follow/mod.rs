@@ -22,16 +22,17 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::Ledger;
 use super::pace::Pace;
-use super::record::Record;
 use super::verdict::{Case, Said, Verdict, judge};
-use super::{Alive, End, EndReason, Expected, JobId, Ledger, Phase, Scheduler, State, Submission};
-use crate::config::Requeue;
 use crate::launch::masking::Secrets;
-use crate::launch::plan::{BatchOrder, Order};
 use crate::launch::supervise::{LaunchError, TokenFeed};
-use crate::launch::wire::{Command, Drained, Report, WorkerFailure};
 use crate::launch::workplace::{LAST_REPORT, Workplace, thread, write_commands};
+use crate::order::completion::Record;
+use crate::order::frames::{Command, Drained, Report, WorkerFailure};
+use crate::order::{BatchOrder, Order};
+use crate::scheduler::Requeue;
+use crate::scheduler::{Alive, End, EndReason, Expected, JobId, Phase, Scheduler, State, Submission};
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::signals::Termination;

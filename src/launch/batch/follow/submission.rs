@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::ending::Sure;
 use super::{AskedBy, Calling, Follower, Outcome, Submitting, Until};
-use crate::launch::batch::call::{Answer, Call};
 use crate::launch::batch::pace::Urgency;
 use crate::launch::batch::verdict::Verdict;
-use crate::launch::batch::{JobId, Submitted};
-use crate::launch::wire::Command;
 use crate::launch::workplace::thread;
+use crate::order::frames::Command;
 use crate::report::{printable, tell};
+use crate::scheduler::{JobId, Submitted};
+use crate::sys::call::{Answer, Call};
 
 /// After a submission without an answer: how long until a job that it made can be found for sure.
 const SETTLED: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::launch::batch::JobName;
-use crate::launch::batch::slurm::Slurm;
+use crate::scheduler::JobName;
+use crate::scheduler::slurm::Slurm;
 
 struct Forgetful;
 

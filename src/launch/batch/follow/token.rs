@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{Follower, TokenState};
-use crate::launch::batch::Alive;
-use crate::launch::wire::Command;
-use crate::token::Placement;
+use crate::order::frames::Command;
+use crate::scheduler::Alive;
+use crate::scheduler::Placement;
 
 /// For how long the scheduler's word that a job runs holds.
 const PROOF: Duration = Duration::from_mins(15);

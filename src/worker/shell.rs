@@ -9,13 +9,13 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::{WorkerFailure, site};
-use crate::config::ShellKind;
-use crate::launch::plan::RunOrder;
+use crate::order::RunOrder;
+use crate::order::ShellKind;
 use crate::report::tell;
 use crate::sys::spawn::{ProfileOutput, ShellProgram, memory_file, start_shell};
 
 /// What the shell does before the script; see there for why.
-const LAUNCHER: &str = include_str!("../../../executor-scripts/launcher.bash");
+const LAUNCHER: &str = include_str!("../../executor-scripts/launcher.bash");
 
 /// The running shell.
 pub struct Shell {

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::directories::failure;
-use crate::launch::plan::CleanUpOrder;
-use crate::launch::wire::{Blame, WorkerFailure};
+use crate::order::CleanUpOrder;
+use crate::order::frames::{Blame, WorkerFailure};
 use crate::runner::SESSION_VARIABLE;
 use crate::sys::process;
 

@@ -1,4 +1,9 @@
+use std::time::Duration;
+
 use super::*;
+use crate::config::values::{BaseUrl, Template};
+use crate::policy::settings::{RunAs, When};
+use crate::token::settings::Issuer;
 
 fn parse(text: &str) -> Result<Settings, String> {
     Settings::parse(Path::new("/etc/motmot/config.toml"), text).map_err(|error| error.to_string())

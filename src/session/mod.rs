@@ -27,13 +27,14 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use crate::config::SlurmOptions;
 use crate::evidence::JobFacts;
 use crate::identity::{Assurance, Identity};
-use crate::launch::batch::{JobId, JobName, Ledger};
-use crate::launch::plan::Directories;
+use crate::launch::batch::Ledger;
+use crate::order::directories::Directories;
 use crate::policy::Verdict;
 use crate::report::{FailureKind, Fault};
+use crate::scheduler::slurm::SlurmOptions;
+use crate::scheduler::{JobId, JobName};
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::ProcessMark;
 

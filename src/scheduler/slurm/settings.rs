@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::amounts::memory;
 use super::limits::{Limit, Limits};
 use super::table::{self, Setter};
-use super::{Allocation, Requeue, Slurm, SlurmOptions, StagePattern};
+use super::{SlurmOptions, SlurmSettings, StagePattern};
 use crate::config::problems::line_and_column;
 use crate::config::reader::{At, Section};
 use crate::config::values;
+use crate::scheduler::{Allocation, Requeue};
 
 /// Reads the section; an absent one is all defaults. `text` is the whole file, for line numbers.
-pub fn read_slurm(mut section: Section<'_>, text: &str) -> Slurm {
+pub fn read_slurm(mut section: Section<'_>, text: &str) -> SlurmSettings {
     let bin_dir = section.parsed("bin_dir", values::absolute_path);
     let conf = section.parsed("conf", values::absolute_path);
     let defaults = read_options(&mut section, "defaults");
@@ -27,7 +28,7 @@ pub fn read_slurm(mut section: Section<'_>, text: &str) -> Slurm {
     let output_timeout = section.duration("output_timeout");
     let token_timeout = section.duration("token_timeout");
     section.finish();
-    Slurm {
+    SlurmSettings {
         bin_dir: bin_dir.unwrap_or_else(|| PathBuf::from("/usr/bin")),
         conf,
         defaults,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::call::{Answer, Call};
-use super::{Alive, End, EndReason, Expected, JobId, JobName, Phase, Scheduler, State, Submission, Submitted};
-use super::{Unknown, Word, quoted};
-use crate::config::Requeue;
-use crate::token::Placement;
+use crate::scheduler::{
+    Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Requeue, Scheduler, State, Submission,
+    Submitted, Unknown, Word,
+};
+use crate::sys::call::{Answer, Call, quoted};
 
 /// The file of the job that Slurm itself opens: its own words, and those of a wrapper that cannot write elsewhere.
 const OWN_OUTPUT: &str = "slurm.out";

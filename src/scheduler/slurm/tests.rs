@@ -4,14 +4,14 @@ use proptest::prelude::*;
 
 use super::table::{self, Argument, Setter, TABLE};
 use super::*;
-use crate::config::Settings;
+use crate::settings::Settings;
 
 fn settings(more: &str) -> Result<Settings, String> {
     let text = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{more}");
     Settings::parse(Path::new("/etc/motmot/config.toml"), &text).map_err(|error| error.to_string())
 }
 
-fn slurm(more: &str) -> Slurm {
+fn slurm(more: &str) -> SlurmSettings {
     settings(more).expect("valid").slurm
 }
 
@@ -19,7 +19,7 @@ fn line(text: &str) -> Result<Vec<String>, String> {
     SlurmOptions::parse_line(text).map(|options| options.args()).map_err(|error| error.to_string())
 }
 
-fn combine(slurm: &Slurm, text: &str) -> Result<Vec<String>, String> {
+fn combine(slurm: &SlurmSettings, text: &str) -> Result<Vec<String>, String> {
     let job = [("SCHEDULER_PARAMETERS".to_owned(), text.to_owned())];
     slurm
         .combine(None, &job, Path::new("/etc/motmot/config.toml"))

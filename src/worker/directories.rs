@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::launch::wire::{Blame, WorkerFailure};
+use crate::order::frames::{Blame, WorkerFailure};
 
 /// Makes what is missing, and refuses what somebody else could have prepared.
 pub fn make_and_judge(directories: &[PathBuf]) -> Result<(), WorkerFailure> {

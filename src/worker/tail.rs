@@ -17,8 +17,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::batch::read_small;
-use crate::launch::batch::record::{Record, Started};
-use crate::launch::wire::Drained;
+use crate::order::completion::{Record, Started};
+use crate::order::frames::Drained;
 use crate::report::printable;
 use crate::sys::files::local_file_system;
 

@@ -140,6 +140,11 @@ fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     child.wait().ok()
 }
 
+/// A word of a shell script, whatever is in it.
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

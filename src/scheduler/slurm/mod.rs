@@ -1,12 +1,13 @@
 //! `[slurm]`: what a Slurm job may ask for, and who may ask.
 //!
 //! Three hands write options for sbatch: the site's defaults, the job, and the rule that the job's user falls under. They
-//! meet in [`Slurm::combine`]: the job overrides defaults within `allow` and `limits`, and nobody overrides a rule.
+//! meet in [`SlurmSettings::combine`]: the job overrides defaults within `allow` and `limits`, and nobody overrides a rule.
 
 mod amounts;
+mod answers;
 mod limits;
 mod options;
-mod read;
+mod settings;
 mod table;
 
 use std::collections::BTreeSet;
@@ -15,11 +16,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use answers::Slurm;
 pub use limits::{Limit, Limits};
 pub use options::{OptionError, SlurmOptions};
-pub(super) use read::{read_options, read_slurm};
+pub use settings::{read_options, read_slurm};
 
 use crate::report::{FailureKind, Fault};
+use crate::scheduler::{Allocation, Requeue};
 use options::{Given, read_words, split};
 
 /// Options of which sbatch takes one only, or that are two words for one thing. Who sets one of them has decided about all.
@@ -33,7 +36,7 @@ const RIVALS: &[&[&str]] = &[
 
 /// `[slurm]`
 #[derive(Clone, Debug)]
-pub struct Slurm {
+pub struct SlurmSettings {
     /// Directory of sbatch, scancel, scontrol and squeue.
     pub bin_dir: PathBuf,
     /// `SLURM_CONF` for them; otherwise their own default.
@@ -58,26 +61,6 @@ pub struct Slurm {
     pub output_timeout: Duration,
     /// How long the wrapper on the node waits for the token.
     pub token_timeout: Duration,
-}
-
-/// How many Slurm jobs a CI job is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Allocation {
-    /// One for every stage that runs in Slurm.
-    Stage,
-    /// One for all of them.
-    Job,
-}
-
-/// Whether Slurm may run a stage a second time, after a failure of its node or when a better job comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Requeue {
-    /// No: scripts are seldom written to begin twice.
-    Never,
-    /// Yes.
-    Allowed,
 }
 
 /// Names of stages: one, or all with a certain beginning.
@@ -201,7 +184,7 @@ struct Wanted<'j> {
     given: Given,
 }
 
-impl Slurm {
+impl SlurmSettings {
     /// Whether a stage runs as a Slurm job.
     pub fn runs(&self, stage: &str) -> bool {
         self.stages.iter().any(|pattern| pattern.matches(stage))

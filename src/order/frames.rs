@@ -7,9 +7,9 @@ use std::io::{self, Read, Write};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::batch::call::{Answer, Call};
-use super::batch::record::{Record, Started};
-use super::plan::Order;
+use super::Order;
+use super::completion::{Record, Started};
+use crate::sys::call::{Answer, Call};
 use crate::sys::process::Ending;
 
 /// Longest script and longest order.

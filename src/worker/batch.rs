@@ -13,13 +13,13 @@ use super::directories::{failure, make_and_judge};
 use super::tail::{Seen, Tail};
 use super::token_file::TokenFile;
 use super::{WorkerFailure, site};
-use crate::launch::batch::call::{Answer, Call};
-use crate::launch::batch::record;
-use crate::launch::plan::BatchOrder;
-use crate::launch::wire::{Command, Report};
+use crate::order::BatchOrder;
+use crate::order::completion;
+use crate::order::frames::{Command, Report};
+use crate::sys::call::{Answer, Call};
 
 /// What the shell does between a login profile and the script.
-const LAUNCHER: &str = include_str!("../../../executor-scripts/launcher.bash");
+const LAUNCHER: &str = include_str!("../../executor-scripts/launcher.bash");
 /// How long one call of the scheduler's programs may take. They wait for a controller that does not answer themselves.
 const CALL: Duration = Duration::from_mins(2);
 /// How often a job is cancelled whose stage is gone; cleanup goes on after that.
@@ -226,6 +226,6 @@ pub(super) fn read_small(path: &Path) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = Vec::new();
-    file.take(record::MOST).read_to_end(&mut bytes).ok()?;
+    file.take(completion::MOST).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }

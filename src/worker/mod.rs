@@ -21,8 +21,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use zeroize::Zeroizing;
 
-use super::plan::{Order, RunOrder};
-use super::wire::{Blame, Command, Report, WorkerFailure};
+use crate::order::frames::{Blame, Command, Report, WorkerFailure};
+use crate::order::{Order, RunOrder};
 use crate::report::tell;
 use crate::sys::process::{self, Ending};
 use shell::{Shell, Start};

@@ -1,0 +1,111 @@
+//! `[jobs]`: how jobs run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::reader::Section;
+use crate::config::values::{self, Template};
+use crate::order::ShellKind;
+use crate::sys::spawn::NewPrivileges;
+
+/// How far this driver goes in becoming the job's account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Downscope {
+    /// It changes user: it is root, or has the capabilities.
+    Setuid,
+    /// It stays who it is: one user's own runner.
+    None,
+}
+
+/// What runs the user's script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Executor {
+    /// A shell on this machine.
+    Shell,
+    /// Slurm jobs, for the stages that `slurm.stages` names; a shell on this machine for the others.
+    Slurm,
+}
+
+/// `[jobs]`
+#[derive(Clone, Debug)]
+pub struct Jobs {
+    /// How the driver becomes the job's account.
+    pub downscope: Downscope,
+    /// What runs the script.
+    pub executor: Executor,
+    /// Root of everything that a job writes, in the account's own terms.
+    pub data_dir: Template,
+    /// Between SIGTERM and SIGKILL.
+    pub kill_timeout: Duration,
+    /// The site's words at the start of each job.
+    pub message: Option<String>,
+    /// Login shell or not.
+    pub shell: ShellKind,
+    /// Path of bash.
+    pub shell_path: PathBuf,
+    /// Where the driver keeps what it knows of running jobs; only the driver's account may read it.
+    pub state_dir: Template,
+    /// Variables that every job gets, before its login profile runs.
+    pub environment: BTreeMap<String, String>,
+    /// Whether set-user-id programs keep their effect in jobs.
+    pub new_privileges: NewPrivileges,
+}
+
+/// Reads the section.
+pub fn read_jobs(mut section: Section<'_>) -> Jobs {
+    /// The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
+    const LONGEST_KILL: Duration = Duration::from_mins(3);
+    let downscope = section
+        .choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)])
+        .unwrap_or(Downscope::Setuid);
+    let executor = section
+        .choice("executor", &[("shell", Executor::Shell), ("slurm", Executor::Slurm)])
+        .unwrap_or(Executor::Shell);
+    let data_dir = section.parsed("data_dir", Template::parse);
+    let kill_timeout = section.duration("kill_timeout");
+    if let Some(at) = &kill_timeout
+        && at.value > LONGEST_KILL
+    {
+        section.problem(
+            at.span.clone(),
+            "`jobs.kill_timeout` must be 3m or less: the runner waits no longer than 5m for a stage to end",
+            None,
+        );
+    }
+    let message = section.string("message").map(|at| at.value);
+    let shell = section
+        .boolean("login_shell")
+        .map_or(ShellKind::Login, |login| if login { ShellKind::Login } else { ShellKind::Plain });
+    let shell_path = section.parsed("shell_path", values::absolute_path).unwrap_or_else(|| PathBuf::from("/bin/bash"));
+    let state_dir = section.parsed("state_dir", Template::parse);
+    let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
+    let mut environment = BTreeMap::new();
+    for (name, at) in section.string_map("environment") {
+        if let Err(why) = values::variable_name(&name) {
+            section.problem(at.span.clone(), format!("`jobs.environment.{name}` {why}"), None);
+        } else if at.value.contains('\0') {
+            section.problem(at.span.clone(), format!("`jobs.environment.{name}` contains a NUL character"), None);
+        }
+        environment.insert(name, at.value);
+    }
+    section.finish();
+    let state_default = match (downscope, executor) {
+        (Downscope::Setuid, Executor::Shell) => "/run/motmot",
+        // Slurm jobs survive a reboot of this machine. What is needed to cancel them must, too.
+        (Downscope::Setuid, Executor::Slurm) => "/var/lib/motmot",
+        (Downscope::None, _) => "{home}/.local/state/motmot",
+    };
+    Jobs {
+        downscope,
+        executor,
+        data_dir: data_dir.unwrap_or_else(|| Template::known("{home}/.motmot")),
+        kill_timeout: kill_timeout.map_or(Duration::from_mins(1), |at| at.value),
+        message,
+        shell,
+        shell_path,
+        state_dir: state_dir.unwrap_or_else(|| Template::known(state_default)),
+        environment,
+        new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
+    }
+}
