@@ -10,11 +10,33 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
-use crate::world::{base, make_dir, until};
-use crate::{Case, case};
+use crate::world::{base, cases, make_dir, until};
 
-pub const CASES: &[Case] =
-    &[case("a_script_whose_job_is_told_to_end_while_it_is_being_started_is_told_too", told_while_starting)];
+cases!(
+    fn a_script_whose_job_is_told_to_end_while_it_is_being_started_is_told_too() {
+        let dir = tempfile::Builder::new().prefix("wrapper-").tempdir_in(base()).expect("a directory");
+        // The last thing that the wrapper needs for the script. Who reads it waits until the test has written it.
+        let launcher = dir.path().join("launcher");
+        mkfifo(&launcher, Mode::S_IRUSR | Mode::S_IWUSR).expect("mkfifo");
+        let script = "trap 'echo trapped; exit 0' TERM\necho begun\nfor i in $(seq 100); do sleep 0.1; done\n";
+        let mut wrapper = start(dir.path(), script);
+        let open = || File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&launcher);
+        let mut writer = None;
+        until("the wrapper is about to start the script", || {
+            writer = open().ok();
+            writer.is_some()
+        });
+        // A scheduler looks which processes a job has, and then tells these: what is started meanwhile hears nothing.
+        kill(Pid::from_raw(wrapper.id().cast_signed()), Signal::SIGTERM).expect("kill");
+        let text = fs::read(LAUNCHER).expect("the launcher");
+        std::io::Write::write_all(&mut writer.expect("opened"), &text).expect("the launcher");
+        wrapper.wait().expect("ended");
+        let read = |name: &str| fs::read_to_string(dir.path().join("run-1").join(name)).expect("a file of the run");
+        let (output, record) = (read("output"), read("record"));
+        assert_eq!(output.contains("begun"), output.contains("trapped"), "{output}\n{record}");
+        assert!(record.contains("\nterminated=yes\n"), "{record}");
+    }
+);
 
 const BATCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/executor-scripts/batch.bash");
 const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/executor-scripts/launcher.bash");
@@ -41,28 +63,4 @@ fn start(dir: &Path, script: &str) -> Child {
     let mut command = Command::new("bash");
     command.arg(dir.join("batch")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.process_group(0).spawn().expect("bash")
-}
-
-fn told_while_starting() {
-    let dir = tempfile::Builder::new().prefix("wrapper-").tempdir_in(base()).expect("a directory");
-    // The last thing that the wrapper needs for the script. Who reads it waits until the test has written it.
-    let launcher = dir.path().join("launcher");
-    mkfifo(&launcher, Mode::S_IRUSR | Mode::S_IWUSR).expect("mkfifo");
-    let script = "trap 'echo trapped; exit 0' TERM\necho begun\nfor i in $(seq 100); do sleep 0.1; done\n";
-    let mut wrapper = start(dir.path(), script);
-    let open = || File::options().write(true).custom_flags(libc::O_NONBLOCK).open(&launcher);
-    let mut writer = None;
-    until("the wrapper is about to start the script", || {
-        writer = open().ok();
-        writer.is_some()
-    });
-    // A scheduler looks which processes a job has, and then tells these: what is started meanwhile hears nothing.
-    kill(Pid::from_raw(wrapper.id().cast_signed()), Signal::SIGTERM).expect("kill");
-    let text = fs::read(LAUNCHER).expect("the launcher");
-    std::io::Write::write_all(&mut writer.expect("opened"), &text).expect("the launcher");
-    wrapper.wait().expect("ended");
-    let read = |name: &str| fs::read_to_string(dir.path().join("run-1").join(name)).expect("a file of the run");
-    let (output, record) = (read("output"), read("record"));
-    assert_eq!(output.contains("begun"), output.contains("trapped"), "{output}\n{record}");
-    assert!(record.contains("\nterminated=yes\n"), "{record}");
 }

@@ -1,7 +1,5 @@
 //! A GitLab for tests: a server of a few lines, which says what it is told to say.
 
-#![allow(dead_code)] // not everybody needs every way to answer
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -26,6 +24,7 @@ impl GitLab {
     }
 
     /// Its answer depends on the request.
+    #[allow(dead_code)] // for benchmarks
     pub fn by_request(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
         Self::serve(move |_, request, stream| respond(stream, "200 OK", "", answer(request).to_string().as_bytes()))
     }
