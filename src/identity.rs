@@ -25,7 +25,11 @@ impl Assurance {
 }
 
 /// A job whose user and project are known. Made from evidence only, never from what the job says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The config stage establishes it, and its session keeps it for the later ones: serde is for that record, and for nothing
+/// else. It lies in a directory that only the driver's account can open. Whoever can write there is the driver already, and
+/// could as well ask the kernel to become anybody: no signature would keep such a one out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     facts: JobFacts,
     assurance: Assurance,
@@ -47,8 +51,18 @@ impl Identity {
         self.assurance
     }
 
+    /// An ordinary job, and what a test changes about it.
     #[cfg(test)]
-    pub(crate) fn for_test(facts: JobFacts) -> Self {
-        Self { facts, assurance: Assurance::JobApi }
+    pub(crate) fn for_test(change: impl FnOnce(&mut serde_json::Value)) -> Self {
+        let mut facts = serde_json::json!({
+            "job_id": 4711, "job_name": "build: [gcc]", "ci_stage": "build",
+            "project_id": 22, "project_path": "climate/core/model", "namespace_id": 7,
+            "user_id": 42, "user_login": "adent",
+            "pipeline_id": 99, "pipeline_source": "push",
+            "git_ref": "main", "ref_type": "branch", "ref_protected": true,
+            "sha": "0123456789abcdef0123456789abcdef01234567",
+        });
+        change(&mut facts);
+        Self { facts: serde_json::from_value(facts).expect("facts"), assurance: Assurance::JobApi }
     }
 }

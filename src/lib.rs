@@ -28,22 +28,25 @@
 //! | `sys` | the operating system | nothing |
 //! | `config` | reads TOML with places | nothing |
 //! | `report` | who is told what: job log, admin, audit log, exit codes | sys, config |
-//! | `runner` | GitLab Runner's contract | report |
+//! | `runner` | GitLab Runner's contract | sys, report |
 //! | `order` | what the two processes say to each other, as data | sys |
 //! | `worker` | the account's side of a run | sys, report, runner, order |
-//! | `scheduler` | what a batch scheduler is asked, and what its answers mean | sys, config, report |
+//! | `scheduler` | what a batch scheduler is asked, and what its answers mean | sys, config, report, runner |
 //! | `evidence` | payload, job API | sys, config, report |
 //! | `identity` | who a job is, and how we know | evidence |
 //! | `policy` | which account, and which rule says so | sys, config, report, scheduler, evidence, identity |
-//! | `token` | claims, signed | config, scheduler, evidence, identity |
+//! | `token` | claims, signed | config, scheduler, evidence, identity, policy |
 //! | `launch` | the privileged side of a run | sys, config, report, runner, order, scheduler, policy, token |
 //! | `session` | what earlier stages left for later ones | sys, report, order, scheduler, evidence, identity, policy, launch |
-//! | `issuer` | the ring of keys | sys, token |
+//! | `issuer` | the ring of keys | sys |
 //! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
-//! | `admin` | one file a verb | sys, config, report, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
+//! | `admin` | one file a verb | sys, config, report, runner, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
+//! | `bench` | what `cargo bench` measures from the inside | sys, scheduler, identity, policy, token, settings |
 
 pub mod admin;
+#[doc(hidden)]
+pub mod bench;
 pub mod config;
 pub mod evidence;
 pub mod identity;

@@ -9,22 +9,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::report::{FailureKind, Fault};
+use crate::sys::atomic::{self, Kind};
 
 /// Name of the variable in `job_env` that leads later stages to their session.
 pub const SESSION_VARIABLE: &str = "MOTMOT_SESSION";
 
+/// The script of a job under the names that it has as a sub-stage: in old versions of GitLab Runner, and in newer ones, in
+/// which it is one of several steps.
+pub const SCRIPT_NAMES: [&str; 2] = ["build_script", "step_script"];
+
+/// Everything that the author of a job has written as its script, steps such as `release:` included, as a site writes it
+/// down: names, or with `*` what they begin with. Not `after_script`, which comes behind it.
+pub const SCRIPT_PATTERNS: [&str; 2] = ["build_script", "step_*"];
+
 /// The name of a sub-stage, as the runner passes it to `run_exec`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubStage(String);
-
-/// Whose commands a sub-stage runs. All of them run as the job's account; the kind only says what the token says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubStageKind {
-    /// The author's own: `build_script`, `step_*`, `after_script`.
-    User,
-    /// Written by the runner: sources, caches, artifacts. Full of the author's variables all the same.
-    Runner,
-}
 
 impl SubStage {
     /// Takes any name: later runners send names that nobody knows yet, and a job must not fail for one.
@@ -36,15 +36,6 @@ impl SubStage {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// Whose commands it runs.
-    pub fn kind(&self) -> SubStageKind {
-        if self.0 == "build_script" || self.0 == "after_script" || self.0.starts_with("step_") {
-            SubStageKind::User
-        } else {
-            SubStageKind::Runner
-        }
     }
 }
 
@@ -171,11 +162,7 @@ impl Contract {
     /// turns the failure into one of the site.
     pub fn write_exit_code(&self, code: u8) -> io::Result<()> {
         let Some(file) = &self.exit_code_file else { return Ok(()) };
-        let dir = file.parent().unwrap_or(Path::new("/"));
-        let mut temp = tempfile::NamedTempFile::new_in(dir)?;
-        io::Write::write_all(&mut temp, format!("{code}\n").as_bytes())?;
-        temp.persist(file)?;
-        Ok(())
+        atomic::replace(file, format!("{code}\n").as_bytes(), Kind::Passing)
     }
 }
 
@@ -219,16 +206,6 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&file).expect("read"), "7\n");
         assert_eq!(std::fs::read_dir(dir.path()).expect("dir").count(), 1, "no temporary file is left");
         Contract::from_lookup(|_| None).write_exit_code(7).expect("runners before 17.9 have no such file");
-    }
-
-    #[test]
-    fn user_stages_are_told_from_the_runners() {
-        for name in ["build_script", "step_script", "step_release", "step_tomorrow", "after_script"] {
-            assert_eq!(SubStage::new(name).kind(), SubStageKind::User, "{name}");
-        }
-        for name in ["prepare_script", "get_sources", "brand_new", "", "x step_script"] {
-            assert_eq!(SubStage::new(name).kind(), SubStageKind::Runner, "{name}");
-        }
     }
 
     #[test]

@@ -10,11 +10,12 @@ use toml::de::DeTable;
 use crate::config::ConfigError;
 use crate::config::reader::{Problems, Section};
 use crate::evidence::settings::{GitLab, read_gitlab};
-use crate::launch::settings::{Downscope, Jobs, read_jobs};
+use crate::launch::settings::{Downscope, Executor, Jobs, read_jobs};
 use crate::policy::settings::{AccountLimits, MapRule, read_accounts, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
-use crate::scheduler::slurm::{SlurmSettings, read_slurm};
+use crate::scheduler::batch::Batch;
+use crate::scheduler::known::{Schedulers, read_schedulers};
 use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 use crate::sys::privilege::can_change_user;
 use crate::token::settings::{TokenSection, read_token};
@@ -38,8 +39,8 @@ pub struct Settings {
     pub accounts: AccountLimits,
     /// `[[map]]`: the rules, in order.
     pub map: Vec<MapRule>,
-    /// `[slurm]`: how Slurm jobs are submitted, where they are.
-    pub slurm: SlurmSettings,
+    /// The section of each batch scheduler: how jobs are submitted, where they are.
+    pub schedulers: Schedulers,
     /// `[log]`.
     pub log: LogSettings,
 }
@@ -69,6 +70,20 @@ impl Settings {
         Self::parse(path, &text)
     }
 
+    /// The batch scheduler that jobs go to, if any.
+    pub fn batch(&self) -> Option<&dyn Batch> {
+        match self.jobs.executor {
+            Executor::Shell => None,
+            Executor::Batch(kind) => self.schedulers.get(kind),
+        }
+    }
+
+    /// The one to ask about jobs that a session has left. Where jobs run in a shell, the executor may have been another one
+    /// when they were submitted, and its section says how to reach them still.
+    pub fn batch_of_left_jobs(&self) -> &dyn Batch {
+        self.batch().unwrap_or_else(|| self.schedulers.first())
+    }
+
     /// Checks the text of a configuration; `path` is for messages.
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let problems = Problems::default();
@@ -92,11 +107,11 @@ fn read(mut root: Section<'_>, text: &str) -> Option<Settings> {
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
     let accounts = read_accounts(root.section("accounts"));
     let map = root.tables("map").into_iter().map(|section| read_rule(section, text)).collect::<Vec<_>>();
-    let slurm = read_slurm(root.section("slurm"), text);
+    let schedulers = read_schedulers(&mut root, text);
     let log = read_log(root.section("log"), default_log(jobs.downscope));
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
-    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, map, slurm, log })
+    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, map, schedulers, log })
 }
 
 /// One user's own runner keeps none unless it is told to.

@@ -1,11 +1,11 @@
 //! `motmot check`: what a job would stumble over, before one does.
 
+mod batch;
 mod findings;
 mod jobs;
 mod programs;
 mod rules;
 mod runner;
-mod slurm;
 mod state;
 
 use std::path::Path;
@@ -20,9 +20,9 @@ use crate::evidence::settings::GitLab;
 use crate::launch::settings::Downscope;
 use crate::settings::Settings;
 use crate::sys::files::TrustError;
+use batch::Ask;
 use findings::{Findings, counted, without_number};
 use runner::Runner;
-use slurm::Ask;
 
 /// Somebody is waiting at a terminal.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -61,7 +61,7 @@ fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut 
     rules::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     jobs::judge(&settings.jobs, runner, findings);
-    slurm::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
+    batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
     if args.offline {
         let usable = runner.act(|| check_certificates(&settings.gitlab)).and_then(|usable| {
             usable.map_err(|error| without_number(&error))?;

@@ -10,6 +10,7 @@ use super::man::{self, Page};
 use super::{check, demo, jwks, keys, reap, simulate, terminal, verify};
 use crate::launch::settings::Downscope;
 use crate::settings::{DEFAULT_PATH, Settings};
+use crate::stage::reap::ReapArgs;
 
 /// A GitLab Runner custom executor for HPC sites: every CI job runs as the right local account, and every stage of it has
 /// a short-lived token of its own.
@@ -32,7 +33,7 @@ enum Verb {
     /// Play GitLab and GitLab Runner for one job against the configuration
     Simulate(Box<simulate::SimulateArgs>),
     /// Clean up after jobs whose runner is gone: cancel their Slurm jobs, remove what they left
-    Reap(reap::ReapArgs),
+    Reap(ReapArgs),
     /// Make and list signing keys
     Keys(keys::KeysArgs),
     /// Print the public keys (JWKS) that tokens verify with
@@ -43,7 +44,7 @@ enum Verb {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    crate::token::install_crypto();
+    jose::install_crypto();
     let program = Program::parse();
     let config = program.config;
     let keys_of_config = || {

@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, ensure};
+use jose::{KeySet, Verifier};
+use motmot_emulator::{GitLabJob, JobApi, Simulation, Status, Variable};
 use nix::unistd::geteuid;
 
-use super::simulate::{Driver, Identity, Simulation, Status, Variable};
+use super::simulate::{self, AskedGitLab};
 use crate::issuer::keys::{self, KeyRing};
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::files::Owner;
-use crate::token::{KeySet, Verifier};
+use crate::token::Ttl;
 
 const ISSUER: &str = "https://ci.demo.example";
 const AUDIENCE: &str = "https://service.demo.example";
@@ -47,20 +49,22 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     writeln!(
         out,
         "A job of GitLab user {0:?} runs as the local account {0:?}, in {1}\n",
-        account.name,
+        account.name(),
         world.dir.path().display()
     )?;
     let mut runner_log = Vec::new();
-    let outcome = world.job(&account, bins).run(out, &mut runner_log).context("the job could not be simulated")?;
+    let gitlab = AskedGitLab::Played(JobApi::default());
+    let result = simulate::play(&world.job(&account), gitlab, &bins, &world.config(), out, &mut runner_log)
+        .context("the job could not be simulated")?;
     ensure!(
-        outcome.status == Status::Success,
+        result.status == Status::Success,
         "the job failed: {}\n{}",
-        outcome.message.unwrap_or_default(),
+        result.message.unwrap_or_default(),
         String::from_utf8_lossy(&runner_log)
     );
     let token = world.token()?;
     let keys = KeySet::from_jwks(&world.keys.jwks()).context("the public keys are not usable")?;
-    let verified = Verifier::new(keys, ISSUER, AUDIENCE)
+    let verified = Verifier::new(keys, ISSUER, AUDIENCE, Ttl::MAX.signed())
         .verify(&token, jiff::Timestamp::now())
         .context("the token does not verify")?;
     writeln!(out, "\nWhat a service learns from the job's token, with nothing but the public keys:")?;
@@ -97,7 +101,7 @@ fn account(args: &DemoArgs) -> anyhow::Result<PasswdEntry> {
     let name = args.run_as.as_deref().unwrap_or("nobody");
     let entry = Nss.by_name(name)?;
     let entry = entry.with_context(|| format!("there is no account {name:?}; choose one with --run-as"))?;
-    ensure!(!entry.uid.is_root(), "a job never runs as root; choose another account with --run-as");
+    ensure!(!entry.uid().is_root(), "a job never runs as root; choose another account with --run-as");
     Ok(entry)
 }
 
@@ -118,7 +122,7 @@ impl World {
             fs::create_dir(path(name))?;
             fs::set_permissions(path(name), fs::Permissions::from_mode(0o700))?;
             // Nobody else has been able to put anything there yet.
-            std::os::unix::fs::lchown(path(name), Some(account.uid.as_raw()), Some(account.gid.as_raw()))?;
+            std::os::unix::fs::lchown(path(name), Some(account.uid().as_raw()), Some(account.gid().as_raw()))?;
         }
         fs::create_dir(path("state"))?;
         fs::set_permissions(path("state"), fs::Permissions::from_mode(0o700))?;
@@ -131,7 +135,7 @@ impl World {
             data = path("data"),
             state = path("state"),
             keys = path("keys"),
-            shell = account.shell,
+            shell = account.shell(),
             log = path("audit.log"),
         );
         fs::File::options()
@@ -143,14 +147,18 @@ impl World {
         Ok(Self { dir, keys })
     }
 
-    fn job(&self, account: &PasswdEntry, bin_dir: PathBuf) -> Simulation {
+    fn config(&self) -> PathBuf {
+        self.dir.path().join("config.toml")
+    }
+
+    fn job(&self, account: &PasswdEntry) -> Simulation {
         let text = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         let inbox = self.dir.path().join("inbox");
         Simulation {
-            identity: Identity {
-                user_login: account.name.clone(),
+            job: GitLabJob {
+                user_login: account.name().to_owned(),
                 project_path: "demo/hello".into(),
-                ..Identity::default()
+                ..GitLabJob::default()
             },
             script: text(&[
                 "id",
@@ -169,7 +177,6 @@ impl World {
                 // There is no repository here.
                 Variable::new("GIT_STRATEGY", "none"),
             ],
-            driver: Driver { bin_dir, config: self.dir.path().join("config.toml") },
             ..Simulation::default()
         }
     }

@@ -7,24 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use clap::Args;
 use nix::unistd::{Uid, geteuid};
 
 use super::terminal::complain;
 use crate::settings::Settings;
-use crate::stage::cleanup::{DRY_RUN, REAP};
+use crate::stage::reap::ReapArgs;
 use crate::sys::accounts::{AccountDb, Nss};
-
-/// Arguments of `motmot reap`.
-#[derive(Debug, Args)]
-pub struct ReapArgs {
-    /// Only list what would be cleaned up
-    #[arg(long)]
-    dry_run: bool,
-    /// Clean up this one, although it is not known whether its runner lives: you know that it does not
-    #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
-    session: Option<String>,
-}
 
 /// Exit code 0 if nothing is left, else that of the cleanup stage.
 pub fn main(args: &ReapArgs, config: &Path) -> ExitCode {
@@ -41,13 +29,7 @@ fn command(args: &ReapArgs, config: &Path) -> Result<Command, String> {
     let settings = Settings::load(config).map_err(|error| error.render())?;
     let own = std::env::current_exe().map_err(|error| format!("cannot find this program itself: {error}"))?;
     let mut command = Command::new(own.with_file_name("motmot-cleanup"));
-    command.arg("--config").arg(config).arg(REAP);
-    if args.dry_run {
-        command.arg(DRY_RUN);
-    }
-    if let Some(name) = &args.session {
-        command.arg(name);
-    }
+    command.arg("--config").arg(config).args(args.request());
     if geteuid().is_root() {
         become_the_runner(&settings, &mut command)?;
     }
@@ -57,7 +39,7 @@ fn command(args: &ReapArgs, config: &Path) -> Result<Command, String> {
 /// A runner that is an ordinary account owns the sessions, and is the only one that may clean them up.
 fn become_the_runner(settings: &Settings, command: &mut Command) -> Result<(), String> {
     let root = Nss.by_uid(Uid::from_raw(0)).map_err(|error| error.to_string())?;
-    let home = root.map_or_else(|| "/root".into(), |root| root.home);
+    let home = root.map_or_else(|| "/root".into(), |root| root.home().to_owned());
     let state = settings.jobs.state_dir.expand(&home, "root", 0);
     let Ok(meta) = std::fs::symlink_metadata(&state) else { return Ok(()) };
     if meta.uid() == 0 {
@@ -66,6 +48,6 @@ fn become_the_runner(settings: &Settings, command: &mut Command) -> Result<(), S
     let owner = Nss.by_uid(Uid::from_raw(meta.uid())).map_err(|error| error.to_string())?;
     let owner =
         owner.ok_or_else(|| format!("{} belongs to uid {}, which has no account", state.display(), meta.uid()))?;
-    command.uid(owner.uid.as_raw()).gid(owner.gid.as_raw()).env("HOME", owner.home).env("USER", owner.name);
+    command.uid(owner.uid().as_raw()).gid(owner.gid().as_raw()).env("HOME", owner.home()).env("USER", owner.name());
     Ok(())
 }

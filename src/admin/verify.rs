@@ -11,12 +11,11 @@ use std::process::ExitCode;
 
 use clap::{ArgGroup, Args};
 use jiff::{SignedDuration, Timestamp};
+use jose::{ClaimProblem, KeySet, KeySetError, MAX_DOCUMENT, MAX_TOKEN, Verified, Verifier, VerifyError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::terminal::{answer, complain};
-use crate::token::key_set::{KeySet, KeySetError, MAX_DOCUMENT};
-use crate::token::verification::{ClaimProblem, MAX_TOKEN, Verified, Verifier, VerifyError};
 
 /// Arguments that make no sense, or an input that cannot be read.
 pub const USAGE: u8 = 2;
@@ -136,8 +135,7 @@ fn judge(args: &VerifyArgs, now: Timestamp) -> Result<Verified, Refusal> {
     let document = document.map_err(|error| Refusal::KeyFile { path: path.clone(), error })?;
     let keys = KeySet::from_json(&document).map_err(|problem| Refusal::Keys { path: path.clone(), problem })?;
     let token = read_token(args)?;
-    let verified =
-        Verifier::new(keys, &args.issuer, &args.audience).with_max_life(args.max_age.as_secs()).verify(&token, now)?;
+    let verified = Verifier::new(keys, &args.issuer, &args.audience, args.max_age).verify(&token, now)?;
     for Expectation { path, value } in &args.claims {
         verified.require(path, value)?;
     }

@@ -295,10 +295,7 @@ mod tests {
     #[test]
     fn an_answer_about_the_same_job_gives_the_login() {
         let facts = answer(|_| ()).expect("bound");
-        assert_eq!(
-            (facts.user_login.as_str(), facts.user_id, facts.pipeline_source.as_deref()),
-            ("adent", 42, Some("push"))
-        );
+        assert_eq!((facts.user_login(), facts.user_id(), facts.pipeline_source()), ("adent", 42, Some("push")));
     }
 
     #[test]

@@ -11,37 +11,96 @@ use serde::{Deserialize, Serialize};
 
 /// Facts about a job for which GitLab itself vouches: structured fields of the payload, and the answer of its API.
 ///
+/// Made in this room only, and read-only for all others: what a job may do is decided from them.
 /// Absent means unknown, and an unknown fact stays out of the token; it is never turned into a default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobFacts {
+    job_id: u64,
+    job_name: Option<String>,
+    ci_stage: Option<String>,
+    project_id: u64,
+    project_path: Option<String>,
+    namespace_id: Option<u64>,
+    user_id: u64,
+    user_login: String,
+    pipeline_id: Option<u64>,
+    pipeline_source: Option<String>,
+    git_ref: Option<String>,
+    ref_type: Option<RefType>,
+    ref_protected: Option<bool>,
+    sha: Option<String>,
+}
+
+impl JobFacts {
     /// GitLab's number of the job.
-    pub job_id: u64,
+    pub fn job_id(&self) -> u64 {
+        self.job_id
+    }
+
     /// The job's name in `.gitlab-ci.yml`: free text of the pipeline author.
-    pub job_name: Option<String>,
+    pub fn job_name(&self) -> Option<&str> {
+        self.job_name.as_deref()
+    }
+
     /// The job's stage in `.gitlab-ci.yml`: free text of the pipeline author.
-    pub ci_stage: Option<String>,
+    pub fn ci_stage(&self) -> Option<&str> {
+        self.ci_stage.as_deref()
+    }
+
     /// The project that owns the job.
-    pub project_id: u64,
+    pub fn project_id(&self) -> u64 {
+        self.project_id
+    }
+
     /// Its full path, `group/project`.
-    pub project_path: Option<String>,
+    pub fn project_path(&self) -> Option<&str> {
+        self.project_path.as_deref()
+    }
+
     /// The number of its namespace.
-    pub namespace_id: Option<u64>,
+    pub fn namespace_id(&self) -> Option<u64> {
+        self.namespace_id
+    }
+
     /// Who started the job.
-    pub user_id: u64,
+    pub fn user_id(&self) -> u64 {
+        self.user_id
+    }
+
     /// That user's login name in GitLab.
-    pub user_login: String,
+    pub fn user_login(&self) -> &str {
+        &self.user_login
+    }
+
     /// The pipeline of the job.
-    pub pipeline_id: Option<u64>,
+    pub fn pipeline_id(&self) -> Option<u64> {
+        self.pipeline_id
+    }
+
     /// What started the pipeline: `push`, `web`, `schedule`, ...
-    pub pipeline_source: Option<String>,
+    pub fn pipeline_source(&self) -> Option<&str> {
+        self.pipeline_source.as_deref()
+    }
+
     /// The git ref, short form: a name chosen by whoever pushed it.
-    pub git_ref: Option<String>,
+    pub fn git_ref(&self) -> Option<&str> {
+        self.git_ref.as_deref()
+    }
+
     /// Whether that is a branch or a tag.
-    pub ref_type: Option<RefType>,
+    pub fn ref_type(&self) -> Option<RefType> {
+        self.ref_type
+    }
+
     /// Whether GitLab protects the ref; older servers do not say.
-    pub ref_protected: Option<bool>,
+    pub fn ref_protected(&self) -> Option<bool> {
+        self.ref_protected
+    }
+
     /// The commit.
-    pub sha: Option<String>,
+    pub fn sha(&self) -> Option<&str> {
+        self.sha.as_deref()
+    }
 }
 
 /// The kind of a git ref.

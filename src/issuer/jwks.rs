@@ -10,9 +10,10 @@ pub fn document(ring: &KeyRing) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jose::KeySet;
+
     use super::super::keys::{init, tests::*};
     use super::*;
-    use crate::token::KeySet;
 
     #[test]
     fn the_document_is_one_that_our_own_verifier_reads_and_holds_nothing_private() {

@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use jose::{Jwks, Kid, PublicJwk, SigningKey};
 use p256::SecretKey;
 use p256::elliptic_curve::rand_core::OsRng;
 use p256::pkcs8::{EncodePrivateKey, LineEnding};
@@ -23,9 +24,8 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::pem::{self, PemError};
+use crate::sys::atomic;
 use crate::sys::files::{self, Owner, Secrecy, Trust, TrustError};
-use crate::token::jwk::public_key;
-use crate::token::{Jwks, Kid, PublicJwk, SigningKey};
 
 const RING: &str = "ring.json";
 const RING_LIMIT: usize = 64 * 1024;
@@ -172,7 +172,7 @@ impl RingFile {
         }
         let mut entries: Vec<KeyEntry> = Vec::new();
         for RingLine { kid, state, since, x, y } in self.keys {
-            let public = public_key(&x, &y).map(|key| PublicJwk::new(&key));
+            let public = PublicJwk::from_coordinates(&x, &y);
             let public = public.filter(|public| public.kid().as_str() == kid).ok_or(RingProblem::Kid(kid))?;
             if entries.iter().any(|entry| entry.public.kid() == public.kid()) {
                 return Err(RingProblem::Twice(public.kid().clone()));
@@ -264,7 +264,7 @@ pub fn init(dir: &Path, owner: Owner, now: Timestamp) -> Result<NewKey, KeyError
 }
 
 fn create(path: &Path, content: &[u8]) -> Result<(), KeyError> {
-    files::create_private(path, content, MODE).map_err(|error| match error.kind() {
+    atomic::create(path, content, MODE).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => KeyError::Exists(path.to_owned()),
         _ => KeyError::Io { path: path.to_owned(), error },
     })

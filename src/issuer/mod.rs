@@ -4,4 +4,4 @@ pub mod jwks;
 pub mod keys;
 mod pem;
 
-pub use keys::{KeyError, KeyRing, KeyState};
+pub use keys::{KeyError, KeyState};

@@ -60,7 +60,10 @@ mod tests {
     use p256::pkcs8::{EncodePrivateKey, LineEnding};
 
     use super::*;
-    use crate::token::signing::tests::secret;
+
+    fn secret(number: u8) -> SecretKey {
+        SecretKey::from_slice(&[number; 32]).unwrap()
+    }
 
     // Made with openssl 3 for these tests: `genrsa 1024`, `ecparam -genkey`, `genpkey`, `pkcs8 -topk8`.
     const RSA: &str = include_str!("../../tests/keys/rsa-pkcs8.pem");

@@ -5,6 +5,7 @@
 //! other side: the code that runs as that account, and the only code that touches paths the account controls.
 
 pub mod batch;
+pub mod error;
 pub mod masking;
 pub mod orders;
 pub mod pump;

@@ -12,6 +12,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::masking::{Masker, Secrets};
+use crate::sys::threads;
 
 /// Bytes carried in one go.
 const PIECE: usize = 256 << 10;
@@ -33,7 +34,7 @@ impl Pump {
             nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETPIPE_SZ(libc::c_int::try_from(PIECE).unwrap_or(65536)));
         let (stopped, stop) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
         let (alive, done) = channel();
-        std::thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(move || {
+        threads::spawn(name, move || {
             let _alive = alive;
             carry(from, &stopped, to, Masker::new(secrets));
         })?;

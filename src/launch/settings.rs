@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::config::reader::Section;
 use crate::config::values::{self, Template};
 use crate::order::ShellKind;
+use crate::scheduler::Kind;
+use crate::scheduler::known::kinds;
 use crate::sys::spawn::NewPrivileges;
 
 /// How far this driver goes in becoming the job's account.
@@ -23,8 +25,8 @@ pub enum Downscope {
 pub enum Executor {
     /// A shell on this machine.
     Shell,
-    /// Slurm jobs, for the stages that `slurm.stages` names; a shell on this machine for the others.
-    Slurm,
+    /// Jobs of this batch scheduler, for the stages that its section names; a shell on this machine for the others.
+    Batch(Kind),
 }
 
 /// `[jobs]`
@@ -59,9 +61,9 @@ pub fn read_jobs(mut section: Section<'_>) -> Jobs {
     let downscope = section
         .choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)])
         .unwrap_or(Downscope::Setuid);
-    let executor = section
-        .choice("executor", &[("shell", Executor::Shell), ("slurm", Executor::Slurm)])
-        .unwrap_or(Executor::Shell);
+    let mut executors = vec![("shell", Executor::Shell)];
+    executors.extend(kinds().map(|kind| (kind.word(), Executor::Batch(kind))));
+    let executor = section.choice("executor", &executors).unwrap_or(Executor::Shell);
     let data_dir = section.parsed("data_dir", Template::parse);
     let kill_timeout = section.duration("kill_timeout");
     if let Some(at) = &kill_timeout
@@ -92,8 +94,8 @@ pub fn read_jobs(mut section: Section<'_>) -> Jobs {
     section.finish();
     let state_default = match (downscope, executor) {
         (Downscope::Setuid, Executor::Shell) => "/run/motmot",
-        // Slurm jobs survive a reboot of this machine. What is needed to cancel them must, too.
-        (Downscope::Setuid, Executor::Slurm) => "/var/lib/motmot",
+        // Batch jobs survive a reboot of this machine. What is needed to cancel them must, too.
+        (Downscope::Setuid, Executor::Batch(_)) => "/var/lib/motmot",
         (Downscope::None, _) => "{home}/.local/state/motmot",
     };
     Jobs {

@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::error::LaunchError;
 use super::masking::Secrets;
 use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, thread, write_commands};
 use crate::order::Order;
-use crate::order::frames::{Blame, Command, Report, WorkerFailure};
-use crate::report::{FailureKind, Fault, tell};
+use crate::order::frames::{Command, Report, WorkerFailure};
+use crate::report::tell;
 use crate::scheduler::Placement;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::process::Ending;
 use crate::sys::signals::Termination;
-use crate::sys::spawn::{SpawnError, WorkerProgram};
+use crate::sys::spawn::WorkerProgram;
 
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,40 +31,6 @@ pub enum Outcome {
     Terminated,
     /// The run took longer than its own limit.
     TookTooLong,
-}
-
-/// A run that could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// No worker.
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    /// A pipe, a thread, a process too many.
-    #[error("cannot set up the run of a stage: {0}")]
-    SetUp(#[from] io::Error),
-    /// The worker could not do what it was asked.
-    #[error(transparent)]
-    Worker(#[from] WorkerFailure),
-    /// The worker is gone without a word.
-    #[error(
-        "the process that supervises this job as its account was killed (signal 9, by the job itself, by somebody with the same account, or for lack of memory); how the script ended is not known"
-    )]
-    WorkerLost,
-}
-
-impl Fault for SpawnError {
-    fn kind(&self) -> FailureKind {
-        FailureKind::System
-    }
-}
-
-impl Fault for LaunchError {
-    fn kind(&self) -> FailureKind {
-        match self {
-            Self::Worker(WorkerFailure { blame: Blame::Account, .. }) => FailureKind::Build,
-            _ => FailureKind::System,
-        }
-    }
 }
 
 /// Tokens of a run, from whoever can mint them.
@@ -357,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::order::CleanUpOrder;
+    use crate::policy::Account;
 
     #[test]
     fn a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over() {
@@ -364,10 +332,9 @@ mod tests {
         let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
         let order = Order::CleanUp(CleanUpOrder { session: "0-0".into(), remove: Vec::new() });
         let termination = Termination::watch(2).expect("watched");
-        let limit = Some(Duration::from_millis(100));
+        let (limit, target) = (Some(Duration::from_millis(100)), Account::for_test("ada").to_become());
         let start = Instant::now();
-        let outcome =
-            run(Run { limit, ..Run::new(&program, Become::Same, order, Duration::from_secs(1)) }, &termination);
+        let outcome = run(Run { limit, ..Run::new(&program, target, order, Duration::from_secs(1)) }, &termination);
         assert!(matches!(outcome, Ok(Outcome::TookTooLong)), "{outcome:?}");
         assert!(start.elapsed() < LAST_WORDS * 2 + LAST_REPORT * 2, "{:?}", start.elapsed());
     }

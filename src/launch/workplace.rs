@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::error::LaunchError;
 use super::masking::Secrets;
 use super::pump::Pump;
-use super::supervise::LaunchError;
 use crate::order::frames::Command;
 use crate::report::tell;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::process;
 use crate::sys::spawn::WorkerProgram;
+pub use crate::sys::threads::spawn as thread;
 
 /// After SIGKILL to everything: how long a worker may take to say so.
 pub const LAST_WORDS: Duration = Duration::from_secs(15);
@@ -161,9 +162,4 @@ pub fn write_commands(mut to: UnixStream) -> io::Result<Sender<Command>> {
         }
     })?;
     Ok(commands)
-}
-
-/// A thread with a small stack.
-pub fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name(name.into()).stack_size(128 << 10).spawn(body).map(drop)
 }

@@ -19,7 +19,7 @@ pub struct Started {
 
 /// A script has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct Completion {
     /// How.
     pub end: ScriptEnd,
     /// Bytes of output in all.
@@ -67,7 +67,7 @@ impl Started {
     }
 }
 
-impl Record {
+impl Completion {
     /// From the file.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let lines = lines(bytes)?;
@@ -94,16 +94,16 @@ mod tests {
     #[test]
     fn a_record_is_complete_or_none() {
         let text = "end-of-script=3\nbytes=12\nterminated=no\nrestarts=0\nnode=n1\nend\n      ";
-        let record = Record::parse(text.as_bytes()).expect("complete");
+        let record = Completion::parse(text.as_bytes()).expect("complete");
         assert_eq!((record.end, record.bytes, record.node.as_str()), (ScriptEnd::Exited(3), 12, "n1"));
         for length in 0..text.len() - 7 {
-            assert_eq!(Record::parse(&text.as_bytes()[..length]), None, "{length}");
+            assert_eq!(Completion::parse(&text.as_bytes()[..length]), None, "{length}");
         }
         for bad in ["end-of-script=300", "end-of-script=", "end-of-script=-1", "x"] {
-            assert_eq!(Record::parse(text.replace("end-of-script=3", bad).as_bytes()), None, "{bad}");
+            assert_eq!(Completion::parse(text.replace("end-of-script=3", bad).as_bytes()), None, "{bad}");
         }
-        assert_eq!(Record::parse(&[b' '; 512]), None, "the room kept for it");
-        assert_eq!(Record::parse(b"\xff\nend\n"), None);
+        assert_eq!(Completion::parse(&[b' '; 512]), None, "the room kept for it");
+        assert_eq!(Completion::parse(b"\xff\nend\n"), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::Order;
-use super::completion::{Record, Started};
+use super::completion::{Completion, Started};
 use crate::sys::call::{Answer, Call};
 use crate::sys::process::Ending;
 
@@ -41,7 +41,7 @@ pub enum Command {
 }
 
 /// From the worker.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Report {
     /// The job's shell ended, and everything below it is gone.
@@ -60,7 +60,7 @@ pub enum Report {
     /// The batch script has begun.
     Started(Started),
     /// The batch script has ended.
-    Recorded(Record),
+    Recorded(Completion),
     /// All of its output has been passed on; or no more of it will come.
     Drained(Drained),
     /// Something that the author of the job should know.
@@ -79,7 +79,7 @@ pub struct Drained {
 }
 
 /// Why a worker could not do what it was asked.
-#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
 #[error("{words}")]
 pub struct WorkerFailure {
     /// Whose failure it is.

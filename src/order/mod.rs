@@ -72,9 +72,7 @@ pub struct BatchOrder {
 /// Where a token goes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TokenPlace {
-    /// A directory of 0700, for the token alone.
-    pub dir: PathBuf,
-    /// The file in it.
+    /// The file, in a directory of 0700 that is for the token alone.
     pub file: PathBuf,
     /// The variable.
     pub variable: String,
@@ -92,8 +90,7 @@ pub struct CleanUpOrder {
 impl TokenPlace {
     /// In a job's own directory.
     pub fn new(directories: &Directories, variable: &str) -> Self {
-        let dir = directories.token();
-        Self { file: dir.join("token"), dir, variable: variable.to_owned() }
+        Self { file: directories.token().join("token"), variable: variable.to_owned() }
     }
 }
 

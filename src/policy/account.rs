@@ -8,17 +8,16 @@ use nix::unistd::{Gid, Uid};
 use super::Audience;
 use crate::policy::settings::AccountLimits;
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
-use crate::sys::privilege::Become;
+use crate::sys::privilege::{Become, NeverRoot};
 
-/// A local account that policy has admitted. There is no other way to get one.
+/// A local account that policy has admitted. There is no other way to get one, and no other way to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     entry: PasswdEntry,
-    groups: Vec<Gid>,
-    target: Target,
+    target: Become,
 }
 
-/// What came of [`Account::for_cleanup`].
+/// What came of [`for_cleanup`](super::for_cleanup).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForCleanup {
     /// The account.
@@ -26,13 +25,7 @@ pub enum ForCleanup {
     /// That name does not have that number any more.
     Gone,
     /// Nobody becomes it, not even to clean up.
-    NotAdmitted,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Other,
-    Same,
+    Never,
 }
 
 /// Under which rules accounts are admitted.
@@ -49,10 +42,15 @@ pub enum Mode {
 }
 
 impl Mode {
-    fn target(self) -> Target {
+    /// What a child has to become to be this account.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a `Become` is made: an account is admitted here"
+    )]
+    fn target(self, entry: &PasswdEntry, groups: Vec<Gid>) -> Result<Become, NeverRoot> {
         match self {
-            Self::ChangeUser { .. } => Target::Other,
-            Self::OnlySelf(_) => Target::Same,
+            Self::ChangeUser { .. } => Become::account(entry, groups),
+            Self::OnlySelf(_) => Ok(Become::same()),
         }
     }
 
@@ -66,7 +64,7 @@ impl Mode {
 
 /// Why an account is not admitted. For the admin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum NotAdmitted {
     /// No rule matched.
     NoRule,
     /// A rule matched, but its account is not admitted.
@@ -74,7 +72,7 @@ pub enum Refused {
         /// The rule.
         rule: String,
         /// The reason.
-        why: Box<Refused>,
+        why: Box<NotAdmitted>,
     },
     /// The name is not one that an account has.
     BadName(String),
@@ -100,7 +98,7 @@ pub enum Refused {
     NotTheOwner(String, u32),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for NotAdmitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRule => write!(f, "no [[map]] rule matches, and who is not mapped is refused"),
@@ -134,86 +132,97 @@ impl fmt::Display for Refused {
 
 impl Account {
     /// Looks the name up and holds it against every limit. The outer error is the name service's failure.
-    pub fn admit(
+    pub(super) fn admit(
         name: &str,
         limits: &AccountLimits,
         mode: Mode,
         db: &dyn AccountDb,
-    ) -> Result<Result<Self, Refused>, LookupError> {
+    ) -> Result<Result<Self, NotAdmitted>, LookupError> {
         // Some name services take a number for a uid; an option or a path is no name either.
         let plausible = name.len() <= 256
             && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || first == b'_')
             && !name.bytes().all(|byte| byte.is_ascii_digit())
             && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b','));
         if !plausible {
-            return Ok(Err(Refused::BadName(name.to_owned())));
+            return Ok(Err(NotAdmitted::BadName(name.to_owned())));
         }
         let Some(entry) = db.by_name(name)? else {
-            return Ok(Err(Refused::NoAccount(name.to_owned())));
+            return Ok(Err(NotAdmitted::NoAccount(name.to_owned())));
         };
         let groups = db.groups(&entry)?;
         let judged = match mode {
             Mode::ChangeUser { own } => judge(name, &entry, &groups, own, limits, db)?,
-            Mode::OnlySelf(own) if entry.uid != own => Err(Refused::NotTheOwner(entry.name.clone(), own.as_raw())),
+            Mode::OnlySelf(own) if entry.uid() != own => {
+                Err(NotAdmitted::NotTheOwner(entry.name().to_owned(), own.as_raw()))
+            }
             Mode::OnlySelf(_) => Ok(()),
         };
-        let target = mode.target();
         Ok(judged.and_then(|()| {
-            if entry.home.is_absolute() {
-                Ok(Self { entry, groups, target })
-            } else {
-                Err(Refused::NoHome(name.to_owned()))
+            if !entry.home().is_absolute() {
+                return Err(NotAdmitted::NoHome(name.to_owned()));
             }
+            let target = mode.target(&entry, groups).map_err(|NeverRoot| NotAdmitted::Root(name.to_owned()))?;
+            Ok(Self { entry, target })
         }))
     }
 
-    /// The recorded account of a session that ends, whatever policy says of it by now: an account may have been closed,
-    /// or may have changed its shell, and cleaning up after it matters all the more. It still is neither root nor the
-    /// driver's own.
-    pub fn for_cleanup(name: &str, uid: Uid, mode: Mode, db: &dyn AccountDb) -> Result<ForCleanup, LookupError> {
-        let Some(entry) = db.by_name(name)?.filter(|entry| entry.uid == uid) else { return Ok(ForCleanup::Gone) };
+    /// See [`for_cleanup`](super::for_cleanup).
+    pub(super) fn admit_for_cleanup(
+        name: &str,
+        uid: Uid,
+        mode: Mode,
+        db: &dyn AccountDb,
+    ) -> Result<ForCleanup, LookupError> {
+        let Some(entry) = db.by_name(name)?.filter(|entry| entry.uid() == uid) else { return Ok(ForCleanup::Gone) };
         let admitted = match mode {
             Mode::ChangeUser { own } => !uid.is_root() && uid != own,
             Mode::OnlySelf(own) => uid == own,
         };
         if !admitted {
-            return Ok(ForCleanup::NotAdmitted);
+            return Ok(ForCleanup::Never);
         }
         let groups = db.groups(&entry)?;
-        Ok(ForCleanup::Account(Self { entry, groups, target: mode.target() }))
+        Ok(match mode.target(&entry, groups) {
+            Ok(target) => ForCleanup::Account(Self { entry, target }),
+            Err(NeverRoot) => ForCleanup::Never,
+        })
     }
 
     /// Login name.
     pub fn name(&self) -> &str {
-        &self.entry.name
+        self.entry.name()
     }
 
     /// User id.
     pub fn uid(&self) -> Uid {
-        self.entry.uid
+        self.entry.uid()
     }
 
     /// Primary group id.
     pub fn gid(&self) -> Gid {
-        self.entry.gid
+        self.entry.gid()
     }
 
     /// Home directory.
     pub fn home(&self) -> &Path {
-        &self.entry.home
+        self.entry.home()
     }
 
     /// Login shell.
     pub fn shell(&self) -> &Path {
-        &self.entry.shell
+        self.entry.shell()
     }
 
     /// What a child has to become to be this account.
     pub fn to_become(&self) -> Become {
-        match self.target {
-            Target::Same => Become::Same,
-            Target::Other => Become::Account { uid: self.entry.uid, gid: self.entry.gid, groups: self.groups.clone() },
-        }
+        self.target.clone()
+    }
+
+    /// An account for a test that has none: a worker for it stays what it is.
+    #[cfg(test)]
+    #[expect(clippy::disallowed_methods, reason = "no change of user in a test")]
+    pub(crate) fn for_test(name: &str) -> Self {
+        Self { entry: PasswdEntry::for_test(name, 1001, 100, "/bin/bash"), target: Become::same() }
     }
 }
 
@@ -224,25 +233,25 @@ fn judge(
     own: Uid,
     limits: &AccountLimits,
     db: &dyn AccountDb,
-) -> Result<Result<(), Refused>, LookupError> {
-    if entry.name != name {
-        return Ok(Err(Refused::OtherSpelling(name.to_owned(), entry.name.clone())));
+) -> Result<Result<(), NotAdmitted>, LookupError> {
+    if entry.name() != name {
+        return Ok(Err(NotAdmitted::OtherSpelling(name.to_owned(), entry.name().to_owned())));
     }
-    let name = || entry.name.clone();
-    if entry.uid.is_root() {
-        return Ok(Err(Refused::Root(name())));
+    let name = || entry.name().to_owned();
+    if entry.uid().is_root() {
+        return Ok(Err(NotAdmitted::Root(name())));
     }
-    if entry.uid == own {
-        return Ok(Err(Refused::Runner(name())));
+    if entry.uid() == own {
+        return Ok(Err(NotAdmitted::Runner(name())));
     }
-    if entry.uid.as_raw() < limits.min_uid {
-        return Ok(Err(Refused::SystemAccount(name(), entry.uid.as_raw(), limits.min_uid)));
+    if entry.uid().as_raw() < limits.min_uid {
+        return Ok(Err(NotAdmitted::SystemAccount(name(), entry.uid().as_raw(), limits.min_uid)));
     }
     // A uid may have several names; each of them is denied with the account.
-    let primary = db.by_uid(entry.uid)?;
+    let primary = db.by_uid(entry.uid())?;
     for denied in &limits.deny_users {
-        if *denied == entry.name || primary.as_ref().is_some_and(|primary| primary.name == *denied) {
-            return Ok(Err(Refused::DeniedUser(name())));
+        if denied == entry.name() || primary.as_ref().is_some_and(|primary| primary.name() == denied) {
+            return Ok(Err(NotAdmitted::DeniedUser(name())));
         }
     }
     if !limits.deny_groups.is_empty() {
@@ -250,15 +259,15 @@ fn judge(
             if let Some(group) = db.group_name(*gid)?
                 && limits.deny_groups.contains(&group)
             {
-                return Ok(Err(Refused::DeniedGroup(name(), group)));
+                return Ok(Err(NotAdmitted::DeniedGroup(name(), group)));
             }
         }
     }
     let allowed = if limits.shells.is_empty() {
         // An account that may not log in may not run jobs, unless the site lists its shell.
-        !entry.shell.file_name().is_some_and(|shell| shell == "nologin" || shell == "false")
+        !entry.shell().file_name().is_some_and(|shell| shell == "nologin" || shell == "false")
     } else {
-        limits.shells.contains(&entry.shell)
+        limits.shells.iter().any(|shell| shell == entry.shell())
     };
-    Ok(if allowed { Ok(()) } else { Err(Refused::Shell(name(), entry.shell.clone())) })
+    Ok(if allowed { Ok(()) } else { Err(NotAdmitted::Shell(name(), entry.shell().to_owned())) })
 }

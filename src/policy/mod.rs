@@ -1,30 +1,24 @@
 //! Which local account a job runs as, and which rule says so.
 //!
-//! Pure: it is told who the job is and asks a name service about accounts; it changes nothing. A verdict is the only way
-//! to an [`Account`].
+//! Pure: it is told who the job is and asks a name service about accounts; it changes nothing.
+//!
+//! Three doors lead to an [`Account`]: [`decide`] for a job that begins, [`readmit`] for its later stages, and
+//! [`for_cleanup`] for what is left of it. All of them ask the name service, and none gives away root.
 
 mod account;
+mod decision;
 pub mod settings;
 
-pub use account::{Account, ForCleanup, Mode, Refused};
+pub use account::{Account, ForCleanup, Mode, NotAdmitted};
+pub use decision::{Admission, Decision};
+
+use nix::unistd::Uid;
 
 use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
 use crate::report::{FailureKind, Fault};
-use crate::scheduler::slurm::SlurmOptions;
 use crate::sys::accounts::{AccountDb, LookupError};
-
-/// Policy's answer: this account, by this rule.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// The account.
-    pub account: Account,
-    /// The rule, for people: its name and its line in the configuration.
-    pub rule: String,
-    /// What the rule fixes for Slurm jobs.
-    pub slurm: SlurmOptions,
-}
 
 /// Policy's other answers.
 #[derive(Debug, thiserror::Error)]
@@ -39,13 +33,46 @@ pub enum PolicyError {
         /// GitLab job.
         job_id: u64,
         /// The reason, for the admin.
-        why: Refused,
+        why: NotAdmitted,
         /// Whether the author may read the reason.
         audience: Audience,
     },
     /// It could not be decided.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+}
+
+/// Why a later stage cannot go on as the account that its job began as.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLonger {
+    /// Policy has changed, or the account has.
+    #[error("the account {name} is no longer admitted: {why}")]
+    NotAdmitted {
+        /// The account.
+        name: String,
+        /// What policy says now.
+        why: NotAdmitted,
+    },
+    /// The name belongs to somebody else by now.
+    #[error("the account {name} had uid {before} when this job began, and has {now} now")]
+    OtherNumber {
+        /// The account.
+        name: String,
+        /// Its number as recorded.
+        before: Uid,
+        /// Its number now.
+        now: Uid,
+    },
+    /// It could not be found out.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+impl Fault for NoLonger {
+    /// The job was admitted, and its author has changed nothing since.
+    fn kind(&self) -> FailureKind {
+        FailureKind::System
+    }
 }
 
 /// Who reads a refusal.
@@ -86,30 +113,62 @@ pub fn decide(
     mode: Mode,
     identity: &Identity,
     db: &dyn AccountDb,
-) -> Result<Verdict, PolicyError> {
+) -> Result<Admission, PolicyError> {
     let facts = identity.facts();
     let refused = |why| PolicyError::Refused {
-        login: facts.user_login.clone(),
-        user_id: facts.user_id,
-        job_id: facts.job_id,
+        login: facts.user_login().to_owned(),
+        user_id: facts.user_id(),
+        job_id: facts.job_id(),
         why,
         audience: mode.audience(),
     };
     let Some(rule) = rules.iter().find(|rule| holds(&rule.when, facts)) else {
-        return Err(refused(Refused::NoRule));
+        return Err(refused(NotAdmitted::NoRule));
     };
     let name = match &rule.run_as {
-        RunAs::GitLabUser => facts.user_login.as_str(),
+        RunAs::GitLabUser => facts.user_login(),
         RunAs::Account(name) => name,
     };
     let account = Account::admit(name, limits, mode, db)?
-        .map_err(|why| refused(Refused::ByRule { rule: describe(rule), why: Box::new(why) }))?;
-    Ok(Verdict { account, rule: describe(rule), slurm: rule.slurm.clone() })
+        .map_err(|why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) }))?;
+    Ok(Admission::new(account, describe(rule), rule.options.clone()))
+}
+
+/// The account of a job that goes on: looked up and judged once more. It may have been closed meanwhile, and a record is
+/// no permission.
+pub fn readmit(
+    decision: &Decision,
+    limits: &AccountLimits,
+    mode: Mode,
+    db: &dyn AccountDb,
+) -> Result<Account, NoLonger> {
+    let name = || decision.account().to_owned();
+    let account = Account::admit(decision.account(), limits, mode, db)?
+        .map_err(|why| NoLonger::NotAdmitted { name: name(), why })?;
+    let (before, now) = (decision.uid(), account.uid());
+    if now == before { Ok(account) } else { Err(NoLonger::OtherNumber { name: name(), before, now }) }
+}
+
+/// The account of a job that ends, whatever policy says of it by now: an account may have been closed, or may have
+/// changed its shell, and cleaning up after it matters all the more. It still is neither root nor the driver's own.
+pub fn for_cleanup(decision: &Decision, mode: Mode, db: &dyn AccountDb) -> Result<ForCleanup, LookupError> {
+    Account::admit_for_cleanup(decision.account(), decision.uid(), mode, db)
+}
+
+/// What would come of an account that a rule names, for a look at the rules while there is no job. Nothing but its number:
+/// without a job there is no [`Account`].
+pub fn forecast(
+    name: &str,
+    limits: &AccountLimits,
+    mode: Mode,
+    db: &dyn AccountDb,
+) -> Result<Result<Uid, NotAdmitted>, LookupError> {
+    Ok(Account::admit(name, limits, mode, db)?.map(|account| account.uid()))
 }
 
 fn holds(when: &When, facts: &JobFacts) -> bool {
     let When { user, user_id } = when;
-    user.as_ref().is_none_or(|user| *user == facts.user_login) && user_id.is_none_or(|id| id == facts.user_id)
+    user.as_ref().is_none_or(|user| user == facts.user_login()) && user_id.is_none_or(|id| id == facts.user_id())
 }
 
 fn describe(rule: &MapRule) -> String {

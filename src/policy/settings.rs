@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::config::line_and_column;
 use crate::config::reader::Section;
 use crate::config::values;
-use crate::scheduler::slurm::{SlurmOptions, read_options};
+use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
 
 /// `[accounts]`
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ pub struct MapRule {
     pub when: When,
     /// The account.
     pub run_as: RunAs,
-    /// Options for sbatch that jobs under this rule cannot change.
-    pub slurm: SlurmOptions,
+    /// Options of batch jobs that jobs under this rule cannot change.
+    pub options: RuleOptions,
 }
 
 /// Conditions of a rule.
@@ -84,9 +84,9 @@ pub fn read_rule(mut section: Section<'_>, text: &str) -> Option<MapRule> {
     when.finish();
     let run_as =
         section.required_string("run_as", "\"{gitlab_user}\"").and_then(|at| section.checked(at, "run_as", run_as));
-    let slurm = read_options(&mut section, "slurm");
+    let options = read_rule_options(&mut section);
     section.finish();
-    Some(MapRule { name, line, when: conditions, run_as: run_as?, slurm })
+    Some(MapRule { name, line, when: conditions, run_as: run_as?, options })
 }
 
 fn run_as(text: &str) -> Result<RunAs, String> {

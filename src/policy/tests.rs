@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::unistd::{Gid, Uid};
 
@@ -11,15 +11,7 @@ struct People;
 
 impl AccountDb for People {
     fn by_name(&self, name: &str) -> Result<Option<PasswdEntry>, LookupError> {
-        let entry = |name: &str, uid, shell: &str| {
-            Some(PasswdEntry {
-                name: name.into(),
-                uid: Uid::from_raw(uid),
-                gid: Gid::from_raw(100),
-                home: PathBuf::from(format!("/home/{name}")),
-                shell: shell.into(),
-            })
-        };
+        let entry = |name: &str, uid, shell: &str| Some(PasswdEntry::for_test(name, uid, 100, shell));
         Ok(match name {
             "adent" | "arthur" => entry(name, 1001, "/bin/bash"),
             "ford" => entry(name, 1002, "/bin/zsh"),
@@ -42,7 +34,7 @@ impl AccountDb for People {
     }
 
     fn groups(&self, entry: &PasswdEntry) -> Result<Vec<Gid>, LookupError> {
-        Ok(if entry.name == "wheeler" { vec![Gid::from_raw(10), entry.gid] } else { vec![entry.gid] })
+        Ok(if entry.name() == "wheeler" { vec![Gid::from_raw(10), entry.gid()] } else { vec![entry.gid()] })
     }
 
     fn group_name(&self, gid: Gid) -> Result<Option<String>, LookupError> {
@@ -54,30 +46,15 @@ impl AccountDb for People {
     }
 }
 
-fn decide_for(login: &str, config: &str) -> Result<Verdict, PolicyError> {
+fn decide_for(login: &str, config: &str) -> Result<Admission, PolicyError> {
     decide_in(Mode::ChangeUser { own: Uid::from_raw(1009) }, login, config)
 }
 
-fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Verdict, PolicyError> {
+fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Admission, PolicyError> {
     let settings = Settings::parse(Path::new("c.toml"), &format!("[gitlab]\nurl = \"https://gl.example\"\n{config}"))
         .expect("valid config");
-    let facts = JobFacts {
-        job_id: 9,
-        job_name: None,
-        ci_stage: None,
-        project_id: 7,
-        project_path: None,
-        namespace_id: None,
-        user_id: 42,
-        user_login: login.into(),
-        pipeline_id: None,
-        pipeline_source: None,
-        git_ref: None,
-        ref_type: None,
-        ref_protected: None,
-        sha: None,
-    };
-    decide(&settings.map, &settings.accounts, mode, &Identity::for_test(facts), &People)
+    let identity = Identity::for_test(|facts| facts["user_login"] = login.into());
+    decide(&settings.map, &settings.accounts, mode, &identity, &People)
 }
 
 const SAME_NAME: &str = "[[map]]\nrun_as = \"{gitlab_user}\"\n";
@@ -85,9 +62,9 @@ const SAME_NAME: &str = "[[map]]\nrun_as = \"{gitlab_user}\"\n";
 #[test]
 fn the_first_rule_that_matches_decides() {
     let config = "[[map]]\nname = \"arthur\"\nwhen = { user = \"adent\" }\nrun_as = \"arthur\"\n[[map]]\nrun_as = \"{gitlab_user}\"\n";
-    let verdict = decide_for("adent", config).expect("admitted");
-    assert_eq!((verdict.account.name(), verdict.rule.as_str()), ("arthur", "\"arthur\" (line 3)"));
-    assert_eq!(decide_for("ford", config).expect("admitted").account.name(), "ford");
+    let admission = decide_for("adent", config).expect("admitted");
+    assert_eq!((admission.account().name(), admission.decision().rule()), ("arthur", "\"arthur\" (line 3)"));
+    assert_eq!(decide_for("ford", config).expect("admitted").account().name(), "ford");
 }
 
 #[test]
@@ -145,10 +122,33 @@ fn nobody_becomes_the_account_that_the_driver_runs_as() {
 }
 
 #[test]
+fn a_later_stage_goes_on_only_as_the_very_account_that_is_still_admitted() {
+    let mode = Mode::ChangeUser { own: Uid::from_raw(1009) };
+    let limits = |config: &str| {
+        let text = format!("[gitlab]\nurl = \"https://gl.example\"\n{config}");
+        Settings::parse(Path::new("c.toml"), &text).expect("valid config").accounts
+    };
+    let again = |name: &str, uid, config: &str| readmit(&Decision::for_test(name, uid), &limits(config), mode, &People);
+    assert_eq!(again("ford", 1002, "").expect("admitted").uid(), Uid::from_raw(1002));
+    assert!(matches!(again("ford", 1003, ""), Err(NoLonger::OtherNumber { .. })));
+    for (name, uid, config) in [
+        ("ford", 1002, "[accounts]\ndeny_users = [\"ford\"]\n"),
+        ("ford", 1002, "[accounts]\nmin_uid = 2000\n"),
+        ("locked", 1004, ""),
+        ("root", 0, ""),
+        ("nobody-there", 1006, ""),
+    ] {
+        let refused = again(name, uid, config).expect_err("refused");
+        assert!(matches!(refused, NoLonger::NotAdmitted { .. }), "{name}: {refused}");
+        assert_eq!(refused.kind(), FailureKind::System, "{name}");
+    }
+}
+
+#[test]
 fn cleanup_goes_on_as_an_account_that_policy_no_longer_admits_but_never_as_root_or_the_driver() {
     let mode = Mode::ChangeUser { own: Uid::from_raw(1001) };
     let admitted = |name: &str, uid| {
-        matches!(Account::for_cleanup(name, Uid::from_raw(uid), mode, &People), Ok(ForCleanup::Account(_)))
+        matches!(for_cleanup(&Decision::for_test(name, uid), mode, &People), Ok(ForCleanup::Account(_)))
     };
     assert!(admitted("locked", 1004) && admitted("wheeler", 1005));
     assert!(!admitted("root", 0) && !admitted("toor", 0) && !admitted("arthur", 1001));
@@ -182,7 +182,7 @@ fn all_refusals_read_the_same_to_the_author() {
 #[test]
 fn one_users_own_runner_runs_as_that_user_only() {
     let own = Mode::OnlySelf(Uid::from_raw(1002));
-    assert!(decide_in(own, "ford", SAME_NAME).expect("admitted").account.to_become_is_same());
+    assert!(decide_in(own, "ford", SAME_NAME).expect("admitted").account().to_become_is_same());
     assert!(decide_in(own, "adent", SAME_NAME).is_err());
     assert!(
         decide_in(Mode::OnlySelf(Uid::from_raw(0)), "root", SAME_NAME).is_ok(),
@@ -192,6 +192,6 @@ fn one_users_own_runner_runs_as_that_user_only() {
 
 impl Account {
     fn to_become_is_same(&self) -> bool {
-        matches!(self.to_become(), crate::sys::privilege::Become::Same)
+        self.to_become() == Account::for_test("").to_become()
     }
 }

@@ -1,44 +1,49 @@
-use super::*;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
-struct World {
+use super::left_behind::{A_DAY, A_WHILE};
+use super::record::{boot_of, machine, tree};
+use super::*;
+use crate::launch::batch::Ledger;
+use crate::policy::Decision;
+use crate::report::{FailureKind, Fault};
+use crate::scheduler::{JobId, JobName};
+
+struct Stored {
     _temp: tempfile::TempDir,
     sessions: Sessions,
 }
 
-fn world() -> World {
+fn world() -> Stored {
     let temp = tempfile::tempdir().expect("dir");
     let sessions = Sessions::open(&temp.path().join("state")).expect("opened");
-    World { _temp: temp, sessions }
+    Stored { _temp: temp, sessions }
 }
 
-impl World {
+impl Stored {
     fn create(&self, job_id: u64, attempt: &str) -> Session {
         // A session as a config stage leaves it, without the way there.
         let name = format!("{job_id}-{:012x}", uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
-        DirBuilder::new().mode(0o700).create(self.sessions.path(&name)).expect("made");
-        let slot = self.sessions.take_slot(1001, 7, &name).expect("a slot");
-        let facts = serde_json::from_value(
-            serde_json::json!({"job_id": job_id, "project_id": 7, "user_id": 42, "user_login": "adent"}),
-        )
-        .expect("facts");
-        let directories = Directories::lay_out("/d".into(), "h", 7, slot, &name);
-        let record = Record {
-            facts,
-            assurance: Assurance::JobApi,
-            account: "arthur".into(),
-            uid: 1001,
-            rule: "r".into(),
-            slurm: SlurmOptions::default(),
-            directories,
+        let dir = self.dir(&name);
+        DirBuilder::new().mode(0o700).create(&dir).expect("made");
+        let slot = slots::take(&self.sessions.store, 1001, 7, &name).expect("a slot");
+        let record = SessionRecord {
+            identity: Identity::for_test(|facts| facts["job_id"] = job_id.into()),
+            decision: Decision::for_test("arthur", 1001),
+            directories: Directories::lay_out("/d".into(), "h", 7, slot, &name),
             host: machine(),
             tree: tree(),
             runner: None,
             group: None,
             attempt: attempt.into(),
         };
-        write_private(&self.sessions.path(&name).join("session.json"), &serde_json::to_vec(&record).expect("json"))
-            .expect("written");
+        record.write(&dir).expect("written");
         self.sessions.find(&name).expect("found")
+    }
+
+    fn dir(&self, name: &str) -> PathBuf {
+        self.sessions.store.session(name)
     }
 }
 
@@ -46,7 +51,7 @@ impl World {
 fn two_living_sessions_of_a_project_never_share_a_directory_and_a_free_one_is_used_again() {
     let world = world();
     let (one, two) = (world.create(1, "/t/1"), world.create(2, "/t/2"));
-    let builds = |session: &Session| session.record.directories.builds.clone();
+    let builds = |session: &Session| session.directories().builds.clone();
     assert_ne!(builds(&one), builds(&two));
     let free = builds(&one);
     one.remove();
@@ -99,16 +104,16 @@ fn a_session_whose_runner_is_done_with_it_is_left_behind_and_a_living_one_is_not
     assert_eq!(names(world.sessions.left_behind()), [over.name()]);
     living.close().expect("closed");
     assert_eq!(names(world.sessions.left_behind()), [over.name()], "its own cleanup is at work");
-    let closed = File::open(world.sessions.path(living.name()).join("closed")).expect("open");
+    let closed = File::open(world.dir(living.name()).join("closed")).expect("open");
     closed.set_modified(SystemTime::now() - A_WHILE * 2).expect("set");
     assert_eq!(world.sessions.left_behind().len(), 2);
-    let file = world.sessions.path(living.name()).join("session.json");
+    let file = world.dir(living.name()).join("session.json");
     let text = fs::read_to_string(&file).expect("read");
     fs::write(&file, text.replace(&format!("\"host\":\"{}\"", machine()), "\"host\":\"elsewhere\"")).expect("write");
     assert_eq!(names(world.sessions.left_behind()), [over.name()], "another machine's business");
     fs::write(&file, &text).expect("write");
     // A runner with a /tmp of its own: that its directory is not seen from here says nothing.
-    fs::remove_file(world.sessions.path(living.name()).join("closed")).expect("remove");
+    fs::remove_file(world.dir(living.name()).join("closed")).expect("remove");
     let apart = text
         .replace(&tree(), &format!("apart {}", boot_of(&tree())))
         .replace(attempt.path().to_str().expect("utf-8"), "/nonexistent/too");
@@ -127,15 +132,39 @@ fn a_batch_job_is_known_by_name_before_it_has_a_number() {
     let session = world.create(1, "/t/1");
     assert_eq!((session.take_number().expect("1"), session.take_number().expect("2")), (1, 2));
     let name = JobName::new(session.name(), 1);
-    session.submitting(&name).expect("recorded");
+    session.ledger().submitting(&name).expect("recorded");
     let job = |id, script| KnownJob { name: name.clone(), id, script };
     assert_eq!(session.jobs(), [job(None, Script::MayRun)]);
     let id = JobId::parse("17").expect("digits");
-    session.submitted(&name, &id).expect("recorded");
+    session.ledger().submitted(&name, &id).expect("recorded");
     let found = world.sessions.find(session.name()).expect("found");
     assert_eq!(found.jobs(), [job(Some(id.clone()), Script::MayRun)]);
-    session.ended(&name, &id).expect("recorded");
+    session.ledger().ended(&name, &id).expect("recorded");
     assert_eq!(found.jobs(), [job(Some(id), Script::Ended)]);
+}
+
+#[test]
+fn a_record_is_read_back_as_it_was_written() {
+    let world = world();
+    let session = world.create(1, "/t/1");
+    assert_eq!(session.identity(), &Identity::for_test(|facts| facts["job_id"] = 1.into()));
+    assert_eq!(session.decision(), &Decision::for_test("arthur", 1001));
+}
+
+#[test]
+fn a_record_that_lacks_something_is_a_failure_of_the_site() {
+    let world = world();
+    let session = world.create(1, "/t/1");
+    let file = world.dir(session.name()).join("session.json");
+    let whole: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+    for name in ["facts", "assurance", "account", "uid", "rule", "directories", "host", "tree", "attempt"] {
+        let mut part = whole.clone();
+        part.as_object_mut().expect("object").remove(name);
+        fs::write(&file, part.to_string()).expect("write");
+        let refused = world.sessions.find(session.name()).expect_err("refused");
+        assert_eq!(refused.kind(), FailureKind::System, "{name}");
+        assert!(refused.to_string().contains(&format!("`{name}`")), "{refused}");
+    }
 }
 
 #[test]

@@ -119,3 +119,35 @@ fn a_condition_that_this_version_does_not_know_is_not_ignored() {
     let error = parse(&format!("{MINIMAL}[[map]]\nwhen = {{ ref_protected = true }}\nrun_as = \"svc\"\n")).unwrap_err();
     assert!(error.contains("unknown key `map.when.ref_protected`"), "{error}");
 }
+
+#[test]
+fn sessions_of_slurm_jobs_outlive_a_reboot_of_the_login_node() {
+    let state = |jobs: &str| parse(&format!("{MINIMAL}{jobs}")).expect("valid").jobs.state_dir.as_str().to_owned();
+    assert_eq!(state("[jobs]\nexecutor = \"slurm\"\n"), "/var/lib/motmot");
+    assert_eq!(state("[jobs]\nexecutor = \"shell\"\n"), "/run/motmot");
+    assert_eq!(state("[jobs]\nexecutor = \"slurm\"\ndownscope = \"none\"\n"), "{home}/.local/state/motmot");
+}
+
+#[test]
+fn problems_of_a_schedulers_section_carry_their_places() {
+    for (text, wanted) in [
+        ("[slurm]\nbin_dir = \"usr\"\n", "4:11: `slurm.bin_dir` must be an absolute path"),
+        ("[slurm]\ndefaults = [\"--time=1\", \"-o\", \"x\"]\n", "4:25: `slurm.defaults`: `-o` cannot be set"),
+        ("[slurm]\nparameters = [\"A-B\"]\n", "4:15: `slurm.parameters` is not the name of a variable"),
+        ("[slurm]\nallow = [\"time\", \"partiton\"]\n", "is not an option of sbatch (did you mean \"partition\"?)"),
+        ("[slurm]\nallow = [\"--time\"]\n", "(did you mean \"time\"?)"),
+        ("[slurm]\nallow = [\"uid\"]\n", "4:10: `slurm.allow` cannot have \"uid\""),
+        ("[slurm]\nstages = [\"*\"]\n", "`slurm.stages` is not the name of a stage"),
+        ("[slurm]\nstages = [\"a*b\"]\n", "`slurm.stages` is not the name of a stage"),
+        ("[slurm]\nallocation = \"both\"\n", "`slurm.allocation` is \"both\""),
+        ("[slurm]\nlimit = 1\n", "unknown key `slurm.limit` (did you mean `limits`?)"),
+        ("[slurm.limits]\nmem = \"lots\"\n", "4:7: `slurm.limits.mem` is not an amount of memory"),
+        ("[slurm.limits]\nnodes = 0\n", "`slurm.limits.nodes` must be at least 1"),
+        ("[slurm.limits]\ngres = { gpu = \"4\" }\n", "must be a whole number"),
+        ("[slurm.limits]\npartitions = [\"a,b\"]\n", "not a name: \"a,b\""),
+        ("[[map]]\nrun_as = \"x\"\nslurm = [\"--uid=0\"]\n", "5:10: `map.slurm`: `--uid=0` cannot be set"),
+    ] {
+        let error = parse(&format!("{MINIMAL}{text}")).expect_err(text);
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+}

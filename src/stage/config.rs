@@ -5,21 +5,21 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::account::{mode, sessions};
 use super::edge::Arguments;
-use super::{mode, sessions};
-use crate::evidence::payload::Payload;
 use crate::identity::Identity;
 use crate::order::directories::{Directories, host_name};
 use crate::policy;
-use crate::report::{Failure, FailureKind};
+use crate::report::Failure;
+use crate::report::events::{AuditEvent, JobOf};
 use crate::runner::SESSION_VARIABLE;
 use crate::session::Session;
 use crate::sys::accounts::Nss;
 
 /// What the runner reads from standard output (runner 15.10 and later know all of these keys).
 #[derive(Serialize)]
-struct Answer<'a> {
-    driver: Driver,
+struct ConfigAnswer<'a> {
+    driver: DriverName,
     builds_dir: &'a str,
     cache_dir: &'a str,
     /// False: `builds_dir` is this job's alone already, so the runner need not add to it.
@@ -29,7 +29,7 @@ struct Answer<'a> {
 }
 
 #[derive(Serialize)]
-struct Driver {
+struct DriverName {
     name: &'static str,
     version: &'static str,
 }
@@ -52,62 +52,59 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let settings = arguments.settings()?;
     let mode = mode(&settings)?;
-    let payload_file = arguments.contract.job_response_file()?;
-    let payload = Payload::read(payload_file)?;
+    let payload = arguments.payload()?;
     let decided = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from).and_then(|identity| {
-        let verdict = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
-        Ok((identity, verdict))
+        let admission = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
+        Ok((identity, admission))
     });
-    let (identity, verdict) = decided.inspect_err(|failure| {
-        // An outage is no refusal: nothing was decided about the job.
-        let event = match failure.kind() {
-            FailureKind::Build => "refused",
-            FailureKind::System => "unavailable",
+    let (identity, admission) = decided.inspect_err(|failure| {
+        let job = JobOf {
+            job_id: payload.job_id,
+            project_id: payload.project_id,
+            project: payload.project_path.as_deref(),
+            gitlab: settings.gitlab.url.as_str(),
         };
-        tracing::warn!(
-            event,
-            job_id = payload.job_id,
-            project_id = payload.project_id,
-            project = payload.project_path,
-            gitlab = settings.gitlab.url.as_str(),
-            reason = failure.for_admin()
-        );
+        AuditEvent::NotAccepted { job, failure }.log();
     })?;
-    let account = &verdict.account;
+    let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
+    let payload_file = arguments.contract.job_response_file()?;
     let attempt = payload_file.parent().unwrap_or(payload_file);
-    let project_id = identity.facts().project_id;
-    let session = sessions(&settings)?.create(&identity, &verdict, attempt, |slot, name| {
+    let project_id = identity.facts().project_id();
+    let session = sessions(&settings)?.create(&identity, &admission, attempt, |slot, name| {
         Directories::lay_out(data, &host_name(), project_id, slot, name)
     })?;
     let facts = identity.facts();
-    tracing::info!(
-        event = "accepted",
-        job_id = facts.job_id,
-        project_id = facts.project_id,
-        project = facts.project_path,
-        user_id = facts.user_id,
-        user = facts.user_login,
-        gitlab = settings.gitlab.url.as_str(),
-        assurance = identity.assurance().as_str(),
-        account = account.name(),
-        uid = account.uid().as_raw(),
-        rule = verdict.rule,
-        session = session.name(),
-    );
+    let job = JobOf {
+        job_id: facts.job_id(),
+        project_id: facts.project_id(),
+        project: facts.project_path(),
+        gitlab: settings.gitlab.url.as_str(),
+    };
+    let accepted = AuditEvent::Accepted {
+        job,
+        user_id: facts.user_id(),
+        user: facts.user_login(),
+        assurance: identity.assurance().as_str(),
+        account: account.name(),
+        uid: account.uid().as_raw(),
+        rule: admission.decision().rule(),
+        session: session.name(),
+    };
+    accepted.log();
     Ok(session)
 }
 
 fn render(session: &Session) -> Result<String, Failure> {
-    let directories = &session.record().directories;
+    let directories = session.directories();
     let path = |path: &'_ std::path::Path| {
         path.to_str().map(str::to_owned).ok_or_else(|| {
             Failure::site(format!("{} is not UTF-8, so it cannot be told to the runner", path.display()))
         })
     };
     let (builds_dir, cache_dir) = (path(&directories.builds)?, path(&directories.cache)?);
-    let answer = Answer {
-        driver: Driver { name: "motmot", version: env!("CARGO_PKG_VERSION") },
+    let answer = ConfigAnswer {
+        driver: DriverName { name: "motmot", version: env!("CARGO_PKG_VERSION") },
         builds_dir: &builds_dir,
         cache_dir: &cache_dir,
         builds_dir_is_shared: false,

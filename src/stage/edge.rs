@@ -1,6 +1,6 @@
 //! Where a stage meets the runner: arguments in, words and one of three exit codes out.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use clap::Parser;
 
 use crate::evidence::payload::Payload;
 use crate::report::audit::AuditLog;
+use crate::report::events::AuditEvent;
 use crate::report::{Failure, FailureKind, tell};
 use crate::runner::{Contract, ExitCodes};
 use crate::settings::{DEFAULT_PATH, Settings};
@@ -25,6 +26,8 @@ pub struct Arguments {
     pub contract: Contract,
     /// Asks this process to end.
     pub termination: Termination,
+    /// The job's number, once it is known; for the log, should the stage fail.
+    job_id: Cell<Option<u64>>,
     /// Open from the moment that the configuration is known, until the stage has ended.
     log: OnceCell<AuditLog>,
 }
@@ -39,6 +42,18 @@ impl Arguments {
         }
         let _ = self.log.set(log);
         Ok(settings)
+    }
+
+    /// Reads the job that the runner has handed over. It is not kept: its token need not lie in memory while a script runs.
+    pub fn payload(&self) -> Result<Payload, Failure> {
+        let payload = Payload::read(self.contract.job_response_file()?)?;
+        self.job_id.set(Some(payload.job_id));
+        Ok(payload)
+    }
+
+    /// The job's number, also for a stage that came to its end before it had a reason to look.
+    fn job_id(&self) -> Option<u64> {
+        self.job_id.get().or_else(|| self.payload().ok().map(|payload| payload.job_id))
     }
 }
 
@@ -90,20 +105,19 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
             return if help { ExitCode::SUCCESS } else { ExitCode::from(codes.system_failure) };
         }
     };
-    crate::token::install_crypto();
+    jose::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
-    let arguments =
-        Arguments { config: command_line.config, rest: command_line.rest, contract, termination, log: OnceCell::new() };
+    let CommandLine { config, rest } = command_line;
+    let (job_id, log) = (Cell::default(), OnceCell::new());
+    let arguments = Arguments { config, rest, contract, termination, job_id, log };
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // A script that failed is an end like others, and was logged as one.
             if failure.exit_code().is_none() {
-                let payload = arguments.contract.job_response_file().ok().and_then(|file| Payload::read(file).ok());
-                let (job_id, session) = (payload.map(|payload| payload.job_id), arguments.contract.session().ok());
-                let (kind, reason) = (failure.kind().as_str(), failure.for_admin());
-                tracing::warn!(event = "failed", job_id, stage, session, kind, reason);
+                let (job_id, session) = (arguments.job_id(), arguments.contract.session().ok());
+                AuditEvent::Failed { job_id, stage, session, failure: &failure }.log();
             }
             fail(&failure, codes, Some(&arguments.contract))
         }

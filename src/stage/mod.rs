@@ -1,88 +1,18 @@
 //! The four stages of a job, one page each. Read [`run`] first.
+//!
+//! What they share: `edge` is where they begin and end, `account` says as whom a job runs, `tokens` mints for it, and
+//! `scheduled` is a stage whose script runs at a batch scheduler.
 
+mod account;
 pub mod cleanup;
 pub mod config;
 mod edge;
+mod ends;
 pub mod prepare;
+pub mod reap;
 pub mod run;
 mod scheduled;
+mod sweep;
 mod tokens;
 
 pub use edge::{Arguments, command, main};
-
-use std::os::unix::fs::PermissionsExt;
-
-use nix::unistd::geteuid;
-
-use crate::evidence::payload::Payload;
-use crate::launch::settings::Downscope;
-use crate::policy::{Account, Mode};
-use crate::report::Failure;
-use crate::runner::Contract;
-use crate::session::{Session, Sessions};
-use crate::settings::Settings;
-use crate::sys::accounts::{AccountDb, Nss};
-use crate::sys::privilege::can_change_user;
-
-/// How this process may choose accounts, by the configuration and by its own rights.
-fn mode(settings: &Settings) -> Result<Mode, Failure> {
-    match settings.jobs.downscope {
-        Downscope::None => Ok(Mode::OnlySelf(geteuid())),
-        Downscope::Setuid if can_change_user() => {
-            capable_programs_are_closed()?;
-            Ok(Mode::ChangeUser { own: geteuid() })
-        }
-        Downscope::Setuid => Err(Failure::site(
-            "this driver is to change user (jobs.downscope = \"setuid\"), but it runs without the right to; start gitlab-runner as root; or give the four stage binaries to root:<group of the runner>, mode 0750, with \
-             cap_setuid,cap_setgid,cap_kill; or, for one user's own runner, set jobs.downscope = \"none\"",
-        )),
-    }
-}
-
-/// Whoever may execute a program with capabilities has them.
-fn capable_programs_are_closed() -> Result<(), Failure> {
-    let own = std::env::current_exe().and_then(|path| Ok((std::fs::metadata(&path)?, path)));
-    match own {
-        Ok((meta, path)) if !geteuid().is_root() && meta.permissions().mode() & 0o001 != 0 => {
-            Err(Failure::site(format!(
-                "{} has capabilities, and everybody may execute it; chmod 0750 it, and give it to the group of the runner's account",
-                path.display()
-            )))
-        }
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::site(format!("cannot look at this program itself: {error}"))),
-    }
-}
-
-/// The store of sessions.
-fn sessions(settings: &Settings) -> Result<Sessions, Failure> {
-    let own = Nss.by_uid(geteuid()).map_err(|error| Failure::site(error.to_string()))?;
-    let (home, name) = own.map_or_else(|| ("/nonexistent".into(), "unknown".to_owned()), |own| (own.home, own.name));
-    Ok(Sessions::open(&settings.jobs.state_dir.expand(&home, &name, geteuid().as_raw()))?)
-}
-
-/// The session of a stage after config, and the account that policy still admits for it.
-fn resume(settings: &Settings, contract: &Contract) -> Result<(Session, Account), Failure> {
-    let payload = Payload::read(contract.job_response_file()?)?;
-    let session = sessions(settings)?.resume(contract.session()?, payload.job_id)?;
-    let account = readmit(settings, &session)?;
-    Ok((session, account))
-}
-
-/// The recorded account, looked up and judged once more: the account may have been closed meanwhile, and a record is no
-/// permission.
-fn readmit(settings: &Settings, session: &Session) -> Result<Account, Failure> {
-    let record = session.record();
-    let account = Account::admit(&record.account, &settings.accounts, mode(settings)?, &Nss)
-        .map_err(crate::policy::PolicyError::from)?;
-    match account {
-        Ok(account) if account.uid().as_raw() == record.uid => Ok(account),
-        Ok(account) => Err(Failure::site(format!(
-            "the account {} had uid {} when this job began, and has {} now",
-            record.account,
-            record.uid,
-            account.uid()
-        ))),
-        Err(why) => Err(Failure::site(format!("the account {} is no longer admitted: {why}", record.account))),
-    }
-}

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::account::resume;
 use super::edge::Arguments;
-use super::resume;
 use super::scheduled::{BatchStage, resources};
-use crate::launch::settings::Executor;
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
 use crate::policy::Account;
 use crate::report::{Failure, printable, tell};
 use crate::runner::job_defines_variable;
-use crate::scheduler::Allocation;
+use crate::scheduler::Setting;
+use crate::scheduler::settings::Allocation;
 use crate::session::Session;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
@@ -30,7 +30,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// The stage. Nothing here is done twice by running it twice.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let (session, account) = resume(&settings, &arguments.contract)?;
+    let (session, account) = resume(&settings, arguments)?;
     if let Some(dir) = arguments.contract.temp_project_dir() {
         session.remember_temp_project_dir(dir)?;
     }
@@ -40,19 +40,20 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         );
     }
     // Refused now rather than after the sources have been fetched.
-    let resources = match settings.jobs.executor {
-        Executor::Shell => None,
-        Executor::Slurm => Some(resources(&arguments.config, &settings, &session)?),
+    let batch = match settings.batch() {
+        None => None,
+        Some(batch) => Some((batch, resources(&arguments.config, batch, &session)?)),
     };
-    let place = match &resources {
-        Some(resources) if settings.slurm.runs_scripts() => {
-            let options = resources.options.args().join(" ");
-            format!("in Slurm, with {}", if options.is_empty() { "no options" } else { &options })
+    let place = match &batch {
+        Some((batch, resources)) if batch.settings().runs_scripts() => {
+            let options = resources.options.join(" ");
+            format!("in {}, with {}", batch.kind().name(), if options.is_empty() { "no options" } else { &options })
         }
-        Some(_) => {
-            tell(
-                "warning: slurm.stages has neither build_script nor step_*: this job's own script runs on this machine",
-            );
+        Some((batch, _)) => {
+            tell(format_args!(
+                "warning: {} has neither build_script nor step_*: this job's own script runs on this machine",
+                batch.kind().key(Setting::Stages)
+            ));
             "in a shell".to_owned()
         }
         None => "in a shell".to_owned(),
@@ -66,13 +67,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             token.variable
         ));
     }
-    let order =
-        RunOrder::new(&account, &settings.jobs, &session.record().directories, session.name(), ProfileOutput::Show);
+    let order = RunOrder::new(&account, &settings.jobs, session.directories(), session.name(), ProfileOutput::Show);
     let program = WorkerProgram::beside_this_program()?;
     let run = Run {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
         limit: Some(LIMIT),
-        group: JobGroup::make(session.record().group.as_deref()),
+        group: JobGroup::make(session.group()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
@@ -91,10 +91,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
     }
-    match (resources, settings.slurm.allocation) {
-        (Some(resources), Allocation::Job) => {
+    match batch {
+        Some((batch, resources)) if batch.settings().allocation == Allocation::Job => {
             let (config, termination) = (&arguments.config, &arguments.termination);
-            BatchStage { config, settings: &settings, session: &session, account: &account, termination }
+            BatchStage { config, settings: &settings, batch, session: &session, account: &account, termination }
                 .allocate(resources)
         }
         _ => Ok(()),
@@ -103,17 +103,17 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 
 /// A few lines for whoever wonders where this job runs.
 fn introduce(session: &Session, account: &Account, place: &str, message: Option<&str>) {
-    let facts = &session.record().facts;
+    let facts = session.facts();
     let mut lines = format!(
         "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) {place}\nmotmot: working directory below {}\n",
         env!("CARGO_PKG_VERSION"),
-        facts.job_id,
-        facts.project_path.as_deref().unwrap_or("its project"),
-        facts.user_login,
+        facts.job_id(),
+        facts.project_path().unwrap_or("its project"),
+        facts.user_login(),
         host_name(),
         account.name(),
         account.uid(),
-        session.record().directories.builds.display(),
+        session.directories().builds.display(),
     );
     if let Some(message) = message {
         lines.push_str(message.trim_end());

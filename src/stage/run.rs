@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::account::resume;
 use super::edge::Arguments;
-use super::resume;
-use super::scheduled::{BatchStage, is_for_the_scheduler};
+use super::ends;
+use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
 use crate::launch::masking::Secrets;
-use crate::launch::supervise::{self, Outcome, Run, TokenFeed};
+use crate::launch::supervise::{self, Run, TokenFeed};
 use crate::order::{Order, RunOrder};
-use crate::report::{Failure, tell};
+use crate::report::Failure;
+use crate::report::events::AuditEvent;
 use crate::runner::SubStage;
-use crate::session::Session;
 use crate::sys::cgroup::JobGroup;
-use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
 /// Largest script.
@@ -30,7 +30,7 @@ const MAX_SCRIPT: u64 = 256 << 20;
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let (script_file, sub_stage) = script_and_sub_stage(&arguments.rest)?;
     let settings = arguments.settings()?;
-    let (session, account) = resume(&settings, &arguments.contract)?;
+    let (session, account) = resume(&settings, arguments)?;
     let script = read_script(&script_file)?;
 
     let secrets = Secrets::default();
@@ -38,13 +38,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         Some(token) => Some(StageTokens::new(token, &settings, &session, &account, &sub_stage, secrets.clone())?),
         None => None,
     };
-    if is_for_the_scheduler(&settings, &sub_stage) {
+    if let Some(batch) = scheduler_of(&settings, &sub_stage) {
         let (config, termination) = (&arguments.config, &arguments.termination);
-        let stage = BatchStage { config, settings: &settings, session: &session, account: &account, termination };
+        let stage =
+            BatchStage { config, settings: &settings, batch, session: &session, account: &account, termination };
         return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
     }
 
-    let directories = &session.record().directories;
+    let directories = session.directories();
     let mut order = RunOrder::new(&account, &settings.jobs, directories, session.name(), ProfileOutput::Hide);
     let mut first = None;
     if let (Some(tokens), Some(token)) = (&mut tokens, &settings.token) {
@@ -58,26 +59,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
-        group: JobGroup::make(session.record().group.as_deref()),
+        group: JobGroup::make(session.group()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
-    audit(&session, &sub_stage, &outcome);
-    conclude(&outcome)
-}
-
-/// The end of a sub-stage, for the audit log.
-fn audit(session: &Session, sub_stage: &SubStage, outcome: &Outcome) {
-    let (outcome, exit_code, signal) = match outcome {
-        Outcome::Ended(Ending::Exited(code)) => ("exited", Some(*code), None),
-        Outcome::Ended(Ending::Signaled(signal)) => ("signaled", None, Some(*signal)),
-        Outcome::Done => ("done", None, None),
-        Outcome::Terminated => ("terminated", None, None),
-        Outcome::TookTooLong => ("took too long", None, None),
-    };
-    let record = session.record();
-    let (job_id, account, sub_stage) = (record.facts.job_id, &record.account, sub_stage.as_str());
-    tracing::info!(event = "ended", job_id, account, session = session.name(), sub_stage, outcome, exit_code, signal);
+    let (job_id, account) = (session.facts().job_id(), session.decision().account());
+    let end = ends::audited(&outcome);
+    AuditEvent::Ended { job_id, account, session: session.name(), sub_stage: sub_stage.as_str(), end }.log();
+    ends::conclude(&outcome)
 }
 
 /// What the runner passes behind our own arguments.
@@ -105,67 +94,10 @@ fn read_script(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(script)
 }
 
-/// From the end of the script to the verdict on the stage.
-fn conclude(outcome: &Outcome) -> Result<(), Failure> {
-    match *outcome {
-        Outcome::Ended(Ending::Exited(0)) | Outcome::Done => Ok(()),
-        // The shell itself exited; what it said is the job's affair, and the runner shows the code.
-        Outcome::Ended(Ending::Exited(code)) => {
-            tell_meaning(code);
-            Err(Failure::script(String::new(), code))
-        }
-        Outcome::Ended(Ending::Signaled(signal)) => {
-            let code = 128_u8.saturating_add(u8::try_from(signal).unwrap_or(0));
-            Err(Failure::script(
-                format!(
-                    "the shell of this script was ended by signal {signal}{}; it did not exit by itself",
-                    signal_hint(signal)
-                ),
-                code,
-            ))
-        }
-        // Whatever the script made of it: a stage that was asked to end must not count as done.
-        Outcome::Terminated | Outcome::TookTooLong => Err(ended_on_request()),
-    }
-}
-
-/// Whatever the script made of it.
-pub(super) fn ended_on_request() -> Failure {
-    Failure::site("ended on request (cancelled, timed out, or the runner stops)")
-}
-
-/// What an exit code means that is more than a number.
-pub(super) fn tell_meaning(code: u8) {
-    if let Some(signal) = code.checked_sub(128).filter(|signal| (1..=64).contains(signal)) {
-        tell(format_args!(
-            "exit code {code}: as a rule that means that a command was ended by signal {signal}{}",
-            signal_hint(i32::from(signal))
-        ));
-    }
-}
-
-fn signal_hint(signal: i32) -> String {
-    let name = nix::sys::signal::Signal::try_from(signal).map(|signal| format!(" ({signal})")).unwrap_or_default();
-    if signal == libc::SIGKILL { format!("{name}, often for lack of memory") } else { name }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::report::FailureKind;
-
-    #[test]
-    fn a_stage_that_was_asked_to_end_never_counts_as_done() {
-        assert_eq!(conclude(&Outcome::Terminated).unwrap_err().kind(), FailureKind::System);
-    }
-
-    #[test]
-    fn an_exit_and_a_signal_with_the_same_number_are_told_apart() {
-        let exited = conclude(&Outcome::Ended(Ending::Exited(137))).unwrap_err();
-        let signaled = conclude(&Outcome::Ended(Ending::Signaled(9))).unwrap_err();
-        assert_eq!((exited.exit_code(), signaled.exit_code()), (Some(137), Some(137)));
-        assert_ne!(exited.for_author(), signaled.for_author());
-    }
 
     #[test]
     fn the_runners_arguments_are_the_last_two_and_any_name_is_fine() {

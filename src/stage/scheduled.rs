@@ -6,23 +6,24 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use super::ends;
 use super::tokens::StageTokens;
 use crate::launch::batch::Ledger;
-use crate::launch::batch::follow::{self, AskedBy, Follow, Job, Outcome, Until};
+use crate::launch::batch::course::{Job, Plan, Until};
+use crate::launch::batch::drive::{self, Follow};
 use crate::launch::batch::pace::Pace;
-use crate::launch::batch::verdict::Verdict;
+use crate::launch::batch::result::{AskedBy, BatchOutcome};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
-use crate::launch::settings::Executor;
 use crate::launch::supervise::TokenFeed;
 use crate::order::{BatchOrder, TokenPlace};
 use crate::policy::Account;
 use crate::report::Failure;
+use crate::report::events::AuditEvent;
 use crate::runner::{SubStage, job_variable};
-use crate::scheduler::slurm::Combined;
-use crate::scheduler::slurm::Slurm;
-use crate::scheduler::{Allocation, Requeue};
-use crate::scheduler::{Expected, JobId, JobName, Scheduler, State, Submission, Unknown};
+use crate::scheduler::batch::{Batch, Resources};
+use crate::scheduler::settings::Allocation;
+use crate::scheduler::{Expected, JobId, JobName, Requeue, Scheduler, State, Submission, Unknown};
 use crate::session::{KnownJob, Script, Session};
 use crate::settings::Settings;
 use crate::sys::cgroup::JobGroup;
@@ -39,22 +40,23 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct BatchStage<'a> {
     pub config: &'a Path,
     pub settings: &'a Settings,
+    pub batch: &'a dyn Batch,
     pub session: &'a Session,
     pub account: &'a Account,
     pub termination: &'a Termination,
 }
 
-/// Whether a sub-stage goes to the scheduler.
-pub fn is_for_the_scheduler(settings: &Settings, sub_stage: &SubStage) -> bool {
-    settings.jobs.executor == Executor::Slurm && settings.slurm.runs(sub_stage.as_str())
+/// The scheduler that a sub-stage goes to, if it goes to one.
+pub fn scheduler_of<'a>(settings: &'a Settings, sub_stage: &SubStage) -> Option<&'a dyn Batch> {
+    settings.batch().filter(|batch| batch.settings().runs(sub_stage.as_str()))
 }
 
 /// The resources of a job: the site's, the rule's, and what the job asks for within its limits.
-pub fn resources(config: &Path, settings: &Settings, session: &Session) -> Result<Combined, Failure> {
-    let names = settings.slurm.parameters.iter();
+pub fn resources(config: &Path, batch: &dyn Batch, session: &Session) -> Result<Resources, Failure> {
+    let names = batch.settings().parameters.iter();
     let wanted: Vec<_> = names.filter_map(|name| Some((name.clone(), job_variable(name)?))).collect();
-    let record = session.record();
-    Ok(settings.slurm.combine(Some((&record.rule, &record.slurm)), &wanted, config)?)
+    let decision = session.decision();
+    Ok(batch.resources(Some((decision.rule(), decision.options().of(batch.kind()))), &wanted, config)?)
 }
 
 impl BatchStage<'_> {
@@ -67,10 +69,10 @@ impl BatchStage<'_> {
         secrets: Secrets,
     ) -> Result<(), Failure> {
         let number = self.session.take_number()?;
-        let (job, name, settings) = match self.settings.slurm.allocation {
+        let (job, name, settings) = match self.batch.settings().allocation {
             Allocation::Stage => {
                 let name = JobName::new(self.session.name(), number);
-                let resources = resources(self.config, self.settings, self.session)?;
+                let resources = resources(self.config, self.batch, self.session)?;
                 let job = self.new_job(&name, sub_stage.as_str(), resources);
                 (job, name, Some(self.wrapper_settings(Scripts::One)))
             }
@@ -82,27 +84,27 @@ impl BatchStage<'_> {
         let run = format!("run-{number}");
         let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
         let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
-        if let (Allocation::Stage, Outcome::Judged(Some(id), _)) = (self.settings.slurm.allocation, &outcome) {
+        if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.batch.settings().allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.
-            let _ = self.session.ended(&name, id);
+            let _ = self.session.ledger().ended(&name, id);
         }
         self.audit(sub_stage, &outcome);
-        conclude(outcome)
+        ends::conclude_batch(outcome)
     }
 
     /// Submits the job that all user stages of this CI job run in.
-    pub fn allocate(&self, resources: Combined) -> Result<(), Failure> {
+    pub fn allocate(&self, resources: Resources) -> Result<(), Failure> {
         let name = JobName::new(self.session.name(), self.session.take_number()?);
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
         match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
-            Outcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
-            outcome => conclude(outcome),
+            BatchOutcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
+            outcome => ends::conclude_batch(outcome),
         }
     }
 
-    fn new_job(&self, name: &JobName, what: &str, resources: Combined) -> Job {
-        let Combined { options, from_job } = resources;
+    fn new_job(&self, name: &JobName, what: &str, resources: Resources) -> Job {
+        let Resources { options, from_job } = resources;
         let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {
             name: name.clone(),
@@ -110,38 +112,38 @@ impl BatchStage<'_> {
             wrapper: WRAPPER,
             dir: self.place(name),
             environment: submission_environment(self.account, self.session.name()),
-            options: options.args(),
-            requeue: self.settings.slurm.requeue,
+            options,
+            requeue: self.batch.settings().requeue,
         };
         Job::New(submission, asked_by)
     }
 
     fn place(&self, name: &JobName) -> PathBuf {
-        name.meeting_place(&self.session.record().directories.job)
+        name.meeting_place(&self.session.directories().job)
     }
 
-    /// Where the CI job is, for whoever looks at the queue. One word: Slurm's answers are separated by blanks.
+    /// Where the CI job is, for whoever looks at the queue. One word: the answers of schedulers are separated by blanks.
     fn address(&self, what: &str) -> String {
-        let facts = &self.session.record().facts;
+        let facts = self.session.facts();
         let gitlab = self.settings.gitlab.url.as_str();
-        let job = facts.job_id;
-        let address = match &facts.project_path {
+        let job = facts.job_id();
+        let address = match facts.project_path() {
             Some(path) => format!("{gitlab}/{path}/-/jobs/{job}#{what}"),
-            None => format!("{gitlab}/#project={};job={job};{what}", facts.project_id),
+            None => format!("{gitlab}/#project={};job={job};{what}", facts.project_id()),
         };
         address.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
     }
 
     fn token_place(&self) -> Option<TokenPlace> {
         let token = self.settings.token.as_ref()?;
-        Some(TokenPlace::new(&self.session.record().directories, &token.variable))
+        Some(TokenPlace::new(self.session.directories(), &token.variable))
     }
 
     fn wrapper_settings(&self, scripts: Scripts) -> String {
         let place = self.token_place();
-        let token = place.as_ref().map(|place| (place, self.settings.slurm.token_timeout));
-        let (jobs, directories) = (&self.settings.jobs, &self.session.record().directories);
-        let requeue = self.settings.slurm.requeue;
+        let token = place.as_ref().map(|place| (place, self.batch.settings().token_timeout));
+        let (jobs, directories) = (&self.settings.jobs, self.session.directories());
+        let requeue = self.batch.settings().requeue;
         wrapper_settings(self.account, jobs, directories, self.session.name(), token, scripts, requeue)
     }
 
@@ -155,9 +157,9 @@ impl BatchStage<'_> {
         run: Option<(String, Zeroizing<Vec<u8>>)>,
         feed: Option<&'f mut (dyn TokenFeed + 'f)>,
         secrets: Secrets,
-    ) -> Result<Outcome, Failure> {
-        let scheduler = scheduler(self.settings);
-        let directories = &self.session.record().directories;
+    ) -> Result<BatchOutcome, Failure> {
+        let scheduler = self.batch.scheduler();
+        let directories = self.session.directories();
         let place = self.place(&name);
         let mut all = directories.all();
         all.extend(place.parent().map(Path::to_owned));
@@ -169,59 +171,42 @@ impl BatchStage<'_> {
             run,
             scheduler_output: scheduler.own_output().to_owned(),
             token: self.token_place(),
-            output_timeout: self.settings.slurm.output_timeout,
+            output_timeout: self.batch.settings().output_timeout,
             on_loss: vec![scheduler.cancel_by_name(&name, self.account.name())],
         };
-        let follow = Follow {
+        let plan = Plan {
             scheduler,
-            program: WorkerProgram::beside_this_program()?,
-            target: self.account.to_become(),
-            order,
-            script,
             job,
             expected: Expected { name, uid: self.account.uid().as_raw() },
             owner: self.account.name().to_owned(),
             until,
-            feed,
-            secrets,
-            ledger: self.session,
-            pace: Pace::in_directory(self.session.store()),
-            requeue: self.settings.slurm.requeue,
+            requeue: self.batch.settings().requeue,
             kill_timeout: self.settings.jobs.kill_timeout,
             patience: PATIENCE,
-            unknown_timeout: self.settings.slurm.unknown_timeout,
-            group: JobGroup::make(self.session.record().group.as_deref()),
+            unknown_timeout: self.batch.settings().unknown_timeout,
         };
-        Ok(follow::follow(follow, self.termination)?)
+        let follow = Follow {
+            plan,
+            program: WorkerProgram::beside_this_program()?,
+            target: self.account.to_become(),
+            order,
+            script,
+            feed,
+            secrets,
+            ledger: self.session.ledger(),
+            pace: Pace::in_directory(self.session.store()),
+            group: JobGroup::make(self.session.group()),
+        };
+        Ok(drive::follow(follow, self.termination)?)
     }
 
     /// The end of a sub-stage, for the audit log.
-    fn audit(&self, sub_stage: &SubStage, outcome: &Outcome) {
-        let record = self.session.record();
-        let (id, outcome, exit_code) = match outcome {
-            Outcome::Submitted(id) => (Some(id), "submitted", None),
-            Outcome::Judged(id, Verdict::Success) => (id.as_ref(), "exited", Some(0)),
-            Outcome::Judged(id, Verdict::Job { code, .. }) => (id.as_ref(), "job failed", Some(*code)),
-            Outcome::Judged(id, Verdict::Site { .. }) => (id.as_ref(), "site failed", None),
-            Outcome::Terminated(id) => (id.as_ref(), "terminated", None),
-            Outcome::Gone | Outcome::NotGone(_) => (None, "gone", None),
-        };
-        tracing::info!(
-            event = "ended",
-            job_id = record.facts.job_id,
-            account = record.account,
-            session = self.session.name(),
-            sub_stage = sub_stage.as_str(),
-            slurm_job_id = id.map(JobId::as_str),
-            outcome,
-            exit_code,
-        );
+    fn audit(&self, sub_stage: &SubStage, outcome: &BatchOutcome) {
+        let end = ends::audited_batch(outcome);
+        let (job_id, account) = (self.session.facts().job_id(), self.session.decision().account());
+        let session = self.session.name();
+        AuditEvent::Ended { job_id, account, session, sub_stage: sub_stage.as_str(), end }.log();
     }
-}
-
-/// The site's scheduler.
-pub fn scheduler(settings: &Settings) -> Arc<dyn Scheduler> {
-    Arc::new(Slurm::new(&settings.slurm.bin_dir, settings.slurm.conf.as_deref()))
 }
 
 /// Sees to it that no batch job of a session is left. `None` for an account that is gone: then the driver itself cancels.
@@ -232,41 +217,50 @@ pub fn give_back(
     termination: &Termination,
     limit: Duration,
 ) -> Result<(), Failure> {
+    let scheduler = settings.batch_of_left_jobs().scheduler();
     for known in session.jobs() {
-        let expected = Expected { name: known.name.clone(), uid: session.record().uid };
+        let expected = Expected { name: known.name.clone(), uid: session.decision().uid().as_raw() };
         let Some(account) = account else {
-            cancel_ourselves(scheduler(settings).as_ref(), &expected, known.id)?;
+            cancel_ourselves(scheduler.as_ref(), &expected, known.id)?;
             continue;
         };
         let job = match (known.id, known.script) {
             (Some(id), Script::Ended) => Job::Ended(id),
             (id, _) => Job::Left(id),
         };
-        let follow = Follow {
-            scheduler: scheduler(settings),
-            program: WorkerProgram::beside_this_program()?,
-            target: account.to_become(),
-            order: BatchOrder::default(),
-            script: None,
+        let plan = Plan {
+            scheduler: Arc::clone(&scheduler),
             job,
             expected,
             owner: account.name().to_owned(),
             until: Until::Gone,
-            feed: None,
-            secrets: Secrets::default(),
-            ledger: session,
-            pace: Pace::in_directory(session.store()),
             requeue: Requeue::Never,
             kill_timeout: settings.jobs.kill_timeout,
             patience: limit,
             unknown_timeout: limit,
+        };
+        let follow = Follow {
+            plan,
+            program: WorkerProgram::beside_this_program()?,
+            target: account.to_become(),
+            order: BatchOrder::default(),
+            script: None,
+            feed: None,
+            secrets: Secrets::default(),
+            ledger: session.ledger(),
+            pace: Pace::in_directory(session.store()),
             group: None,
         };
-        match follow::follow(follow, termination)? {
-            Outcome::Gone => {}
-            Outcome::Terminated(_) => return Err(Failure::site("asked to end while cancelling a Slurm job")),
-            Outcome::NotGone(words) => return Err(Failure::site(words)),
-            outcome => return Err(Failure::site(format!("cancelling a Slurm job came to an odd end: {outcome:?}"))),
+        match drive::follow(follow, termination)? {
+            BatchOutcome::Gone => {}
+            BatchOutcome::Terminated(_) => {
+                return Err(Failure::site(format!("asked to end while cancelling a {} job", scheduler.name())));
+            }
+            BatchOutcome::NotGone(words) => return Err(Failure::site(words)),
+            outcome => {
+                let name = scheduler.name();
+                return Err(Failure::site(format!("cancelling a {name} job came to an odd end: {outcome:?}")));
+            }
         }
     }
     Ok(())
@@ -296,19 +290,4 @@ fn cancel_ourselves(scheduler: &dyn Scheduler, expected: &Expected, id: Option<J
             .map_err(|words| Failure::site(format!("{} job {id} cannot be cancelled: {words}", scheduler.name())))?;
     }
     Ok(())
-}
-
-/// From the outcome to the verdict on the stage.
-fn conclude(outcome: Outcome) -> Result<(), Failure> {
-    match outcome {
-        Outcome::Submitted(_) | Outcome::Judged(_, Verdict::Success) | Outcome::Gone => Ok(()),
-        Outcome::Judged(_, Verdict::Job { code, words }) => {
-            if words.is_empty() {
-                super::run::tell_meaning(code);
-            }
-            Err(Failure::script(words, code))
-        }
-        Outcome::Judged(_, Verdict::Site { words }) | Outcome::NotGone(words) => Err(Failure::site(words)),
-        Outcome::Terminated(_) => Err(super::run::ended_on_request()),
-    }
 }

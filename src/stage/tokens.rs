@@ -9,6 +9,7 @@ use crate::issuer::keys::{KeyError, KeyRing};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
 use crate::policy::Account;
+use crate::report::events::AuditEvent;
 use crate::report::{Failure, FailureKind, Fault, tell};
 use crate::runner::SubStage;
 use crate::scheduler::Placement;
@@ -27,6 +28,7 @@ pub struct StageTokens<'a> {
     section: &'a TokenSection,
     settings: TokenSettings,
     session: &'a Session,
+    account: &'a Account,
     context: StageContext,
     secrets: Secrets,
     /// When the token that the job has ends.
@@ -57,11 +59,10 @@ impl<'a> StageTokens<'a> {
         section: &'a TokenSection,
         settings: &Settings,
         session: &'a Session,
-        account: &Account,
+        account: &'a Account,
         sub_stage: &SubStage,
         secrets: Secrets,
     ) -> Result<Self, Failure> {
-        let record = session.record();
         let now = Timestamp::now().as_second();
         for (signature, until) in session.signatures(now) {
             secrets.add(with_halves(&signature), until, now);
@@ -76,14 +77,13 @@ impl<'a> StageTokens<'a> {
                 upstream_iss: settings.gitlab.url.as_str().to_owned(),
             },
             session,
+            account,
             context: StageContext {
-                local_user: account.name().to_owned(),
                 executor_stage: sub_stage.as_str().to_owned(),
                 attempt: None,
                 site: section.site.clone(),
                 cluster: section.cluster.clone(),
                 placement: Placement::Shell,
-                assurance: record.assurance,
             },
             secrets,
             expires_at: Timestamp::UNIX_EPOCH,
@@ -98,7 +98,8 @@ impl<'a> StageTokens<'a> {
 
     /// A token, known to the masker before anybody else has it, and in the audit log.
     fn mint(&mut self, now: Timestamp) -> Result<(Zeroizing<Vec<u8>>, Duration), TokenError> {
-        let token = mint(self.keys.active(), &self.settings, &self.session.record().facts, &self.context, now)?;
+        let token =
+            mint(self.keys.active(), &self.settings, self.session.identity(), self.account, &self.context, now)?;
         let masked_until = token.expires_at().as_second() + MASKED_AFTER_EXPIRY;
         let needles = std::iter::once(token.as_str()).chain(with_halves(token.signature()));
         self.secrets.add(needles, masked_until, now.as_second());
@@ -112,17 +113,17 @@ impl<'a> StageTokens<'a> {
     }
 
     fn audit(&self, token: &Token) {
-        tracing::info!(
-            event = "minted",
-            job_id = self.session.record().facts.job_id,
-            sub_stage = self.context.executor_stage,
-            account = self.context.local_user,
-            jti = %token.jti(),
-            kid = token.kid().as_str(),
-            sub = token.subject(),
-            aud = self.section.audience,
-            exp = token.expires_at().as_second(),
-        );
+        let event = AuditEvent::Minted {
+            job_id: self.session.facts().job_id(),
+            sub_stage: &self.context.executor_stage,
+            account: self.account.name(),
+            jti: token.jti(),
+            kid: token.kid().as_str(),
+            sub: token.subject(),
+            aud: &self.section.audience,
+            exp: token.expires_at().as_second(),
+        };
+        event.log();
     }
 }
 

@@ -1,24 +1,58 @@
 //! Accounts and groups as the system's name service knows them (NSS: files, LDAP, SSSD, ...).
 
 use std::ffi::CString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User};
 
-/// One line of the password database (passwd(5)).
+/// One line of the password database (passwd(5)), as the name service gave it: nobody else makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswdEntry {
+    name: String,
+    uid: Uid,
+    gid: Gid,
+    home: PathBuf,
+    shell: PathBuf,
+}
+
+impl PasswdEntry {
     /// Login name, as the database spells it.
-    pub name: String,
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// User id.
-    pub uid: Uid,
+    pub fn uid(&self) -> Uid {
+        self.uid
+    }
+
     /// Primary group id.
-    pub gid: Gid,
+    pub fn gid(&self) -> Gid {
+        self.gid
+    }
+
     /// Home directory.
-    pub home: PathBuf,
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Login shell.
-    pub shell: PathBuf,
+    pub fn shell(&self) -> &Path {
+        &self.shell
+    }
+
+    /// Not `From`: that would be a door for everybody, since everybody can make a [`User`].
+    fn told_by_nss(user: User) -> Self {
+        Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir, shell: user.shell }
+    }
+
+    /// The line of a name service that a test plays.
+    #[cfg(test)]
+    pub(crate) fn for_test(name: &str, uid: u32, gid: u32, shell: &str) -> Self {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        Self { name: name.into(), uid, gid, home: PathBuf::from(format!("/home/{name}")), shell: shell.into() }
+    }
 }
 
 /// The name service could not answer. It did not say "no": nothing may be concluded from it.
@@ -52,13 +86,13 @@ impl AccountDb for Nss {
         // nix tells "no such user" (None) from "the directory is down" (Err); a library that folds both into None would
         // turn an outage into a refusal.
         User::from_name(name)
-            .map(|found| found.map(Into::into))
+            .map(|found| found.map(PasswdEntry::told_by_nss))
             .map_err(|source| LookupError { what: format!("account {name:?}"), source })
     }
 
     fn by_uid(&self, uid: Uid) -> Result<Option<PasswdEntry>, LookupError> {
         User::from_uid(uid)
-            .map(|found| found.map(Into::into))
+            .map(|found| found.map(PasswdEntry::told_by_nss))
             .map_err(|source| LookupError { what: format!("uid {uid}"), source })
     }
 
@@ -75,11 +109,5 @@ impl AccountDb for Nss {
         Group::from_gid(gid)
             .map(|found| found.map(|group| group.name))
             .map_err(|source| LookupError { what: format!("gid {gid}"), source })
-    }
-}
-
-impl From<User> for PasswdEntry {
-    fn from(user: User) -> Self {
-        Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir, shell: user.shell }
     }
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::{process, threads};
+
 /// How much of an answer is read. What comes behind it is thrown away.
 const MOST: u64 = 256 << 10;
 
@@ -73,9 +75,9 @@ impl Call {
         // A program that does not read fills the pipe; hence a thread.
         if let Some(mut stdin) = child.stdin.take() {
             let input = self.input.clone();
-            let _ = std::thread::Builder::new().stack_size(64 << 10).spawn(move || stdin.write_all(input.as_bytes()));
+            let _ = threads::spawn("input", move || drop(stdin.write_all(input.as_bytes())));
         }
-        let (out, err) = (reader(child.stdout.take()), reader(child.stderr.take()));
+        let (out, err) = (reader("output", child.stdout.take()), reader("errors", child.stderr.take()));
         let Some(status) = wait(&mut child, deadline) else {
             let _ = child.kill();
             let _ = child.wait();
@@ -110,10 +112,10 @@ impl Default for Text {
     }
 }
 
-fn reader(from: Option<impl Read + Send + 'static>) -> Receiver<Text> {
+fn reader(name: &str, from: Option<impl Read + Send + 'static>) -> Receiver<Text> {
     let (done, text) = channel();
     if let Some(mut from) = from {
-        let _ = std::thread::Builder::new().stack_size(64 << 10).spawn(move || {
+        let _ = threads::spawn(name, move || {
             let mut bytes = Vec::new();
             let _ = from.by_ref().take(MOST).read_to_end(&mut bytes);
             let more = std::io::copy(&mut from, &mut std::io::sink()).unwrap_or(1);
@@ -128,13 +130,11 @@ fn reader(from: Option<impl Read + Send + 'static>) -> Receiver<Text> {
 fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     let (ended, end) = channel();
     let pid = child.id();
-    std::thread::Builder::new()
-        .stack_size(64 << 10)
-        .spawn(move || {
-            crate::sys::process::await_end(pid);
-            let _ = ended.send(());
-        })
-        .ok()?;
+    let awaiting = threads::spawn("end", move || {
+        process::await_end(pid);
+        let _ = ended.send(());
+    });
+    awaiting.ok()?;
     end.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()?;
     // It has ended; somebody else may have collected its status, and then it is lost.
     child.wait().ok()

@@ -5,9 +5,9 @@
 //! the file is opened without following a link, and everything said about it is asked of the open descriptor.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::OFlag;
@@ -68,13 +68,13 @@ pub struct TrustError {
     /// The file or directory that is at fault; possibly a directory above the one asked for.
     pub path: PathBuf,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub fault: Distrust,
 }
 
 /// Why a path cannot be believed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum Distrust {
     /// Nothing is there.
     #[error("does not exist")]
     Missing,
@@ -142,7 +142,7 @@ pub enum Fault {
 impl TrustError {
     /// Whether the path simply is not there, as opposed to being there and bad.
     pub fn is_missing(&self) -> bool {
-        matches!(self.fault, Fault::Missing)
+        matches!(self.fault, Distrust::Missing)
     }
 }
 
@@ -162,19 +162,19 @@ pub fn read_trusted(path: &Path, trust: Trust, max_bytes: usize) -> Result<Vec<u
         .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).bits())
         .open(&path)
         .map_err(|error| fault(&path, from_io(error)))?;
-    let meta = file.metadata().map_err(|error| fault(&path, Fault::Io(error)))?;
+    let meta = file.metadata().map_err(|error| fault(&path, Distrust::Io(error)))?;
     judge_file(&path, &meta, trust)?;
     let size = usize::try_from(meta.len()).unwrap_or(usize::MAX);
     if size > max_bytes {
-        return Err(fault(&path, Fault::TooLarge { limit: max_bytes }));
+        return Err(fault(&path, Distrust::TooLarge { limit: max_bytes }));
     }
     // Room for all of it at once: a vector that grows would leave pieces of a key behind in freed memory.
     let mut bytes = Vec::with_capacity(max_bytes.min(size.saturating_add(1)));
     // The limit holds again while reading, the file may have grown since.
     let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-    (&file).take(limit).read_to_end(&mut bytes).map_err(|error| fault(&path, Fault::Io(error)))?;
+    (&file).take(limit).read_to_end(&mut bytes).map_err(|error| fault(&path, Distrust::Io(error)))?;
     if bytes.len() > max_bytes {
-        return Err(fault(&path, Fault::TooLarge { limit: max_bytes }));
+        return Err(fault(&path, Distrust::TooLarge { limit: max_bytes }));
     }
     Ok(bytes)
 }
@@ -185,7 +185,7 @@ pub fn read_trusted(path: &Path, trust: Trust, max_bytes: usize) -> Result<Vec<u
 /// [`TrustError`] names the first path at fault.
 pub fn trusted_directory(path: &Path, owner: Owner) -> Result<PathBuf, TrustError> {
     let (path, meta) = resolve(path, owner, Last::FollowLink)?;
-    if meta.is_dir() { Ok(path) } else { Err(fault(&path, Fault::NotDirectory)) }
+    if meta.is_dir() { Ok(path) } else { Err(fault(&path, Distrust::NotDirectory)) }
 }
 
 /// Makes a directory for secrets (mode 0700), and those above it (mode 0755) where they are missing, then judges it like
@@ -195,7 +195,7 @@ pub fn trusted_directory(path: &Path, owner: Owner) -> Result<PathBuf, TrustErro
 /// [`TrustError`] if it cannot be made or cannot be trusted.
 pub fn make_private_directory(path: &Path, owner: Owner) -> Result<PathBuf, TrustError> {
     let made = |result: io::Result<()>| match result {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path, Fault::Io(error))),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(fault(path, Distrust::Io(error))),
         _ => Ok(()),
     };
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -205,41 +205,20 @@ pub fn make_private_directory(path: &Path, owner: Owner) -> Result<PathBuf, Trus
     trusted_directory(path, owner)
 }
 
-/// Creates a file that nobody but its owner can read, complete or not at all, and never in place of another.
-///
-/// It is written under a temporary name in the same directory with its final mode from the first moment (there is no
-/// instant in which a reader could open it), brought to the disk, and then given its name by a rename that refuses to
-/// replace, renameat2(2). The caller has judged the directory with [`trusted_directory`].
-///
-/// # Errors
-/// `AlreadyExists` if something of that name is there; any other error of the file system.
-pub fn create_private(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let directory = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".new-")
-        .permissions(Permissions::from_mode(mode & 0o700))
-        .tempfile_in(directory)?;
-    temporary.write_all(content)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist_noclobber(path).map_err(|error| error.error)?;
-    // The name is durable only once its directory is.
-    File::open(directory)?.sync_all()
-}
-
 /// The login name of `uid`, or the number where it has none; for people to read, never to decide by.
 fn account_name(uid: u32) -> String {
     users::get_user_by_uid(uid).map_or_else(|| format!("uid {uid}"), |user| user.name().to_string_lossy().into_owned())
 }
 
-fn fault(path: &Path, fault: Fault) -> TrustError {
+fn fault(path: &Path, fault: Distrust) -> TrustError {
     TrustError { path: path.to_owned(), fault }
 }
 
-fn from_io(error: io::Error) -> Fault {
+fn from_io(error: io::Error) -> Distrust {
     match error.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => Fault::Missing,
-        Some(libc::ELOOP) => Fault::Symlink,
-        _ => Fault::Io(error),
+        Some(libc::ENOENT | libc::ENOTDIR) => Distrust::Missing,
+        Some(libc::ELOOP) => Distrust::Symlink,
+        _ => Distrust::Io(error),
     }
 }
 
@@ -248,24 +227,24 @@ fn judge_owner(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), TrustEr
         return Ok(());
     }
     let (found, wanted) = (account_name(meta.uid()), owner.wanted());
-    Err(fault(path, Fault::Owner { found, wanted, path: path.to_owned() }))
+    Err(fault(path, Distrust::Owner { found, wanted, path: path.to_owned() }))
 }
 
 fn judge_file(path: &Path, meta: &Metadata, trust: Trust) -> Result<(), TrustError> {
     if !meta.is_file() {
-        return Err(fault(path, Fault::NotRegular));
+        return Err(fault(path, Distrust::NotRegular));
     }
     judge_owner(path, meta, trust.owner)?;
     let mode = meta.mode() & 0o7777;
     let (owner, own_path) = (|| account_name(meta.uid()), path.to_owned());
     match trust.secrecy {
         Secrecy::Private if mode & ANY_FOR_OTHERS != 0 => {
-            Err(fault(path, Fault::NotPrivate { mode, owner: owner(), path: own_path }))
+            Err(fault(path, Distrust::NotPrivate { mode, owner: owner(), path: own_path }))
         }
         // A second name may lie in a directory with other rules, or in a backup.
-        Secrecy::Private if meta.nlink() != 1 => Err(fault(path, Fault::HardLinks { count: meta.nlink() })),
+        Secrecy::Private if meta.nlink() != 1 => Err(fault(path, Distrust::HardLinks { count: meta.nlink() })),
         Secrecy::Public if mode & WRITABLE_BY_OTHERS != 0 => {
-            Err(fault(path, Fault::Writable { mode, owner: owner(), path: own_path }))
+            Err(fault(path, Distrust::Writable { mode, owner: owner(), path: own_path }))
         }
         Secrecy::Private | Secrecy::Public => Ok(()),
     }
@@ -276,7 +255,7 @@ fn judge_directory(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), Tru
     let mode = meta.mode() & 0o7777;
     // In root's sticky directories (/tmp) others may add entries but not touch ours; each entry's owner is judged too.
     if mode & WRITABLE_BY_OTHERS != 0 && !(mode & STICKY != 0 && meta.uid() == 0) {
-        return Err(fault(path, Fault::Writable { mode, owner: account_name(meta.uid()), path: path.to_owned() }));
+        return Err(fault(path, Distrust::Writable { mode, owner: account_name(meta.uid()), path: path.to_owned() }));
     }
     Ok(())
 }
@@ -293,7 +272,7 @@ enum Last {
 /// A plain `canonicalize` would judge only where the path ends up, and miss a link on the way that somebody else can
 /// turn. As each directory is judged before anything in it is believed, only trusted accounts can race with the walk.
 fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata), TrustError> {
-    let absolute = std::path::absolute(path).map_err(|error| fault(path, Fault::Io(error)))?;
+    let absolute = std::path::absolute(path).map_err(|error| fault(path, Distrust::Io(error)))?;
     let mut todo = steps(&absolute);
     let mut here = PathBuf::from("/");
     let mut links = 0;
@@ -301,14 +280,14 @@ fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata),
         let meta = fs::symlink_metadata(&here).map_err(|error| fault(&here, from_io(error)))?;
         if meta.is_symlink() {
             if todo.is_empty() && last == Last::AsItIs {
-                return Err(fault(&here, Fault::Symlink));
+                return Err(fault(&here, Distrust::Symlink));
             }
             judge_owner(&here, &meta, owner)?;
             links += 1;
             if links > MAX_LINKS {
-                return Err(fault(path, Fault::TooManyLinks));
+                return Err(fault(path, Distrust::TooManyLinks));
             }
-            let target = fs::read_link(&here).map_err(|error| fault(&here, Fault::Io(error)))?;
+            let target = fs::read_link(&here).map_err(|error| fault(&here, Distrust::Io(error)))?;
             here.pop();
             if target.is_absolute() {
                 here = PathBuf::from("/");
@@ -317,7 +296,7 @@ fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata),
         } else if meta.is_dir() {
             judge_directory(&here, &meta, owner)?;
         } else if !todo.is_empty() {
-            return Err(fault(&here, Fault::NotDirectory));
+            return Err(fault(&here, Distrust::NotDirectory));
         }
         match todo.pop() {
             None if meta.is_symlink() => {} // the link's target was `/` or `.`: look at that
@@ -334,23 +313,6 @@ fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata),
 fn steps(path: &Path) -> Vec<OsString> {
     let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     named.map(|part| part.as_os_str().to_owned()).rev().collect()
-}
-
-/// The name of the file system on which a path is, if it is one of this machine's own: it shows each change at once, and no
-/// other machine sees it.
-pub fn local_file_system(path: &Path) -> Option<&'static str> {
-    use nix::sys::statfs::{
-        BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs,
-    };
-    let known = [
-        (EXT4_SUPER_MAGIC, "ext4"),
-        (XFS_SUPER_MAGIC, "xfs"),
-        (BTRFS_SUPER_MAGIC, "btrfs"),
-        (TMPFS_MAGIC, "tmpfs"),
-        (OVERLAYFS_SUPER_MAGIC, "overlay"),
-    ];
-    let kind = statfs(path).ok()?.filesystem_type();
-    known.iter().find(|(known, _)| *known == kind).map(|(_, name)| *name)
 }
 
 #[cfg(test)]

@@ -4,11 +4,15 @@
 //! worker gets the drop of privileges, the proof, the closed descriptors and the empty environment in one piece.
 
 pub mod accounts;
+pub mod acting;
+pub mod atomic;
 pub mod call;
 pub mod cgroup;
 pub mod file_capabilities;
+pub mod file_system;
 pub mod files;
 pub mod privilege;
 pub mod process;
 pub mod signals;
 pub mod spawn;
+pub mod threads;

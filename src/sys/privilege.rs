@@ -2,9 +2,12 @@
 #![allow(unsafe_code)] // capget, capset and raw credential calls in a forked child; reasons at each use
 
 use std::io;
+use std::num::NonZeroU32;
 
 use nix::errno::Errno;
-use nix::unistd::{Gid, Uid};
+use nix::unistd::Gid;
+
+use super::accounts::PasswdEntry;
 
 /// `_LINUX_CAPABILITY_VERSION_3` of capget(2).
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -26,20 +29,50 @@ struct CapData {
     inheritable: u32,
 }
 
-/// Who the child becomes.
-#[derive(Clone, Debug)]
-pub enum Become {
+/// Who a worker becomes. It cannot say uid 0, nor any number that the name service has not given for an account.
+///
+/// Made in one place, where policy has admitted the account (clippy.toml says so, and which function that is).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Become(Target);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Target {
     /// Another account: supplementary groups, group, user, in that order, and no way back.
     Account {
-        /// The target.
-        uid: Uid,
-        /// Its primary group.
+        /// Zero, which is root, has no spelling here.
+        uid: NonZeroU32,
         gid: Gid,
         /// All its groups, computed before the fork: initgroups(3) talks to the name service, which a forked child must not.
         groups: Vec<Gid>,
     },
-    /// Nobody else: one user's own runner, where the target is this very account.
+    /// Nobody else.
     Same,
+}
+
+/// Somebody has asked for a worker that becomes root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no process becomes root (uid 0)")]
+pub struct NeverRoot;
+
+impl Become {
+    /// Another account, with all its groups.
+    pub fn account(entry: &PasswdEntry, groups: Vec<Gid>) -> Result<Self, NeverRoot> {
+        let uid = NonZeroU32::new(entry.uid().as_raw()).ok_or(NeverRoot)?;
+        Ok(Self(Target::Account { uid, gid: entry.gid(), groups }))
+    }
+
+    /// Nobody else: one user's own runner, where the account of the jobs is this very process's.
+    pub fn same() -> Self {
+        Self(Target::Same)
+    }
+
+    /// How much room [`drop_to`] needs to read the groups back.
+    pub(super) fn scratch(&self) -> Vec<libc::gid_t> {
+        match &self.0 {
+            Target::Account { groups, .. } => vec![0; groups.len()],
+            Target::Same => Vec::new(),
+        }
+    }
 }
 
 /// Whether this process can become another account and end its processes: root, or an ordinary account whose binary
@@ -85,8 +118,8 @@ fn capabilities() -> io::Result<[CapData; 2]> {
 ///
 /// `scratch` has room for as many groups as the target has: the proof reads them back into it.
 pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()> {
-    let Become::Account { uid, gid, groups } = target else { return Ok(()) };
-    let (uid, gid) = (uid.as_raw(), gid.as_raw());
+    let Target::Account { uid, gid, groups } = &target.0 else { return Ok(()) };
+    let (uid, gid) = (uid.get(), gid.as_raw());
     leave_keyring()?;
     // SAFETY: `Gid` is a transparent wrapper of gid_t, so the slice is a valid array of `groups.len()` gid_t.
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
@@ -151,7 +184,7 @@ fn dropped_for_good(uid: u32, gid: u32, groups: &[Gid], scratch: &mut [libc::gid
         _ => return false,
     }
     let keep = u32::MAX;
-    // Each of these must fail. The target itself is never uid 0 here: policy refuses it.
+    // Each of these must fail. The target itself is never uid 0: its type has no zero.
     // SAFETY: plain integers, in a process that aborts if one of the calls succeeds.
     unsafe {
         libc::syscall(libc::SYS_setresuid, keep, 0, keep) != 0
@@ -163,4 +196,17 @@ fn dropped_for_good(uid: u32, gid: u32, groups: &[Gid], scratch: &mut [libc::gid
 
 fn check(result: libc::c_long) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::from(Errno::last())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "nothing becomes this")]
+    fn nobody_can_ask_for_a_worker_that_is_root() {
+        let entry = |uid| PasswdEntry::for_test("toor", uid, 100, "/bin/bash");
+        assert_eq!(Become::account(&entry(0), vec![Gid::from_raw(100)]), Err(NeverRoot));
+        assert!(Become::account(&entry(1), vec![Gid::from_raw(100)]).is_ok());
+    }
 }

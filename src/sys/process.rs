@@ -124,7 +124,7 @@ pub fn await_end(pid: u32) {
 
 /// What [`end_children`] found.
 #[derive(Debug, Default)]
-pub struct Ended {
+pub struct EndedChildren {
     /// Names and numbers of the processes that were still there, at most a few, for a message.
     pub names: Vec<String>,
     /// How many processes were signalled.
@@ -139,12 +139,12 @@ pub struct Ended {
 ///
 /// Works level by level: killing a child makes its children ours (see [`adopt_orphans`]). That the kernel answers
 /// `ECHILD` is the proof that nothing is left; `limit` bounds the effort against what forks faster than it dies.
-pub fn end_children(grace: Duration, limit: Duration) -> Ended {
+pub fn end_children(grace: Duration, limit: Duration) -> EndedChildren {
     const NAMES: usize = 5;
     const BREATH: Duration = Duration::from_millis(5);
     const MANY: usize = 100;
     let start = Instant::now();
-    let mut ended = Ended::default();
+    let mut ended = EndedChildren::default();
     let mut seen = std::collections::HashSet::new();
     loop {
         ended.endings.extend(reap_ended());

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::process;
+use super::{process, threads};
 
 /// What happens when somebody asks this process to end.
 enum Reaction {
@@ -14,14 +14,14 @@ enum Reaction {
     Tell(Box<dyn Fn() + Send>),
 }
 
-struct State {
+struct Watched {
     reaction: Reaction,
     asked: bool,
 }
 
 /// Watches for SIGTERM, SIGINT, SIGHUP and SIGQUIT.
 #[derive(Clone)]
-pub struct Termination(Arc<Mutex<State>>);
+pub struct Termination(Arc<Mutex<Watched>>);
 
 impl Termination {
     /// Begins to watch. Until somebody subscribes, the reaction is to exit with `code`: also in the middle of a question
@@ -31,9 +31,9 @@ impl Termination {
     pub fn watch(code: u8) -> std::io::Result<Self> {
         let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
         signals.thread_block()?;
-        let state = Arc::new(Mutex::new(State { reaction: Reaction::Exit(code), asked: false }));
+        let state = Arc::new(Mutex::new(Watched { reaction: Reaction::Exit(code), asked: false }));
         let shared = Arc::clone(&state);
-        std::thread::Builder::new().name("signals".into()).stack_size(64 << 10).spawn(move || {
+        threads::spawn("signals", move || {
             while signals.wait().is_ok() {
                 let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 state.asked = true;

@@ -96,10 +96,7 @@ impl WorkerProgram {
     ) -> Result<Child, SpawnError> {
         let program = self.file.as_raw_fd();
         let target = target.clone();
-        let mut scratch = match &target {
-            Become::Account { groups, .. } => vec![0; groups.len()],
-            Become::Same => Vec::new(),
-        };
+        let mut scratch = target.scratch();
         let name = c"motmot-worker";
         let argv = [name.as_ptr(), std::ptr::null()].map(PointerBetweenForkAndExec);
         let envp = [std::ptr::null()].map(PointerBetweenForkAndExec);

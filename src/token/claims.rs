@@ -13,8 +13,9 @@ use uuid::{NoContext, Uuid};
 use super::lifetime::Ttl;
 use super::subject::{Subject, SubjectError};
 use crate::evidence::{JobFacts, RefType};
-use crate::identity::Assurance;
-use crate::scheduler::Placement;
+use crate::identity::{Assurance, Identity};
+use crate::policy::Account;
+use crate::scheduler::{BatchPlacement, JobId, Kind, Placement};
 
 /// How long before its issue a token is valid already, in seconds: room for clocks that are late.
 const BACKDATE: i64 = 60;
@@ -32,11 +33,10 @@ pub struct TokenSettings {
     pub upstream_iss: String,
 }
 
-/// What this site adds to a job's facts for one stage of it.
+/// What this site adds for one stage of a job. Who the job is and as whom it runs is not among it: [`Identity`] and
+/// [`Account`] say that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageContext {
-    /// The local account that the stage runs as.
-    pub local_user: String,
     /// The runner's name for the stage: `build_script`, `get_sources`, ... Not the stage of `.gitlab-ci.yml`.
     pub executor_stage: String,
     /// Which try of the job this is, from 1.
@@ -47,8 +47,6 @@ pub struct StageContext {
     pub cluster: Option<String>,
     /// Where it runs.
     pub placement: Placement,
-    /// How the facts were established.
-    pub assurance: Assurance,
 }
 
 /// The kind of bearer.
@@ -77,18 +75,8 @@ pub enum RunnerEnvironment {
     SelfHosted,
 }
 
-/// `hpc.scheduler`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheduler {
-    /// No scheduler: a shell.
-    None,
-    /// Slurm.
-    Slurm,
-}
-
-/// All claims of a token. A claim's meaning is documented where its value comes from: [`JobFacts`], [`StageContext`],
-/// [`TokenSettings`].
+/// All claims of a token. A claim's meaning is documented where its value comes from: [`JobFacts`], [`Account`],
+/// [`StageContext`], [`TokenSettings`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "the names are the documentation; see above")]
@@ -144,7 +132,9 @@ pub struct Hpc {
     pub site: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
-    pub scheduler: Scheduler,
+    /// None is a shell, and said, too.
+    #[serde(with = "scheduler_word")]
+    pub scheduler: Option<Kind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -180,19 +170,21 @@ pub enum ClaimsError {
 
 impl Claims {
     /// What a token issued at `now` says. The random part of `jti` is the only thing that is not an argument.
-    pub fn new(
+    pub(super) fn new(
         settings: &TokenSettings,
-        facts: &JobFacts,
+        identity: &Identity,
+        account: &Account,
         stage: &StageContext,
         now: Timestamp,
     ) -> Result<Self, ClaimsError> {
+        let facts = identity.facts();
         let iat = now.as_second();
         let nanos = u32::try_from(now.subsec_nanosecond()).map_err(|_| ClaimsError::Clock(now))?;
         let since_1970 = u64::try_from(iat).ok().filter(|_| iat > BACKDATE).ok_or(ClaimsError::Clock(now))?;
-        let project_path = facts.project_path.clone();
+        let project_path = facts.project_path().map(ToOwned::to_owned);
         let namespace_path =
             project_path.as_deref().and_then(|path| path.rsplit_once('/')).map(|(space, _)| space.to_owned());
-        let git_ref = known(facts.git_ref.as_deref());
+        let git_ref = known(facts.git_ref());
         Ok(Self {
             iss: needed("issuer (token.issuer in the configuration)", &settings.issuer)?,
             sub: Subject::of(facts)?.encode(),
@@ -201,39 +193,42 @@ impl Claims {
             iat,
             nbf: iat - BACKDATE,
             jti: Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since_1970, nanos)),
-            namespace_id: facts.namespace_id.filter(|id| *id != 0).map(|id| id.to_string()),
+            namespace_id: facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string()),
             namespace_path: namespace_path.filter(|path| !path.is_empty()),
-            project_id: number("project id", facts.project_id)?,
+            project_id: number("project id", facts.project_id())?,
             project_path,
-            user_id: number("user id", facts.user_id)?,
-            user_login: needed("user login", &facts.user_login)?,
-            pipeline_id: facts.pipeline_id.filter(|id| *id != 0).map(|id| id.to_string()),
-            pipeline_source: known(facts.pipeline_source.as_deref()),
-            job_id: number("job id", facts.job_id)?,
-            ref_path: full_ref(facts.ref_type, git_ref.as_deref()),
+            user_id: number("user id", facts.user_id())?,
+            user_login: needed("user login", facts.user_login())?,
+            pipeline_id: facts.pipeline_id().filter(|id| *id != 0).map(|id| id.to_string()),
+            pipeline_source: known(facts.pipeline_source()),
+            job_id: number("job id", facts.job_id())?,
+            ref_path: full_ref(facts.ref_type(), git_ref.as_deref()),
             git_ref,
-            ref_type: facts.ref_type,
-            ref_protected: facts.ref_protected.map(|yes| if yes { Protected::True } else { Protected::False }),
-            sha: known(facts.sha.as_deref()),
+            ref_type: facts.ref_type(),
+            ref_protected: facts.ref_protected().map(|yes| if yes { Protected::True } else { Protected::False }),
+            sha: known(facts.sha()),
             runner_environment: RunnerEnvironment::SelfHosted,
             upstream_iss: needed("GitLab's address (gitlab.url in the configuration)", &settings.upstream_iss)?,
-            assurance: stage.assurance,
+            assurance: identity.assurance(),
             identity_type: IdentityType::Job,
-            hpc: Hpc::new(facts, stage)?,
+            hpc: Hpc::new(facts, account, stage)?,
         })
     }
 }
 
 impl Hpc {
-    fn new(facts: &JobFacts, stage: &StageContext) -> Result<Self, ClaimsError> {
+    fn new(facts: &JobFacts, account: &Account, stage: &StageContext) -> Result<Self, ClaimsError> {
+        let local_user = needed("local account", account.name())?;
         let (scheduler, [account, partition, qos, job_id]) = match &stage.placement {
-            Placement::Shell => (Scheduler::None, [const { None }; 4]),
-            Placement::Slurm { account, partition, qos, job_id } => {
-                (Scheduler::Slurm, [account, partition, qos, job_id].map(|fact| known(fact.as_deref())))
+            Placement::Shell => (None, [const { None }; 4]),
+            Placement::Batch(BatchPlacement { kind, account, partition, qos, job_id }) => {
+                let facts =
+                    [account.as_deref(), partition.as_deref(), qos.as_deref(), job_id.as_ref().map(JobId::as_str)];
+                (Some(*kind), facts.map(known))
             }
         };
         Ok(Self {
-            local_user: needed("local account", &stage.local_user)?,
+            local_user,
             site: known(stage.site.as_deref()),
             cluster: known(stage.cluster.as_deref()),
             scheduler,
@@ -242,9 +237,37 @@ impl Hpc {
             qos,
             job_id,
             executor_stage: needed("executor stage", &stage.executor_stage)?,
-            ci_stage: known(facts.ci_stage.as_deref()),
-            job_name: known(facts.job_name.as_deref()),
+            ci_stage: known(facts.ci_stage()),
+            job_name: known(facts.job_name()),
             attempt: stage.attempt.map(|attempt| attempt.to_string()),
+        })
+    }
+}
+
+/// A scheduler's word, or `none`. No other is a claim that we have made.
+mod scheduler_word {
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    use crate::scheduler::Kind;
+    use crate::scheduler::known::kinds;
+
+    const NONE: &str = "none";
+
+    #[expect(clippy::ref_option, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.map_or(NONE, Kind::word))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        if word == NONE {
+            return Ok(None);
+        }
+        let kind = kinds().find(|kind| kind.word() == word);
+        kind.map(Some).ok_or_else(|| {
+            let words: Vec<String> = kinds().map(|kind| format!("`{}`", kind.word())).collect();
+            D::Error::custom(format_args!("unknown variant `{word}`, expected `{NONE}` or {}", words.join(" or ")))
         })
     }
 }

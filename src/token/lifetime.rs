@@ -55,7 +55,8 @@ impl Ttl {
         Duration::from_secs(u64::from(self.0))
     }
 
-    fn signed(self) -> SignedDuration {
+    /// As a duration that is compared with differences of times.
+    pub fn signed(self) -> SignedDuration {
         SignedDuration::from_secs(self.as_secs())
     }
 }
@@ -73,9 +74,6 @@ impl TryFrom<SignedDuration> for Ttl {
 pub struct Jitter(i64);
 
 impl Jitter {
-    /// No shift.
-    pub const NONE: Self = Self(0);
-
     /// A shift for a random number; every number is as good.
     pub fn from_random(number: u32) -> Self {
         Self(i64::from(number % 2001) - 1000)
@@ -135,8 +133,8 @@ mod tests {
 
     #[test]
     fn a_fresh_token_is_refreshed_at_half_its_life() {
-        assert_eq!(refresh_delay(at(1000), at(1000), ttl(900), Jitter::NONE), Duration::from_secs(450));
-        assert_eq!(refresh_delay(at(1000), at(1100), ttl(900), Jitter::NONE), Duration::from_secs(350));
+        assert_eq!(refresh_delay(at(1000), at(1000), ttl(900), Jitter(0)), Duration::from_secs(450));
+        assert_eq!(refresh_delay(at(1000), at(1100), ttl(900), Jitter(0)), Duration::from_secs(350));
         assert_eq!(refresh_delay(at(1000), at(1000), ttl(900), Jitter(-1000)), Duration::from_secs(405));
         assert_eq!(refresh_delay(at(1000), at(1100), ttl(900), Jitter(1000)), Duration::from_secs(395));
     }
@@ -144,10 +142,10 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_gives_neither_zero_nor_an_eternity() {
         for now in [-377_705_023_201, -1, 0, 900] {
-            assert_eq!(refresh_delay(at(1000), at(now), ttl(900), Jitter::NONE), Duration::from_secs(495));
+            assert_eq!(refresh_delay(at(1000), at(now), ttl(900), Jitter(0)), Duration::from_secs(495));
         }
         for now in [1450, 1900, 5_000_000_000, 253_402_207_200] {
-            assert_eq!(refresh_delay(at(1000), at(now), ttl(900), Jitter::NONE), Duration::from_secs(1));
+            assert_eq!(refresh_delay(at(1000), at(now), ttl(900), Jitter(0)), Duration::from_secs(1));
         }
     }
 

@@ -1,9 +1,6 @@
 //! A batch job, seen from the login node: lays out the files that the wrapper on the node needs, makes the calls that the
 //! stage asks for, and passes on what the watch ([`super::tail`]) sees.
 
-use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
@@ -12,11 +9,11 @@ use std::time::Duration;
 use super::directories::{failure, make_and_judge};
 use super::tail::{Seen, Tail};
 use super::token_file::TokenFile;
-use super::{WorkerFailure, site};
+use super::{WorkerFailure, meeting, site};
 use crate::order::BatchOrder;
-use crate::order::completion;
 use crate::order::frames::{Command, Report};
 use crate::sys::call::{Answer, Call};
+use crate::sys::threads;
 
 /// What the shell does between a login profile and the script.
 const LAUNCHER: &str = include_str!("../../executor-scripts/launcher.bash");
@@ -27,7 +24,8 @@ const CANCEL_TRIES: u32 = 5;
 /// How much of a program's words is passed on.
 const WORDS: usize = 8 << 10;
 
-enum Event {
+/// What the worker waits for.
+enum Arrival {
     Command(Option<Command>),
     Answered(Answer),
     Seen(Seen),
@@ -37,7 +35,7 @@ enum Event {
 pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFailure> {
     let lost = |error: &dyn std::fmt::Display| site(format!("the stage binary cannot be told anything: {error}"));
     make_and_judge(&order.directories)?;
-    let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.dir, &place.file));
+    let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.file));
     if let Some(place) = &order.place {
         prepare_job(place, order.settings.as_deref())?;
     }
@@ -60,11 +58,11 @@ pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFai
     let tail = match &run {
         Some((place, name, run)) => {
             let seen = events.clone();
-            let tell = move |what| seen.send(Event::Seen(what)).is_ok();
+            let tell = move |what| seen.send(Arrival::Seen(what)).is_ok();
             let tail = Tail::start(run, &place.join(&order.scheduler_output), order.output_timeout, tell);
             let tail = tail.map_err(|error| failure(run, "cannot be watched", &error))?;
             // Now, with everything in its place, a wrapper that waits already may begin.
-            replace(place, "next", format!("{name}\n").as_bytes())?;
+            meeting::replace(place, "next", format!("{name}\n").as_bytes())?;
             Some(tail)
         }
         None => None,
@@ -74,12 +72,12 @@ pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFai
     let mut calls = 0;
     while let Ok(event) = inbox.recv() {
         let report = match event {
-            Event::Command(Some(Command::Call(call))) => {
+            Arrival::Command(Some(Command::Call(call))) => {
                 calls += 1;
                 start_call(*call, events.clone());
                 continue;
             }
-            Event::Command(Some(Command::Token(bytes))) => {
+            Arrival::Command(Some(Command::Token(bytes))) => {
                 let Some(token) = &mut token else { continue };
                 token.replace(&bytes);
                 match token.trouble() {
@@ -87,36 +85,36 @@ pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFai
                     None => continue,
                 }
             }
-            Event::Command(Some(Command::NoToken)) => {
+            Arrival::Command(Some(Command::NoToken)) => {
                 // Empty rather than gone, for the same reason as above.
                 if let Some(token) = &mut token {
                     token.replace(b"");
                 }
                 continue;
             }
-            Event::Command(Some(Command::LastLook)) => {
+            Arrival::Command(Some(Command::LastLook)) => {
                 tail.iter().for_each(Tail::last_look);
                 continue;
             }
-            Event::Command(Some(Command::Finish | Command::Kill)) => break,
-            Event::Command(Some(Command::Terminate | Command::Order(_) | Command::Script(_))) => continue,
-            Event::Command(None) => {
+            Arrival::Command(Some(Command::Finish | Command::Kill)) => break,
+            Arrival::Command(Some(Command::Terminate | Command::Order(_) | Command::Script(_))) => continue,
+            Arrival::Command(None) => {
                 token.iter_mut().for_each(TokenFile::remove);
                 // A submission that is on its way comes first: it would be too late to be cancelled.
                 while calls > 0 {
-                    calls -= u32::from(matches!(inbox.recv(), Ok(Event::Answered(_)) | Err(_)));
+                    calls -= u32::from(matches!(inbox.recv(), Ok(Arrival::Answered(_)) | Err(_)));
                 }
                 abandon(order);
                 return Ok(());
             }
-            Event::Answered(answer) => {
+            Arrival::Answered(answer) => {
                 calls -= 1;
                 Report::Answered(shortened(answer))
             }
-            Event::Seen(Seen::Started(started)) => Report::Started(started),
-            Event::Seen(Seen::Recorded(record)) => Report::Recorded(record),
-            Event::Seen(Seen::Drained(drained)) => Report::Drained(drained),
-            Event::Seen(Seen::Notice(words)) => Report::Notice(words),
+            Arrival::Seen(Seen::Started(started)) => Report::Started(started),
+            Arrival::Seen(Seen::Recorded(record)) => Report::Recorded(record),
+            Arrival::Seen(Seen::Drained(drained)) => Report::Drained(drained),
+            Arrival::Seen(Seen::Notice(words)) => Report::Notice(words),
         };
         // A stage that is gone: the end of its commands says so, too.
         let _ = report.write_to(stage);
@@ -126,25 +124,25 @@ pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFai
 }
 
 /// Commands block, so a thread reads them. `None` is the end of the stage.
-fn read_commands(mut stage: UnixStream, events: Sender<Event>) {
-    let _ = std::thread::Builder::new().name("commands".into()).stack_size(128 << 10).spawn(move || {
+fn read_commands(mut stage: UnixStream, events: Sender<Arrival>) {
+    let _ = threads::spawn("commands", move || {
         loop {
             let command = Command::read_from(&mut stage).unwrap_or(None);
             let last = command.is_none();
-            if events.send(Event::Command(command)).is_err() || last {
+            if events.send(Arrival::Command(command)).is_err() || last {
                 return;
             }
         }
     });
 }
 
-fn start_call(call: Call, events: Sender<Event>) {
+fn start_call(call: Call, events: Sender<Arrival>) {
     let failed = events.clone();
-    let started = std::thread::Builder::new().name("call".into()).stack_size(128 << 10).spawn(move || {
-        let _ = events.send(Event::Answered(call.run(CALL)));
+    let started = threads::spawn("call", move || {
+        let _ = events.send(Arrival::Answered(call.run(CALL)));
     });
     if let Err(error) = started {
-        let _ = failed.send(Event::Answered(Answer::NotStarted(error.to_string())));
+        let _ = failed.send(Arrival::Answered(Answer::NotStarted(error.to_string())));
     }
 }
 
@@ -164,46 +162,26 @@ fn abandon(order: &BatchOrder) {
 fn prepare_job(place: &Path, settings: Option<&str>) -> Result<(), WorkerFailure> {
     make_and_judge(&[place.to_owned()])?;
     let Some(settings) = settings else { return Ok(()) };
-    replace(place, "settings", settings.as_bytes())?;
-    replace(place, "launcher", LAUNCHER.as_bytes())?;
-    replace(place, "next", b"")
+    meeting::replace(place, "settings", settings.as_bytes())?;
+    meeting::replace(place, "launcher", LAUNCHER.as_bytes())?;
+    meeting::replace(place, "next", b"")
 }
 
 /// What one run needs. Room for what the wrapper will write is taken now: a quota that is used up later must not cost a
 /// script its result.
 fn prepare_run(run: &Path, script: &[u8]) -> Result<(), WorkerFailure> {
     make_and_judge(&[run.to_owned()])?;
-    replace(run, "script", script)?;
+    meeting::replace(run, "script", script)?;
     for empty in ["output", "started", "record"] {
-        replace(run, empty, b"")?;
+        meeting::replace(run, empty, b"")?;
     }
     for mark in ["claim", "arrived"] {
-        replace(run, mark, b" ")?;
+        meeting::replace(run, mark, b" ")?;
     }
     for room in ["started.new", "record.new"] {
-        replace(run, room, &[b' '; 512])?;
+        meeting::replace(run, room, &[b' '; 512])?;
     }
     Ok(())
-}
-
-/// Writes a file of ours, by rename: what the account may have put at this name is replaced, never written to.
-fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), WorkerFailure> {
-    let path = dir.join(name);
-    let temp = dir.join(format!(".{name}.tmp"));
-    let written = (|| {
-        let _ = std::fs::remove_file(&temp);
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&temp)?;
-        file.write_all(content)?;
-        // A quota of a network file system may be told only now; where there is nothing, there is none.
-        if !content.is_empty() {
-            file.sync_data()?;
-        }
-        std::fs::rename(&temp, &path)
-    })();
-    written.map_err(|error| {
-        let _ = std::fs::remove_file(&temp);
-        failure(&path, "cannot be written", &error)
-    })
 }
 
 fn shortened(answer: Answer) -> Answer {
@@ -215,17 +193,4 @@ fn shortened(answer: Answer) -> Answer {
         Answer::Exited { status, out, err } => Answer::Exited { status, out: short(out), err: short(err) },
         other => other,
     }
-}
-
-/// Reads a small file that the wrapper replaces; `None` if it is not there, or not a plain file.
-pub(super) fn read_small(path: &Path) -> Option<Vec<u8>> {
-    use std::io::Read;
-    // O_NONBLOCK: a FIFO of that name must not hold us. The open is also what makes a network file system look.
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path).ok()?;
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(completion::MOST).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }

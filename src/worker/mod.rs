@@ -6,6 +6,7 @@
 mod batch;
 mod cleanup;
 mod directories;
+mod meeting;
 mod shell;
 mod tail;
 mod token_file;
@@ -77,7 +78,7 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
         .map_err(|error| unable("cannot watch signals", &error))?;
 
     directories::make_and_judge(&order.directories)?;
-    let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.dir, &place.file));
+    let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.file));
     let script = receive_script(stage, token.as_mut())?;
     let mut shell = Shell::start(order, &script)?;
     drop(script);

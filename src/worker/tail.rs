@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::batch::read_small;
-use crate::order::completion::{Record, Started};
+use super::meeting;
+use crate::order::completion::{Completion, Started};
 use crate::order::frames::Drained;
 use crate::report::printable;
-use crate::sys::files::local_file_system;
+use crate::sys::{file_system, threads};
 
 /// Between two looks where nobody tells of changes.
 const TICK: Duration = Duration::from_millis(400);
@@ -39,7 +39,7 @@ pub enum Seen {
     /// The script begins.
     Started(Started),
     /// The script has ended.
-    Recorded(Record),
+    Recorded(Completion),
     /// The output has been passed on; nothing follows.
     Drained(Drained),
     /// Something that is not as it should be.
@@ -62,7 +62,7 @@ impl Tail {
         tell: impl Fn(Seen) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let last_look = Arc::new(AtomicBool::new(false));
-        let local = local_file_system(run).is_some();
+        let local = file_system::local(run).is_some();
         // Without it (the limit of watches is used up) the ticks remain.
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
         let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE;
@@ -81,10 +81,7 @@ impl Tail {
             quiet_since: Instant::now(),
             last_look: Arc::clone(&last_look),
         };
-        std::thread::Builder::new()
-            .name("tail".into())
-            .stack_size(128 << 10)
-            .spawn(move || watch.run(inotify.as_ref(), &tell))?;
+        threads::spawn("tail", move || watch.run(inotify.as_ref(), &tell))?;
         Ok(Self { last_look })
     }
 
@@ -102,7 +99,7 @@ struct Watch {
     output: File,
     offset: u64,
     started: Option<Started>,
-    record: Option<Record>,
+    record: Option<Completion>,
     drained: bool,
     replaced: bool,
     patience: Duration,
@@ -148,7 +145,7 @@ impl Watch {
     fn look_for_marks(&mut self, tell: &dyn Fn(Seen) -> bool) -> bool {
         let mut listening = true;
         // Once more for a job that was started once more.
-        if let Some(started) = read_small(&self.run.join("started")).and_then(|bytes| Started::parse(&bytes))
+        if let Some(started) = meeting::read(&self.run.join("started")).and_then(|bytes| Started::parse(&bytes))
             && self.started.as_ref() != Some(&started)
         {
             if self.record.as_ref().is_some_and(|record| record.restarts < started.restarts) {
@@ -161,7 +158,7 @@ impl Watch {
         }
         let restarts = self.started.as_ref().map_or(0, |started| started.restarts);
         if self.record.is_none()
-            && let Some(record) = read_small(&self.run.join("record")).and_then(|bytes| Record::parse(&bytes))
+            && let Some(record) = meeting::read(&self.run.join("record")).and_then(|bytes| Completion::parse(&bytes))
             // Not that of the start before.
             && record.restarts >= restarts
         {
@@ -247,7 +244,7 @@ impl Watch {
 
     /// The end of what the scheduler itself has written.
     fn scheduler_words(&self) -> String {
-        let Some(bytes) = read_small(&self.scheduler_output) else { return String::new() };
+        let Some(bytes) = meeting::read(&self.scheduler_output) else { return String::new() };
         let text = String::from_utf8_lossy(&bytes);
         let start = text.char_indices().rev().nth(WORDS).map_or(0, |(at, _)| at);
         printable(text[start..].trim())

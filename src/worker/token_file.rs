@@ -1,27 +1,26 @@
 //! `CI_JOB_JWT_FILE`: a complete token at any time, or no file.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::sys::atomic::{self, Kind};
 
 /// The file, as the worker keeps it.
 #[derive(Debug)]
 pub struct TokenFile {
-    dir: PathBuf,
     file: PathBuf,
     trouble: Option<String>,
 }
 
 impl TokenFile {
-    /// In `dir`, which is private already.
-    pub fn new(dir: &Path, file: &Path) -> Self {
-        Self { dir: dir.to_owned(), file: file.to_owned(), trouble: None }
+    /// In a directory that is private already.
+    pub fn new(file: &Path) -> Self {
+        Self { file: file.to_owned(), trouble: None }
     }
 
     /// Puts a token there, mode 0400, by rename: a reader sees the old one or the new one, and what somebody may have put
     /// at this name (a link, a directory of his own) is replaced or left, but never written to.
     pub fn replace(&mut self, token: &[u8]) {
-        if let Err(error) = self.write(token) {
+        if let Err(error) = atomic::replace(&self.file, token, Kind::PassingSecret) {
             self.trouble = Some(format!("{}: {error}", self.file.display()));
         } else {
             self.trouble = None;
@@ -43,21 +42,12 @@ impl TokenFile {
         self.remove();
         self.trouble
     }
-
-    fn write(&self, token: &[u8]) -> std::io::Result<()> {
-        let mut temp = tempfile::Builder::new()
-            .prefix(".token-")
-            .permissions(std::fs::Permissions::from_mode(0o400))
-            .tempfile_in(&self.dir)?;
-        temp.write_all(token)?;
-        // No fsync: after a crash of the machine nobody wants this token.
-        temp.persist(&self.file)?;
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -67,7 +57,7 @@ mod tests {
         std::fs::write(&victim, "precious").expect("write");
         let file = dir.path().join("token");
         std::os::unix::fs::symlink(&victim, &file).expect("link");
-        let mut token = TokenFile::new(dir.path(), &file);
+        let mut token = TokenFile::new(&file);
         token.replace(b"one");
         assert_eq!(std::fs::read_to_string(&victim).expect("read"), "precious");
         assert_eq!(std::fs::read_to_string(&file).expect("read"), "one");
@@ -83,7 +73,7 @@ mod tests {
     #[test]
     fn trouble_is_told_and_the_old_token_stays() {
         let dir = tempfile::tempdir().expect("dir");
-        let mut token = TokenFile::new(&dir.path().join("gone"), &dir.path().join("gone/token"));
+        let mut token = TokenFile::new(&dir.path().join("gone/token"));
         token.replace(b"one");
         assert!(token.trouble().is_some_and(|why| why.contains("gone/token")));
     }

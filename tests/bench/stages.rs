@@ -29,7 +29,7 @@ fn main() {
     world.memory();
     world.throughput();
     world.latency();
-    world.tokens();
+    tokens();
 }
 
 struct World {
@@ -250,54 +250,17 @@ impl World {
     }
 }
 
-impl World {
-    /// Minting in one process, self-check included, beside what openssl says of the bare signature.
-    fn tokens(&self) {
-        use motmot::evidence::JobFacts;
-        use motmot::identity::Assurance;
-        use motmot::issuer::keys::KeyRing;
-        use motmot::scheduler::Placement;
-        use motmot::sys::files::Owner;
-        use motmot::token::{StageContext, TokenSettings, Ttl, install_crypto, mint};
-        const TOKENS: u32 = 2000;
-        install_crypto();
-        let ring = KeyRing::load(&self.path("keys"), Owner::RootOrSelf).expect("keys");
-        let facts: JobFacts = serde_json::from_value(json!({
-            "job_id": 1, "project_id": 7, "project_path": "group/project", "namespace_id": 3, "user_id": 42, "user_login": "adent",
-            "pipeline_id": 55, "pipeline_source": "push", "git_ref": "main", "ref_type": "branch", "ref_protected": true,
-            "sha": "0123456789012345678901234567890123456789"
-        }))
-        .expect("facts");
-        let settings = TokenSettings {
-            issuer: "https://ci.example".into(),
-            audience: "https://a.example".into(),
-            ttl: Ttl::DEFAULT,
-            upstream_iss: "https://gitlab.example".into(),
-        };
-        let stage = StageContext {
-            local_user: "arthur".into(),
-            executor_stage: "build_script".into(),
-            attempt: None,
-            site: None,
-            cluster: None,
-            placement: Placement::Shell,
-            assurance: Assurance::JobApi,
-        };
-        let start = Instant::now();
-        for _ in 0..TOKENS {
-            mint(ring.active(), &settings, &facts, &stage, jiff::Timestamp::now()).expect("a token");
-        }
-        let each = start.elapsed() / TOKENS;
-        let openssl =
-            Command::new("openssl").args(["speed", "-seconds", "2", "ecdsap256"]).stderr(Stdio::null()).output();
-        let openssl = openssl.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        println!(
-            "\na token, minted and verified: {:.3} ms each, {:.0} a second on one core",
-            ms(each),
-            1.0 / each.as_secs_f64()
-        );
-        println!("openssl speed: {}", openssl.lines().last().unwrap_or("not here").trim());
-    }
+/// Minting in one process, self-check included, beside what openssl says of the bare signature.
+fn tokens() {
+    let each = motmot::bench::minting(2000).expect("tokens");
+    let openssl = Command::new("openssl").args(["speed", "-seconds", "2", "ecdsap256"]).stderr(Stdio::null()).output();
+    let openssl = openssl.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    println!(
+        "\na token, minted and verified: {:.3} ms each, {:.0} a second on one core",
+        ms(each),
+        1.0 / each.as_secs_f64()
+    );
+    println!("openssl speed: {}", openssl.lines().last().unwrap_or("not here").trim());
 }
 
 fn ms(time: Duration) -> f64 {

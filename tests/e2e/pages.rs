@@ -67,7 +67,7 @@ cases!(
     },
     fn the_messages_that_the_page_on_slurm_explains_are_those_of_the_driver() {
         let mut sources = read("executor-scripts/batch.bash") + &read("executor-scripts/launcher.bash");
-        for dir in ["src/launch", "src/stage", "src/config/slurm"] {
+        for dir in ["src/launch", "src/order", "src/scheduler", "src/stage", "src/sys", "src/worker"] {
             gather(&file(dir), &mut sources);
         }
         let page = read("packaging/doc/slurm.md");

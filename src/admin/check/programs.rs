@@ -73,7 +73,8 @@ fn capable_stage(path: &Path, runner: &Runner) -> Result<(), String> {
     let meta = fs::metadata(path).map_err(|error| missing(path, &error))?;
     let setcap = format!("setcap {CAPABILITIES} {shown}");
     if meta.uid() != 0 || !runner.is_in(meta.gid()) {
-        let group = Nss.group_name(runner.account.gid).ok().flatten().unwrap_or_else(|| runner.account.gid.to_string());
+        let group =
+            Nss.group_name(runner.account.gid()).ok().flatten().unwrap_or_else(|| runner.account.gid().to_string());
         let found = Nss.group_name(Gid::from_raw(meta.gid())).ok().flatten().unwrap_or_else(|| meta.gid().to_string());
         // chown takes the capabilities away.
         return Err(format!(

@@ -7,7 +7,7 @@ use nix::unistd::Group;
 use super::findings::{Findings, counted};
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
-use crate::policy::Account;
+use crate::policy;
 use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
@@ -31,8 +31,8 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             to_self = true;
             continue;
         };
-        match Account::admit(name, &settings.accounts, runner.mode(settings), &Nss) {
-            Ok(Ok(account)) => to_self |= account.uid() == runner.uid(),
+        match policy::forecast(name, &settings.accounts, runner.mode(settings), &Nss) {
+            Ok(Ok(uid)) => to_self |= uid == runner.uid(),
             Ok(Err(why)) => {
                 good = false;
                 findings.problem(&what, format!("every job that it maps is refused: {why}"));
@@ -139,7 +139,7 @@ mod tests {
             line: 7,
             when,
             run_as: RunAs::GitLabUser,
-            slurm: crate::scheduler::slurm::SlurmOptions::default(),
+            options: crate::scheduler::rule_options::RuleOptions::default(),
         }
     }
 

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use nix::errno::Errno;
 use nix::fcntl::AtFlags;
-use nix::unistd::{AccessFlags, Gid, Group, Uid, geteuid, getgroups, setegid, seteuid, setgroups};
+use nix::unistd::{AccessFlags, Gid, Group, Uid, geteuid};
 
 use super::findings::Findings;
 use crate::launch::settings::Downscope;
 use crate::policy::Mode;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
+use crate::sys::acting::{Credentials, act_as};
 use crate::sys::privilege::can_change_user;
 
 /// The account that the stages run as.
@@ -34,7 +34,7 @@ impl Runner {
             None => format!("uid {own} has no entry in the password database"),
             Some(name) => format!("there is no local account {name:?}"),
         })?;
-        let named = account.uid != own;
+        let named = account.uid() != own;
         if named && !own.is_root() {
             return Err(format!(
                 "only root can look as another account does: run this check as root, not as uid {own}"
@@ -45,11 +45,11 @@ impl Runner {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.account.name
+        self.account.name()
     }
 
     pub(super) fn uid(&self) -> Uid {
-        self.account.uid
+        self.account.uid()
     }
 
     /// Whether the account is in a group.
@@ -59,7 +59,7 @@ impl Runner {
 
     /// Words about a group that is not the account's alone: its members can execute the capable programs.
     pub(super) fn shared_group(&self) -> Option<String> {
-        let group = Group::from_gid(self.account.gid).ok().flatten()?;
+        let group = Group::from_gid(self.account.gid()).ok().flatten()?;
         let name = self.name();
         // Who has it as primary group is not in its list, and a directory service may refuse to list everybody.
         let shared = group.name != name || group.mem.iter().any(|member| member != name);
@@ -76,15 +76,8 @@ impl Runner {
         if !self.named {
             return Ok(body());
         }
-        let failed = |error: Errno| format!("cannot look as {}: {}", self.name(), error.desc());
-        let before = getgroups().map_err(failed)?;
-        let acting = Acting { before };
-        setgroups(&self.groups).map_err(failed)?;
-        setegid(self.account.gid).map_err(failed)?;
-        seteuid(self.uid()).map_err(failed)?;
-        let result = body();
-        drop(acting);
-        Ok(result)
+        let credentials = Credentials { uid: self.uid(), gid: self.account.gid(), groups: self.groups.clone() };
+        act_as(&credentials, body).map_err(|error| format!("cannot look as {}: {}", self.name(), error.desc()))
     }
 
     /// Whether this account may.
@@ -115,7 +108,7 @@ impl Runner {
         }
         let (path, me) = (path.display(), self.name());
         let name = Nss.by_uid(Uid::from_raw(owner)).ok().flatten();
-        let name = name.map_or_else(|| format!("uid {owner}"), |account| account.name);
+        let name = name.map_or_else(|| format!("uid {owner}"), |account| account.name().to_owned());
         Some(if self.uid().is_root() {
             format!(
                 "{path} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {path}"
@@ -123,21 +116,6 @@ impl Runner {
         } else {
             format!("{path} belongs to {name}, and the runner runs as {me}: chown {me} {path}")
         })
-    }
-}
-
-/// Ends the acting, whatever happens in it.
-struct Acting {
-    before: Vec<Gid>,
-}
-
-impl Drop for Acting {
-    fn drop(&mut self) {
-        let root = seteuid(Uid::from_raw(0)).and_then(|()| setegid(nix::unistd::getgid()));
-        if root.and_then(|()| setgroups(&self.before)).is_err() {
-            // All further findings would be another account's.
-            std::process::abort();
-        }
     }
 }
 

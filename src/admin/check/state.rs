@@ -19,7 +19,7 @@ use crate::token::settings::TokenSection;
 /// All of it.
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
-    let state = settings.jobs.state_dir.expand(&account.home, &account.name, account.uid.as_raw());
+    let state = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
     let judged = state_directory(&state, runner);
     let good = judged.is_ok();
     findings.judged("state directory", judged);

@@ -1,8 +1,8 @@
 use clap::Parser;
+use jose::Jwks;
 use tempfile::TempDir;
 
 use super::*;
-use crate::token::Jwks;
 use crate::token::claims::tests::{NOW, settings};
 use crate::token::signing::tests::{key, token};
 

@@ -3,7 +3,15 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use tempfile::TempDir;
 
 use super::*;
-use crate::token::signing::tests::{key, secret};
+
+/// A fixed private key; different numbers are different keys.
+fn secret(number: u8) -> SecretKey {
+    SecretKey::from_slice(&[number; 32]).unwrap()
+}
+
+fn key(number: u8) -> SigningKey {
+    SigningKey::new(&secret(number)).unwrap()
+}
 
 pub(in crate::issuer) const OWNER: Owner = Owner::RootOrSelf;
 
@@ -21,7 +29,7 @@ fn load(dir: &TempDir) -> Result<KeyRing, KeyError> {
 
 fn write(dir: &TempDir, name: &str, content: &[u8]) -> PathBuf {
     let path = dir.path().join(name);
-    files::create_private(&path, content, MODE).unwrap();
+    atomic::create(&path, content, MODE).unwrap();
     path
 }
 

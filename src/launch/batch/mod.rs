@@ -2,13 +2,15 @@
 //!
 //! The worker, as the job's account, submits, cancels and watches files; the stage asks for the job's state and judges.
 //!
-//! * [`follow`]: from submission to the verdict, the loop of the stage.
-//! * [`verdict`]: what the scheduler and the completion record say together, and what that means for the stage.
+//! * [`course`]: what to do next, from submission to the verdict. Pure.
+//! * [`drive`]: the threads around it, which do what it says and tell it what happens.
+//! * [`result`]: what the scheduler and the completion record say together, and what that means for the stage.
 //! * [`pace`]: keeps all stages of this machine together from asking too often.
 
-pub mod follow;
+pub mod course;
+pub mod drive;
 pub mod pace;
-pub mod verdict;
+pub mod result;
 
 use crate::scheduler::{JobId, JobName};
 

@@ -66,11 +66,11 @@ pub(super) struct Breach {
     pub(super) why: String,
 }
 
-/// A breach without the option: what the limit says.
-type Why = (&'static str, usize, String);
+/// A breach without the option: the limit, its line, and what it admits.
+type Excess = (&'static str, usize, String);
 
 /// A bound for what several options ask for together, and these options.
-type Product = (&'static [&'static str], fn(&Limits, &SlurmOptions) -> Result<(), Why>);
+type Product = (&'static [&'static str], fn(&Limits, &SlurmOptions) -> Result<(), Excess>);
 
 impl Limits {
     /// Judges what the job sets. `all` is that with what the site sets beside it.
@@ -108,7 +108,7 @@ impl Limits {
     }
 
     /// What can be said about one option.
-    fn alone(&self, name: &'static str, value: &str, all: &SlurmOptions) -> Result<(), Why> {
+    fn alone(&self, name: &'static str, value: &str, all: &SlurmOptions) -> Result<(), Excess> {
         match name {
             "partition" => listed("partitions", self.partitions.as_ref(), value),
             "account" => listed("accounts", self.accounts.as_ref(), value),
@@ -138,7 +138,7 @@ impl Limits {
         }
     }
 
-    fn time(&self, value: &str) -> Result<(), Why> {
+    fn time(&self, value: &str) -> Result<(), Excess> {
         let Some(limit) = &self.time else { return Ok(()) };
         match time(value) {
             Some(Time::Bounded(seconds)) if seconds <= limit.value.as_secs() => Ok(()),
@@ -147,7 +147,7 @@ impl Limits {
         }
     }
 
-    fn mem(&self, value: &str) -> Result<(), Why> {
+    fn mem(&self, value: &str) -> Result<(), Excess> {
         let Some(limit) = &self.mem else { return Ok(()) };
         match memory(value) {
             // 0 is all the memory of a node.
@@ -158,12 +158,12 @@ impl Limits {
     }
 
     /// Generic resources, each behind `prefix`.
-    fn gres(&self, value: &str, prefix: &str) -> Result<(), Why> {
+    fn gres(&self, value: &str, prefix: &str) -> Result<(), Excess> {
         self.gres_times(value, prefix, 1, 1)
     }
 
     /// Generic resources for each of so many users of them on so many nodes.
-    fn gres_times(&self, value: &str, prefix: &str, users: u64, nodes: u64) -> Result<(), Why> {
+    fn gres_times(&self, value: &str, prefix: &str, users: u64, nodes: u64) -> Result<(), Excess> {
         let Some(limit) = &self.gres else { return Ok(()) };
         let wanted = gres(value, prefix).ok_or_else(|| not_understood("gres", limit.line, "NAME:TYPE:NUMBER"))?;
         for (name, count) in wanted {
@@ -180,7 +180,7 @@ impl Limits {
     }
 
     /// Tasks, where their number is not said but follows.
-    fn tasks(&self, all: &SlurmOptions) -> Result<(), Why> {
+    fn tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
         let Some(limit) = &self.ntasks else { return Ok(()) };
         if all.get("ntasks").is_some() {
             return Ok(());
@@ -198,7 +198,7 @@ impl Limits {
     }
 
     /// Nodes, where so many tasks with so few on each cannot do with less.
-    fn nodes_of_tasks(&self, all: &SlurmOptions) -> Result<(), Why> {
+    fn nodes_of_tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
         let Some(limit) = &self.nodes else { return Ok(()) };
         let (None, Some(tasks), Some(each)) = (all.get("nodes"), all.get("ntasks"), all.get("ntasks-per-node")) else {
             return Ok(());
@@ -213,14 +213,14 @@ impl Limits {
         }
     }
 
-    fn gpus_of_tasks(&self, all: &SlurmOptions) -> Result<(), Why> {
+    fn gpus_of_tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
         let (Some(limit), Some(each)) = (&self.gres, all.get("gpus-per-task")) else { return Ok(()) };
         let unclear = || not_understood("gres", limit.line, "numbers for --nodes, --ntasks and --ntasks-per-node");
         let nodes = all.get("nodes").map_or(Some(1), nodes).ok_or_else(unclear)?;
         self.gres_times(each, "gpu:", tasks(all).ok_or_else(unclear)?, nodes)
     }
 
-    fn gpus_of_sockets(&self, all: &SlurmOptions) -> Result<(), Why> {
+    fn gpus_of_sockets(&self, all: &SlurmOptions) -> Result<(), Excess> {
         let (Some(limit), Some(each)) = (&self.gres, all.get("gpus-per-socket")) else { return Ok(()) };
         if all.get("extra-node-info").is_some() {
             return never("gres", Some(limit), "use --gpus-per-node");
@@ -233,11 +233,11 @@ impl Limits {
     }
 }
 
-fn breach(given: usize, (key, line, why): Why) -> Breach {
+fn breach(given: usize, (key, line, why): Excess) -> Breach {
     Breach { given, key, line, why }
 }
 
-fn listed(key: &'static str, limit: Option<&Limit<Vec<String>>>, value: &str) -> Result<(), Why> {
+fn listed(key: &'static str, limit: Option<&Limit<Vec<String>>>, value: &str) -> Result<(), Excess> {
     match limit {
         // Slurm takes the first of several partitions that can run the job.
         Some(limit) if !value.split(',').all(|name| limit.value.iter().any(|admitted| admitted == name)) => {
@@ -247,7 +247,7 @@ fn listed(key: &'static str, limit: Option<&Limit<Vec<String>>>, value: &str) ->
     }
 }
 
-fn at_most(key: &'static str, limit: Option<&Limit<u64>>, value: Option<u64>, form: &str) -> Result<(), Why> {
+fn at_most(key: &'static str, limit: Option<&Limit<u64>>, value: Option<u64>, form: &str) -> Result<(), Excess> {
     match (limit, value) {
         (None, _) => Ok(()),
         (Some(limit), Some(value)) if value <= limit.value => Ok(()),
@@ -257,11 +257,11 @@ fn at_most(key: &'static str, limit: Option<&Limit<u64>>, value: Option<u64>, fo
 }
 
 /// For what has no bound that could be compared.
-fn never<T>(key: &'static str, limit: Option<&Limit<T>>, instead: &str) -> Result<(), Why> {
+fn never<T>(key: &'static str, limit: Option<&Limit<T>>, instead: &str) -> Result<(), Excess> {
     limit.map_or(Ok(()), |limit| Err((key, limit.line, format!("could not be kept; {instead}"))))
 }
 
-fn not_understood(key: &'static str, line: usize, form: &str) -> Why {
+fn not_understood(key: &'static str, line: usize, form: &str) -> Excess {
     (key, line, format!("cannot be compared with it; write {form}"))
 }
 
@@ -280,3 +280,6 @@ fn tasks(all: &SlurmOptions) -> Option<u64> {
     let nodes = all.get("nodes").map_or(Some(1), nodes)?;
     Some(nodes.saturating_mul(all.get("ntasks-per-node").map_or(Some(1), count)?))
 }
+
+#[cfg(test)]
+mod tests;

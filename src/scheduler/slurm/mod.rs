@@ -1,291 +1,150 @@
-//! `[slurm]`: what a Slurm job may ask for, and who may ask.
+//! Slurm: all that is its own, from its section of the configuration to its words of advice.
 //!
-//! Three hands write options for sbatch: the site's defaults, the job, and the rule that the job's user falls under. They
-//! meet in [`SlurmSettings::combine`]: the job overrides defaults within `allow` and `limits`, and nobody overrides a rule.
+//! * What a job may have: `settings`, `options` (spelled in one way, by `table`), `limits` (in `amounts`), and `wishes`, where
+//!   they meet.
+//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; for an admin `examination`.
 
+mod advice;
 mod amounts;
 mod answers;
+mod calls;
+mod examination;
 mod limits;
 mod options;
 mod settings;
+mod shown;
 mod table;
+mod wishes;
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
-use thiserror::Error;
+pub use advice::KIND;
+pub use calls::Slurm;
+use options::SlurmOptions;
+use settings::{SlurmSettings, read_slurm};
 
-pub use answers::Slurm;
-pub use limits::{Limit, Limits};
-pub use options::{OptionError, SlurmOptions};
-pub use settings::{read_options, read_slurm};
+use super::batch::{Batch, ExaminedSite, Examiner, Known, NotGranted, OwnConfiguration, Programs, Resources};
+use super::settings::BatchSettings;
+use super::{Advice, Expected, JobId, JobName, Kind, Scheduler, Signal, State, Submission, SubmitAnswer};
+use crate::sys::call::{Answer, Call};
 
-use crate::report::{FailureKind, Fault};
-use crate::scheduler::{Allocation, Requeue};
-use options::{Given, read_words, split};
+/// How its words in the configuration are read.
+pub(super) const KNOWN: Known = Known {
+    kind: KIND,
+    read: |section, text| Arc::new(read_slurm(section, text)),
+    judge: |words| Ok(SlurmOptions::parse_words(words)?.args()),
+};
 
-/// Options of which sbatch takes one only, or that are two words for one thing. Who sets one of them has decided about all.
-const RIVALS: &[&[&str]] = &[
-    &["mem", "mem-per-cpu", "mem-per-gpu"],
-    &["exclusive", "oversubscribe"],
-    &["cpus-per-task", "cpus-per-gpu"],
-    &["core-spec", "thread-spec"],
-    &["nodelist", "nodefile"],
-];
-
-/// `[slurm]`
-#[derive(Clone, Debug)]
-pub struct SlurmSettings {
-    /// Directory of sbatch, scancel, scontrol and squeue.
-    pub bin_dir: PathBuf,
-    /// `SLURM_CONF` for them; otherwise their own default.
-    pub conf: Option<PathBuf>,
-    /// Options of every job; a job may override each.
-    pub defaults: SlurmOptions,
-    /// CI variables in which jobs write options; of two that say different things the later one counts.
-    pub parameters: Vec<String>,
-    /// Options that a job may set: full names, without dashes.
-    pub allow: BTreeSet<&'static str>,
-    /// Bounds for what a job sets.
-    pub limits: Limits,
-    /// Stages that run as Slurm jobs; the others run on this machine.
-    pub stages: Vec<StagePattern>,
-    /// How many Slurm jobs a CI job is.
-    pub allocation: Allocation,
-    /// Whether Slurm may run a stage again.
-    pub requeue: Requeue,
-    /// How long Slurm may not know, or not say, what became of a job.
-    pub unknown_timeout: Duration,
-    /// How long a shared file system may take to show the end of the output and the record of completion.
-    pub output_timeout: Duration,
-    /// How long the wrapper on the node waits for the token.
-    pub token_timeout: Duration,
-}
-
-/// Names of stages: one, or all with a certain beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StagePattern {
-    beginning: String,
-    rest: Rest,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    Nothing,
-    Anything,
-}
-
-impl StagePattern {
-    /// Checks a name, or the beginning of names with `*` behind it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let (beginning, rest) = match text.strip_suffix('*') {
-            Some(beginning) => (beginning, Rest::Anything),
-            None => (text, Rest::Nothing),
-        };
-        // `*` alone would send the stages that fetch sources and upload artifacts to nodes without a network.
-        let good = !beginning.is_empty() && beginning.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        if !good {
-            return Err(format!("is not the name of a stage: {text:?}; write \"build_script\" or \"step_*\""));
-        }
-        Ok(Self { beginning: beginning.to_owned(), rest })
+impl Scheduler for Slurm {
+    fn kind(&self) -> Kind {
+        KIND
     }
 
-    /// The stages that are the script of a job: its name in old versions of GitLab Runner and the names in newer ones.
-    fn scripts() -> Vec<Self> {
-        let known = |text: &str, rest| Self { beginning: text.to_owned(), rest };
-        vec![known("build_script", Rest::Nothing), known("step_", Rest::Anything)]
+    fn own_output(&self) -> &'static str {
+        calls::OWN_OUTPUT
     }
 
-    /// Whether a stage is meant.
-    pub fn matches(&self, stage: &str) -> bool {
-        match self.rest {
-            Rest::Nothing => stage == self.beginning,
-            Rest::Anything => stage.starts_with(&self.beginning),
-        }
+    fn submit(&self, submission: &Submission) -> Call {
+        self.sbatch(submission)
+    }
+
+    fn submitted(&self, answer: &Answer) -> SubmitAnswer {
+        answers::submitted(answer)
+    }
+
+    fn ask(&self, id: &JobId) -> Call {
+        self.show_job(id)
+    }
+
+    fn state(&self, id: &JobId, expected: &Expected, answer: &Answer) -> State {
+        shown::state(id, expected, answer)
+    }
+
+    fn find(&self, name: &JobName) -> Call {
+        self.jobs_of_name(name)
+    }
+
+    fn found(&self, expected: &Expected, answer: &Answer) -> Result<Vec<JobId>, String> {
+        answers::found(expected, answer)
+    }
+
+    fn cancel(&self, id: &JobId) -> Call {
+        self.scancel(id)
+    }
+
+    fn cancel_by_name(&self, name: &JobName, owner: &str) -> Call {
+        self.scancel_name(name, owner)
+    }
+
+    fn interrupt(&self, id: &JobId, signal: Signal) -> Call {
+        self.signal_wrapper(id, signal)
+    }
+
+    fn done(&self, answer: &Answer) -> Result<(), String> {
+        answers::done(answer)
+    }
+
+    fn ask_who_cancelled(&self, id: &JobId) -> Call {
+        self.accounted_state(id)
+    }
+
+    fn who_cancelled(&self, answer: &Answer) -> Option<u32> {
+        answers::who_cancelled(answer)
+    }
+
+    fn advice(&self, topic: Advice) -> &'static str {
+        advice::advice(topic)
+    }
+
+    fn look_up(&self, id: &JobId) -> String {
+        advice::look_up(id)
     }
 }
 
-/// The options of one job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Combined {
-    /// All of them, for sbatch.
-    pub options: SlurmOptions,
-    /// Names of those that the job itself set. Without any, a refusal by Slurm is not the author's doing.
-    pub from_job: Vec<String>,
-}
-
-/// The job asks for what it may not have. For the author of the pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Refused {
-    /// It is no option, or the driver's own.
-    #[error("in {variable}: {error}")]
-    Option {
-        /// The CI variable.
-        variable: String,
-        /// What is wrong.
-        error: OptionError,
-    },
-    /// `slurm.allow` does not have it.
-    #[error("`{written}` in {variable} is refused: jobs do not set --{name} here; slurm.allow ({file}) has {allowed}")]
-    NotAllowed {
-        /// The option as written.
-        written: String,
-        /// The CI variable.
-        variable: String,
-        /// The option's full name.
-        name: &'static str,
-        /// Name of the configuration file.
-        file: String,
-        /// What a job may set.
-        allowed: String,
-    },
-    /// The rule says something else.
-    #[error("`{written}` in {variable} is refused: rule {rule} in {file} sets `{fixed}`; leave the option out")]
-    Fixed {
-        /// The option as written.
-        written: String,
-        /// The CI variable.
-        variable: String,
-        /// The rule.
-        rule: String,
-        /// Name of the configuration file.
-        file: String,
-        /// What the rule sets.
-        fixed: String,
-    },
-    /// It is beyond a limit.
-    #[error("`{written}` in {variable} is refused: slurm.limits.{key} ({file} line {line}) {why}")]
-    Limit {
-        /// The option as written.
-        written: String,
-        /// The CI variable.
-        variable: String,
-        /// The limit.
-        key: &'static str,
-        /// Name of the configuration file.
-        file: String,
-        /// Line of the limit.
-        line: usize,
-        /// What it admits.
-        why: String,
-    },
-}
-
-impl Fault for Refused {
-    fn kind(&self) -> FailureKind {
-        FailureKind::Build
-    }
-}
-
-/// An option of the job, and where it wrote it.
-struct Wanted<'j> {
-    variable: &'j str,
-    given: Given,
-}
-
-impl SlurmSettings {
-    /// Whether a stage runs as a Slurm job.
-    pub fn runs(&self, stage: &str) -> bool {
-        self.stages.iter().any(|pattern| pattern.matches(stage))
+impl Batch for SlurmSettings {
+    fn kind(&self) -> Kind {
+        KIND
     }
 
-    /// Whether the script of a job does, under its name in old versions of GitLab Runner or in newer ones.
-    pub fn runs_scripts(&self) -> bool {
-        self.runs("build_script") || self.runs("step_script")
+    fn settings(&self) -> &BatchSettings {
+        &self.batch
     }
 
-    /// The options of one job: the defaults, what the job's variables set instead, and on top what the rule fixes.
-    ///
-    /// `rule` is the rule for people and its options. `job` has variables of the job and their texts; those that
-    /// `parameters` does not name are not looked at.
-    pub fn combine(
+    fn scheduler(&self) -> Arc<dyn Scheduler> {
+        Arc::new(Slurm::new(&self.bin_dir, self.conf.as_deref()))
+    }
+
+    fn resources(
         &self,
-        rule: Option<(&str, &SlurmOptions)>,
+        rule: Option<(&str, &[String])>,
         job: &[(String, String)],
         config_path: &Path,
-    ) -> Result<Combined, Refused> {
-        // The directory is nothing that authors need to know.
-        let file = config_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut wanted = self.wanted(job)?;
-        if let Some((name, fixed)) = rule {
-            for Wanted { variable, given } in &wanted {
-                let against = same_thing(given.option.name)
-                    .find_map(|name| fixed.iter().find(|option| option.name == name && **option != given.option));
-                if let Some(against) = against {
-                    return Err(Refused::Fixed {
-                        written: given.written.clone(),
-                        variable: (*variable).to_owned(),
-                        rule: name.to_owned(),
-                        file,
-                        fixed: against.word(),
-                    });
-                }
-            }
-            // What the rule says as well is the site's word, and neither `allow` nor a limit concerns it.
-            wanted.retain(|wanted| fixed.get(wanted.given.option.name).is_none());
-        }
-        if let Some(Wanted { variable, given }) = wanted.iter().find(|w| !self.allow.contains(w.given.option.name)) {
-            return Err(Refused::NotAllowed {
-                written: given.written.clone(),
-                variable: (*variable).to_owned(),
-                name: given.option.name,
-                file,
-                allowed: limits::list(self.allow.iter().copied()),
-            });
-        }
-        let options = self.stack(rule.map(|(_, fixed)| fixed), &wanted);
-        let given: Vec<&Given> = wanted.iter().map(|wanted| &wanted.given).collect();
-        self.limits.check(&given, &options).map_err(|breach| Refused::Limit {
-            written: wanted[breach.given].given.written.clone(),
-            variable: wanted[breach.given].variable.to_owned(),
-            key: breach.key,
-            file,
-            line: breach.line,
-            why: breach.why,
-        })?;
-        let from_job = wanted.iter().map(|wanted| wanted.given.option.name.to_owned()).collect();
-        Ok(Combined { options, from_job })
+    ) -> Result<Resources, NotGranted> {
+        // They were judged when the rule was read. Should that not hold, no job is submitted without them.
+        let fixed = rule.map(|(name, words)| Ok((name, SlurmOptions::parse_words(words)?))).transpose();
+        let fixed = fixed.map_err(|error: options::OptionError| NotGranted(error.into()))?;
+        let rule = fixed.as_ref().map(|(name, fixed)| (*name, fixed));
+        let combined = self.combine(rule, job, config_path).map_err(|refused| NotGranted(refused.into()))?;
+        Ok(Resources { options: combined.options.args(), from_job: combined.from_job })
     }
 
-    /// What the job sets: of each option the last.
-    fn wanted<'j>(&self, job: &'j [(String, String)]) -> Result<Vec<Wanted<'j>>, Refused> {
-        let mut wanted: Vec<Wanted<'j>> = Vec::new();
-        let named = self.parameters.iter().filter_map(|name| job.iter().find(|(variable, _)| variable == name));
-        for (variable, text) in named {
-            let given = split(text)
-                .and_then(|words| read_words(&words))
-                .map_err(|error| Refused::Option { variable: variable.clone(), error })?;
-            for given in given {
-                wanted.retain(|earlier| earlier.given.option.name != given.option.name);
-                wanted.push(Wanted { variable, given });
-            }
+    fn programs(&self) -> Programs<'_> {
+        Programs {
+            dir: &self.bin_dir,
+            key: "slurm.bin_dir",
+            needed: &["sbatch", "scancel", "scontrol", "squeue"],
+            // Says who cancelled a job, where there is accounting.
+            optional: &["sacct"],
         }
-        Ok(wanted)
     }
 
-    fn stack(&self, fixed: Option<&SlurmOptions>, wanted: &[Wanted<'_>]) -> SlurmOptions {
-        let mut options = self.defaults.clone();
-        let wanted: Vec<_> = wanted.iter().map(|wanted| &wanted.given.option).collect();
-        let fixed: Vec<_> = fixed.into_iter().flat_map(SlurmOptions::iter).collect();
-        for layer in [wanted, fixed] {
-            // All before any: two rivals in one hand are for sbatch to judge.
-            for name in layer.iter().flat_map(|option| same_thing(option.name)) {
-                options.remove(name);
-            }
-            for option in layer {
-                options.set(option.clone());
-            }
-        }
-        options
+    fn own_configuration(&self) -> Option<OwnConfiguration<'_>> {
+        // Without it Slurm's own default, possibly fetched from the controller.
+        self.conf.as_deref().map(|path| OwnConfiguration { path, key: "slurm.conf", loaded_by: "scontrol" })
+    }
+
+    fn examine(&self, examiner: &mut dyn Examiner, site: &ExaminedSite<'_>) {
+        examination::examine(self, examiner, site);
     }
 }
-
-/// The option and its rivals.
-fn same_thing(name: &'static str) -> impl Iterator<Item = &'static str> {
-    let rivals = RIVALS.iter().find(|rivals| rivals.contains(&name)).copied().unwrap_or_default();
-    std::iter::once(name).chain(rivals.iter().copied().filter(move |rival| *rival != name))
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,10 +3,10 @@
 //! What an abbreviation means depends on the version of sbatch. Here it is decided once, by one table, and sbatch only ever
 //! sees `--name=value` with the full name: one word for each option, so that no value can become an option.
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::table::{self, Argument, Setter, Spec};
+use crate::scheduler::settings::WrongWord;
 
 /// Longest part of somebody's text that a message repeats.
 const SHOWN: usize = 80;
@@ -15,8 +15,7 @@ const SHOWN: usize = 80;
 const NAMED: usize = 8;
 
 /// Options for sbatch, each at most once. None of them is one that the driver keeps for itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlurmOptions(Vec<SlurmOption>);
 
 /// One option.
@@ -43,18 +42,17 @@ pub(super) struct Given {
 pub struct OptionError {
     written: String,
     index: usize,
-    why: Why,
+    why: Wrong,
 }
 
-impl OptionError {
-    /// Which of the words it is about, from 0.
-    pub fn index(&self) -> usize {
-        self.index
+impl From<OptionError> for WrongWord {
+    fn from(error: OptionError) -> Self {
+        Self { index: error.index, why: error.to_string() }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-enum Why {
+enum Wrong {
     #[error("cannot be split into words: a quote is not closed, or nothing follows the last backslash")]
     Quotes,
     #[error("contains a control character; words are separated by spaces, tabs and line ends only")]
@@ -91,11 +89,6 @@ impl SlurmOptions {
         Ok(options)
     }
 
-    /// Splits a line into words as a POSIX shell would, and understands them. Nothing is expanded.
-    pub fn parse_line(line: &str) -> Result<Self, OptionError> {
-        Self::parse_words(&split(line)?)
-    }
-
     /// One word for each option, for sbatch.
     pub fn args(&self) -> Vec<String> {
         self.0.iter().map(SlurmOption::word).collect()
@@ -104,11 +97,6 @@ impl SlurmOptions {
     /// The value of an option; empty for a flag. None if it is not set. The name is the full one, without dashes.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|option| option.name == name).map(|option| option.value.as_deref().unwrap_or_default())
-    }
-
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Sets one. It becomes the last: where two options are two words for one thing, sbatch believes the last.
@@ -128,20 +116,6 @@ impl SlurmOptions {
     }
 }
 
-impl TryFrom<Vec<String>> for SlurmOptions {
-    type Error = OptionError;
-
-    fn try_from(words: Vec<String>) -> Result<Self, OptionError> {
-        Self::parse_words(&words)
-    }
-}
-
-impl From<SlurmOptions> for Vec<String> {
-    fn from(options: SlurmOptions) -> Self {
-        options.args()
-    }
-}
-
 impl SlurmOption {
     /// `--name` or `--name=value`.
     pub(super) fn word(&self) -> String {
@@ -152,15 +126,15 @@ impl SlurmOption {
     }
 }
 
-/// Words of a line.
+/// Words of a line, split as a POSIX shell would. Nothing is expanded.
 pub(super) fn split(line: &str) -> Result<Vec<String>, OptionError> {
     let fail = |why| OptionError { written: shown(line), index: 0, why };
     // Before quotes are looked at: what is quoted here must not be in a value either, except for line ends and tabs,
     // which are refused there.
     if line.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        return Err(fail(Why::Control));
+        return Err(fail(Wrong::Control));
     }
-    shlex::split(line).ok_or_else(|| fail(Why::Quotes))
+    shlex::split(line).ok_or_else(|| fail(Wrong::Quotes))
 }
 
 /// Options in the words, in their order.
@@ -183,18 +157,18 @@ struct Reader<'w> {
 
 impl<'w> Reader<'w> {
     /// Reads one word and, where the option in it needs one, the value behind it.
-    fn word(&mut self) -> Result<(), Why> {
+    fn word(&mut self) -> Result<(), Wrong> {
         let words = self.words;
         let word = words[self.next].as_str();
         self.next += 1;
         if word.chars().any(char::is_control) {
-            return Err(Why::Control);
+            return Err(Wrong::Control);
         }
         match word.strip_prefix('-') {
             // sbatch looks for this word before it looks for options.
-            None if word == ":" => Err(Why::Heterogeneous),
+            None if word == ":" => Err(Wrong::Heterogeneous),
             // `-` and `--` too: what follows is a script.
-            None | Some("" | "-") => Err(Why::Stray),
+            None | Some("" | "-") => Err(Wrong::Stray),
             Some(rest) => match rest.strip_prefix('-') {
                 Some(long) => self.long(word, long),
                 None => self.letters(word, rest),
@@ -202,13 +176,13 @@ impl<'w> Reader<'w> {
         }
     }
 
-    fn long(&mut self, word: &str, long: &str) -> Result<(), Why> {
+    fn long(&mut self, word: &str, long: &str) -> Result<(), Wrong> {
         let (name, value) = match long.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (long, None),
         };
         if name.is_empty() {
-            return Err(Why::Stray);
+            return Err(Wrong::Stray);
         }
         let spec = find(name)?;
         if let (Argument::Required, None) = (spec.argument, value) {
@@ -218,16 +192,16 @@ impl<'w> Reader<'w> {
         self.add(spec, value, word)
     }
 
-    fn letters(&mut self, word: &str, letters: &str) -> Result<(), Why> {
+    fn letters(&mut self, word: &str, letters: &str) -> Result<(), Wrong> {
         for (at, letter) in letters.char_indices() {
-            let spec = table::by_letter(letter).ok_or(Why::Unknown(None))?;
+            let spec = table::by_letter(letter).ok_or(Wrong::Unknown(None))?;
             reserved(spec)?;
             // The rest of the word is the value, whatever it looks like.
             let rest = &letters[at + letter.len_utf8()..];
             match spec.argument {
                 Argument::None => self.add(spec, None, word)?,
                 Argument::Optional | Argument::Required if rest.starts_with('=') => {
-                    return Err(Why::Equals(spec.name));
+                    return Err(Wrong::Equals(spec.name));
                 }
                 Argument::Optional => {
                     return self.add(spec, Some(rest).filter(|rest| !rest.is_empty()), word);
@@ -243,21 +217,21 @@ impl<'w> Reader<'w> {
     }
 
     /// The next word as a value. sbatch would take any; one that looks like an option means that the value was forgotten.
-    fn following(&mut self, spec: &Spec) -> Result<&'w str, Why> {
+    fn following(&mut self, spec: &Spec) -> Result<&'w str, Wrong> {
         let words = self.words;
         match words.get(self.next) {
             Some(value) if !value.starts_with('-') && value != ":" => {
                 self.next += 1;
                 Ok(value)
             }
-            _ => Err(Why::Missing(spec.name)),
+            _ => Err(Wrong::Missing(spec.name)),
         }
     }
 
-    fn add(&mut self, spec: &Spec, value: Option<&str>, written: &str) -> Result<(), Why> {
+    fn add(&mut self, spec: &Spec, value: Option<&str>, written: &str) -> Result<(), Wrong> {
         match (spec.argument, value) {
-            (Argument::None, Some(_)) => return Err(Why::Needless(spec.name)),
-            (Argument::Required, None) | (_, Some("")) => return Err(Why::Missing(spec.name)),
+            (Argument::None, Some(_)) => return Err(Wrong::Needless(spec.name)),
+            (Argument::Required, None) | (_, Some("")) => return Err(Wrong::Missing(spec.name)),
             _ => {}
         }
         if let Some(value) = value {
@@ -270,41 +244,41 @@ impl<'w> Reader<'w> {
 }
 
 /// The option that a long name or the beginning of one means.
-fn find(name: &str) -> Result<&'static Spec, Why> {
+fn find(name: &str) -> Result<&'static Spec, Wrong> {
     if let Some(spec) = table::by_name(name) {
         return reserved(spec).map(|()| spec);
     }
     // Ambiguous even if all but one are the driver's: another version of sbatch may know fewer of them.
     match table::by_beginning(name).as_slice() {
-        [] => Err(Why::Unknown(table::nearest(name))),
+        [] => Err(Wrong::Unknown(table::nearest(name))),
         [spec] => reserved(spec).map(|()| *spec),
         many => {
             let mut names: Vec<String> = many.iter().take(NAMED).map(|spec| format!("--{}", spec.name)).collect();
             names.extend((many.len() > NAMED).then(|| format!("{} others", many.len() - NAMED)));
-            Err(Why::Ambiguous(names.join(", ")))
+            Err(Wrong::Ambiguous(names.join(", ")))
         }
     }
 }
 
-fn reserved(spec: &Spec) -> Result<(), Why> {
+fn reserved(spec: &Spec) -> Result<(), Wrong> {
     match spec.setter {
-        Setter::Driver(why) => Err(Why::Reserved(spec.name, why)),
+        Setter::Driver(why) => Err(Wrong::Reserved(spec.name, why)),
         Setter::Job | Setter::Site => Ok(()),
     }
 }
 
 /// Values that make sbatch do something else than submit a job with this option.
-fn judge(name: &str, value: &str) -> Result<(), Why> {
+fn judge(name: &str, value: &str) -> Result<(), Wrong> {
     if value.chars().any(char::is_control) {
-        return Err(Why::Control);
+        return Err(Wrong::Control);
     }
     match name {
         "gres" | "gpu-bind" | "mem-bind" | "hint" | "profile" | "cpu-freq"
             if value.split(',').any(|part| part.eq_ignore_ascii_case("help")) =>
         {
-            Err(Why::Help)
+            Err(Wrong::Help)
         }
-        "nodelist" | "exclude" if value.contains('/') => Err(Why::NodeFile),
+        "nodelist" | "exclude" if value.contains('/') => Err(Wrong::NodeFile),
         _ => Ok(()),
     }
 }
@@ -318,3 +292,6 @@ pub(super) fn shown(text: &str) -> String {
     }
     shown
 }
+
+#[cfg(test)]
+pub(super) mod tests;

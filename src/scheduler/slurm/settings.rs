@@ -1,58 +1,51 @@
-//! Reads `[slurm]`.
+//! `[slurm]`: what a Slurm job may ask for, and who may ask.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::amounts::memory;
 use super::limits::{Limit, Limits};
+use super::options::SlurmOptions;
 use super::table::{self, Setter};
-use super::{SlurmOptions, SlurmSettings, StagePattern};
 use crate::config::problems::line_and_column;
 use crate::config::reader::{At, Section};
 use crate::config::values;
-use crate::scheduler::{Allocation, Requeue};
+use crate::scheduler::settings::{BatchSettings, read_batch, read_words};
+
+/// `[slurm]`
+#[derive(Clone, Debug)]
+pub struct SlurmSettings {
+    /// What every scheduler has.
+    pub batch: BatchSettings,
+    /// Directory of sbatch, scancel, scontrol and squeue.
+    pub bin_dir: PathBuf,
+    /// `SLURM_CONF` for them; otherwise their own default.
+    pub conf: Option<PathBuf>,
+    /// Options of every job; a job may override each.
+    pub defaults: SlurmOptions,
+    /// Options that a job may set: full names, without dashes.
+    pub allow: BTreeSet<&'static str>,
+    /// Bounds for what a job sets.
+    pub limits: Limits,
+}
 
 /// Reads the section; an absent one is all defaults. `text` is the whole file, for line numbers.
 pub fn read_slurm(mut section: Section<'_>, text: &str) -> SlurmSettings {
     let bin_dir = section.parsed("bin_dir", values::absolute_path);
     let conf = section.parsed("conf", values::absolute_path);
-    let defaults = read_options(&mut section, "defaults");
-    let parameters = each(&mut section, "parameters", |name| values::variable_name(name).map(|()| name.to_owned()));
+    let defaults = read_words(&mut section, "defaults", |words| Ok(SlurmOptions::parse_words(words)?));
     let allow = read_allow(&mut section);
     let limits = read_limits(section.section("limits"), text);
-    let stages = each(&mut section, "stages", StagePattern::parse);
-    let allocation = section.choice("allocation", &[("stage", Allocation::Stage), ("job", Allocation::Job)]);
-    let requeue = section.boolean("requeue").unwrap_or(false);
-    let unknown_timeout = section.duration("unknown_timeout");
-    let output_timeout = section.duration("output_timeout");
-    let token_timeout = section.duration("token_timeout");
+    let batch = read_batch(&mut section);
     section.finish();
     SlurmSettings {
+        batch,
         bin_dir: bin_dir.unwrap_or_else(|| PathBuf::from("/usr/bin")),
         conf,
-        defaults,
-        parameters: parameters.unwrap_or_else(|| vec!["SCHEDULER_PARAMETERS".to_owned()]),
+        defaults: defaults.unwrap_or_default(),
         allow,
         limits,
-        stages: stages.unwrap_or_else(StagePattern::scripts),
-        allocation: allocation.unwrap_or(Allocation::Stage),
-        requeue: if requeue { Requeue::Allowed } else { Requeue::Never },
-        unknown_timeout: unknown_timeout.map_or(Duration::from_hours(1), |at| at.value),
-        output_timeout: output_timeout.map_or(Duration::from_mins(1), |at| at.value),
-        token_timeout: token_timeout.map_or(Duration::from_mins(2), |at| at.value),
     }
-}
-
-/// A list of options for sbatch.
-pub fn read_options(section: &mut Section<'_>, key: &'static str) -> SlurmOptions {
-    let Some(list) = section.strings_at(key) else { return SlurmOptions::default() };
-    let words: Vec<String> = list.value.iter().map(|at| at.value.clone()).collect();
-    SlurmOptions::parse_words(&words).unwrap_or_else(|error| {
-        let span = list.value.get(error.index()).map_or(list.span, |at| at.span.clone());
-        section.problem(span, format!("`{}`: {error}", section.full(key)), None);
-        SlurmOptions::default()
-    })
 }
 
 fn read_allow(section: &mut Section<'_>) -> BTreeSet<&'static str> {
@@ -122,8 +115,5 @@ fn read_limits(mut section: Section<'_>, text: &str) -> Limits {
     Limits { partitions, accounts, qos, nodes, ntasks, cpus_per_task, time, mem, gres }
 }
 
-/// A list whose every element is checked. None if the key is absent.
-fn each<T>(section: &mut Section<'_>, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
-    let list = section.strings_at(key)?;
-    Some(list.value.into_iter().filter_map(|at| section.checked(at, key, &parse)).collect())
-}
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,4 +1,5 @@
-use std::os::unix::fs::symlink;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use nix::sys::stat::Mode;
 use tempfile::TempDir;
@@ -19,7 +20,7 @@ fn file(dir: &TempDir, name: &str, mode: u32) -> PathBuf {
     path
 }
 
-fn refusal(path: &Path, trust: Trust) -> Fault {
+fn refusal(path: &Path, trust: Trust) -> Distrust {
     read_trusted(path, trust, 100).unwrap_err().fault
 }
 
@@ -34,7 +35,7 @@ fn a_private_file_of_ones_own_is_read() {
 fn a_secret_with_any_bit_for_others_is_refused_and_the_message_says_what_to_do() {
     let dir = place();
     for mode in [0o640, 0o604, 0o620, 0o602, 0o610, 0o601] {
-        assert!(matches!(refusal(&file(&dir, "key", mode), PRIVATE), Fault::NotPrivate { .. }), "{mode:o}");
+        assert!(matches!(refusal(&file(&dir, "key", mode), PRIVATE), Distrust::NotPrivate { .. }), "{mode:o}");
     }
     let path = file(&dir, "key", 0o644);
     let message = read_trusted(&path, PRIVATE, 100).unwrap_err().to_string();
@@ -48,7 +49,7 @@ fn a_public_file_may_be_read_by_all_but_written_by_none() {
     let dir = place();
     assert!(read_trusted(&file(&dir, "config", 0o644), PUBLIC, 100).is_ok());
     for mode in [0o664, 0o646] {
-        assert!(matches!(refusal(&file(&dir, "config", mode), PUBLIC), Fault::Writable { .. }));
+        assert!(matches!(refusal(&file(&dir, "config", mode), PUBLIC), Distrust::Writable { .. }));
     }
 }
 
@@ -57,7 +58,7 @@ fn a_symbolic_link_at_the_end_is_refused_even_to_a_good_file() {
     let dir = place();
     let link = dir.path().join("link");
     symlink(file(&dir, "key", 0o400), &link).unwrap();
-    assert!(matches!(refusal(&link, PRIVATE), Fault::Symlink));
+    assert!(matches!(refusal(&link, PRIVATE), Distrust::Symlink));
 }
 
 #[test]
@@ -70,7 +71,7 @@ fn a_link_on_the_way_is_followed_while_every_directory_is_judged() {
     assert_eq!(read_trusted(&dir.path().join("link/../link/./config"), PUBLIC, 100).unwrap(), b"content");
     fs::set_permissions(&real, Permissions::from_mode(0o777)).unwrap();
     let error = read_trusted(&dir.path().join("link/config"), PUBLIC, 100).unwrap_err();
-    assert!(matches!(error.fault, Fault::Writable { .. }));
+    assert!(matches!(error.fault, Distrust::Writable { .. }));
     assert_eq!(error.path, fs::canonicalize(&real).unwrap());
 }
 
@@ -80,7 +81,7 @@ fn a_link_that_lies_in_a_directory_of_others_is_refused_although_it_ends_well() 
     fs::write(good.path().join("config"), b"content").unwrap();
     symlink(good.path(), bad.path().join("link")).unwrap();
     fs::set_permissions(bad.path(), Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(refusal(&bad.path().join("link/config"), PUBLIC), Fault::Writable { .. }));
+    assert!(matches!(refusal(&bad.path().join("link/config"), PUBLIC), Distrust::Writable { .. }));
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_directory_that_others_can_write_spoils_what_is_below_it() {
     let path = file(&dir, "key", 0o400);
     for mode in [0o770, 0o707, 0o772] {
         fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(refusal(&path, PRIVATE), Fault::Writable { .. }), "{mode:o}");
+        assert!(matches!(refusal(&path, PRIVATE), Distrust::Writable { .. }), "{mode:o}");
     }
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     assert!(read_trusted(&path, PRIVATE, 100).is_ok());
@@ -100,7 +101,7 @@ fn a_circle_of_links_ends() {
     let dir = place();
     symlink("b", dir.path().join("a")).unwrap();
     symlink("a", dir.path().join("b")).unwrap();
-    assert!(matches!(refusal(&dir.path().join("a/key"), PRIVATE), Fault::TooManyLinks));
+    assert!(matches!(refusal(&dir.path().join("a/key"), PRIVATE), Distrust::TooManyLinks));
 }
 
 #[test]
@@ -115,9 +116,9 @@ fn a_pipe_and_a_directory_are_refused_without_waiting() {
     let dir = place();
     let pipe = dir.path().join("pipe");
     nix::unistd::mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
-    assert!(matches!(refusal(&pipe, PRIVATE), Fault::NotRegular));
-    assert!(matches!(refusal(dir.path(), PRIVATE), Fault::NotRegular));
-    assert!(matches!(refusal(Path::new("/dev/null"), PUBLIC), Fault::NotRegular));
+    assert!(matches!(refusal(&pipe, PRIVATE), Distrust::NotRegular));
+    assert!(matches!(refusal(dir.path(), PRIVATE), Distrust::NotRegular));
+    assert!(matches!(refusal(Path::new("/dev/null"), PUBLIC), Distrust::NotRegular));
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn a_secret_under_two_names_is_refused() {
     let dir = place();
     let path = file(&dir, "key", 0o400);
     fs::hard_link(&path, dir.path().join("copy")).unwrap();
-    assert!(matches!(refusal(&path, PRIVATE), Fault::HardLinks { count: 2 }));
+    assert!(matches!(refusal(&path, PRIVATE), Distrust::HardLinks { count: 2 }));
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn what_is_missing_is_told_apart_from_what_is_bad() {
 fn a_file_above_its_limit_is_refused() {
     let dir = place();
     let error = read_trusted(&file(&dir, "key", 0o400), PRIVATE, 6).unwrap_err();
-    assert!(matches!(error.fault, Fault::TooLarge { limit: 6 }));
+    assert!(matches!(error.fault, Distrust::TooLarge { limit: 6 }));
 }
 
 #[test]
@@ -152,20 +153,9 @@ fn a_file_of_somebody_else_is_refused_by_name() {
     std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
     for owner in [Owner::Root, Owner::RootOrSelf] {
         let error = read_trusted(&path, Trust { owner, secrecy: Secrecy::Private }, 100).unwrap_err();
-        assert!(matches!(error.fault, Fault::Owner { .. }));
+        assert!(matches!(error.fault, Distrust::Owner { .. }));
         assert!(error.to_string().contains("must belong to root: chown root "), "{error}");
     }
-}
-
-#[test]
-fn a_new_private_file_has_its_mode_and_never_replaces_another() {
-    let dir = place();
-    let path = dir.path().join("key");
-    create_private(&path, b"one", 0o400).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o400);
-    assert_eq!(create_private(&path, b"two", 0o400).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-    assert_eq!(read_trusted(&path, PRIVATE, 100).unwrap(), b"one");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays behind");
 }
 
 #[test]

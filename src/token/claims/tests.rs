@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::scheduler::slurm::KIND;
 
 /// 2023-11-14T22:13:20Z
 pub(crate) const NOW: i64 = 1_700_000_000;
@@ -14,39 +15,23 @@ pub(crate) fn settings() -> TokenSettings {
     }
 }
 
-pub(crate) fn facts() -> JobFacts {
-    JobFacts {
-        job_id: 4711,
-        job_name: Some("build: [gcc]".into()),
-        ci_stage: Some("build".into()),
-        project_id: 22,
-        project_path: Some("climate/core/model".into()),
-        namespace_id: Some(7),
-        user_id: 42,
-        user_login: "adent".into(),
-        pipeline_id: Some(99),
-        pipeline_source: Some("push".into()),
-        git_ref: Some("main".into()),
-        ref_type: Some(RefType::Branch),
-        ref_protected: Some(true),
-        sha: Some("0123456789abcdef0123456789abcdef01234567".into()),
-    }
+pub(crate) fn account() -> Account {
+    Account::for_test("arthur")
 }
 
 pub(crate) fn stage() -> StageContext {
     StageContext {
-        local_user: "arthur".into(),
         executor_stage: "build_script".into(),
         attempt: Some(1),
         site: None,
         cluster: Some("alps".into()),
-        placement: Placement::Slurm {
+        placement: Placement::Batch(BatchPlacement {
+            kind: KIND,
             account: Some("g33".into()),
             partition: Some("debug".into()),
             qos: None,
-            job_id: Some("1234_5".into()),
-        },
-        assurance: Assurance::JobApi,
+            job_id: JobId::parse("1234_5"),
+        }),
     }
 }
 
@@ -54,13 +39,18 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn claims(facts: &JobFacts) -> Value {
-    serde_json::to_value(Claims::new(&settings(), facts, &stage(), at(NOW)).unwrap()).unwrap()
+/// Of a job that differs from an ordinary one in this.
+fn made(change: impl FnOnce(&mut Value), stage: &StageContext) -> Result<Claims, ClaimsError> {
+    Claims::new(&settings(), &Identity::for_test(change), &account(), stage, at(NOW))
+}
+
+fn claims(change: impl FnOnce(&mut Value)) -> Value {
+    serde_json::to_value(made(change, &stage()).unwrap()).unwrap()
 }
 
 #[test]
 fn a_full_token_has_gitlabs_names_and_types() {
-    let mut value = claims(&facts());
+    let mut value = claims(|_| ());
     let jti = value.as_object_mut().unwrap().remove("jti").unwrap();
     assert_eq!(Uuid::parse_str(jti.as_str().unwrap()).unwrap().get_version_num(), 7);
     assert_eq!(
@@ -89,21 +79,17 @@ fn a_full_token_has_gitlabs_names_and_types() {
 
 #[test]
 fn unknown_facts_are_left_out_and_never_become_defaults() {
-    let bare = JobFacts {
-        job_name: None,
-        ci_stage: None,
-        project_path: None,
-        namespace_id: Some(0),
-        pipeline_id: None,
-        pipeline_source: Some(String::new()),
-        git_ref: None,
-        ref_type: None,
-        ref_protected: None,
-        sha: None,
-        ..facts()
+    let bare = |facts: &mut Value| {
+        for name in
+            ["job_name", "ci_stage", "project_path", "pipeline_id", "git_ref", "ref_type", "ref_protected", "sha"]
+        {
+            facts[name] = Value::Null;
+        }
+        facts["namespace_id"] = 0.into();
+        facts["pipeline_source"] = "".into();
     };
     let shell = StageContext { placement: Placement::Shell, attempt: None, cluster: None, ..stage() };
-    let value = serde_json::to_value(Claims::new(&settings(), &bare, &shell, at(NOW)).unwrap()).unwrap();
+    let value = serde_json::to_value(made(bare, &shell).unwrap()).unwrap();
     let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
     assert_eq!(
@@ -134,7 +120,7 @@ fn unknown_facts_are_left_out_and_never_become_defaults() {
 
 #[test]
 fn no_name_that_others_take_for_a_login_is_at_top_level() {
-    let value = claims(&facts());
+    let value = claims(|_| ());
     for name in ["sun", "username", "uid", "gid", "groups", "scope", "name", "id"] {
         assert!(value.get(name).is_none(), "{name}");
     }
@@ -143,7 +129,9 @@ fn no_name_that_others_take_for_a_login_is_at_top_level() {
 #[test]
 fn the_full_ref_is_given_only_where_it_is_certain() {
     let path = |git_ref: &str, ref_type| {
-        claims(&JobFacts { git_ref: Some(git_ref.into()), ref_type, ..facts() }).get("ref_path").cloned()
+        claims(|facts| (facts["git_ref"], facts["ref_type"]) = (git_ref.into(), json!(ref_type)))
+            .get("ref_path")
+            .cloned()
     };
     assert_eq!(path("v1", Some(RefType::Tag)), Some(json!("refs/tags/v1")));
     assert_eq!(path("refs/merge-requests/3/head", Some(RefType::Branch)), None);
@@ -152,35 +140,36 @@ fn the_full_ref_is_given_only_where_it_is_certain() {
 
 #[test]
 fn protection_is_a_string_or_absent() {
-    let claim = |ref_protected| claims(&JobFacts { ref_protected, ..facts() }).get("ref_protected").cloned();
+    let claim = |fact: Option<bool>| claims(|facts| facts["ref_protected"] = fact.into()).get("ref_protected").cloned();
     assert_eq!(claim(Some(false)), Some(json!("false")));
     assert_eq!(claim(None), None);
 }
 
 #[test]
 fn a_job_of_nobody_gets_no_token() {
-    for bad in [
-        JobFacts { user_id: 0, ..facts() },
-        JobFacts { job_id: 0, ..facts() },
-        JobFacts { project_id: 0, ..facts() },
-        JobFacts { user_login: String::new(), ..facts() },
-        JobFacts { project_path: Some(String::new()), ..facts() },
-        JobFacts { git_ref: Some(String::new()), ..facts() },
+    for (name, bad) in [
+        ("user_id", json!(0)),
+        ("job_id", json!(0)),
+        ("project_id", json!(0)),
+        ("user_login", json!("")),
+        ("project_path", json!("")),
+        ("git_ref", json!("")),
     ] {
-        assert!(Claims::new(&settings(), &bad, &stage(), at(NOW)).is_err(), "{bad:?}");
+        assert!(made(|facts| facts[name] = bad, &stage()).is_err(), "{name}");
     }
-    let nobody = StageContext { local_user: String::new(), ..stage() };
-    assert!(Claims::new(&settings(), &facts(), &nobody, at(NOW)).is_err());
+    let nobody = Account::for_test("");
+    assert!(Claims::new(&settings(), &Identity::for_test(|_| ()), &nobody, &stage(), at(NOW)).is_err());
 }
 
 #[test]
 fn a_clock_before_1970_gets_no_token() {
     for second in [-5, 0, 60] {
-        assert!(matches!(Claims::new(&settings(), &facts(), &stage(), at(second)), Err(ClaimsError::Clock(_))));
+        let claims = Claims::new(&settings(), &Identity::for_test(|_| ()), &account(), &stage(), at(second));
+        assert!(matches!(claims, Err(ClaimsError::Clock(_))));
     }
 }
 
 #[test]
 fn each_token_has_an_id_of_its_own() {
-    assert_ne!(claims(&facts())["jti"], claims(&facts())["jti"]);
+    assert_ne!(claims(|_| ())["jti"], claims(|_| ())["jti"]);
 }

@@ -1,0 +1,6 @@
+//! What GitLab knows of a job and says about it: to the runner in the payload, to the driver through the job API.
+
+pub(crate) mod job;
+pub(crate) mod payload;
+pub(crate) mod response_file;
+pub(crate) mod server;

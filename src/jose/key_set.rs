@@ -1,0 +1,227 @@
+//! The keys a verifier believes, read from a published document (JWKS, RFC 7517).
+
+use jsonwebtoken::{Algorithm, DecodingKey};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::jwk::{Jwks, Kid, public_key};
+use crate::strict_json::StrictObject;
+
+/// Largest document in bytes.
+pub const MAX_DOCUMENT: usize = 1024 * 1024;
+/// Most keys in one document.
+pub const MAX_KEYS: usize = 16;
+
+/// Public keys by name, each with the one algorithm it serves.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    keys: Vec<VerifyingKey>,
+}
+
+/// A public key and its algorithm. The algorithm comes from here and never from a token (RFC 8725, section 3.1).
+#[derive(Clone, Debug)]
+pub(crate) struct VerifyingKey {
+    pub(crate) kid: Kid,
+    pub(crate) algorithm: Algorithm,
+    /// The algorithm as a token's header must spell it.
+    pub(crate) algorithm_name: &'static str,
+    pub(crate) key: DecodingKey,
+}
+
+/// Why a document of keys is refused, as a whole: half of a key set is not what its publisher meant.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeySetError {
+    /// Over [`MAX_DOCUMENT`].
+    #[error("the key set is larger than {MAX_DOCUMENT} bytes")]
+    TooLarge,
+    /// Not JSON, or a member appears twice.
+    #[error("the key set is not a JSON object with each member once")]
+    Json,
+    /// No `keys`, or none in it.
+    #[error("the key set has no keys")]
+    Empty,
+    /// Over [`MAX_KEYS`].
+    #[error("the key set has {0} keys, more than {MAX_KEYS}")]
+    TooMany(usize),
+    /// Two keys of one name.
+    #[error("the key set has two keys with the id {0}")]
+    SameKid(Kid),
+    /// One key is not as it must be.
+    #[error("key {} of the key set: {problem}", index + 1)]
+    Key {
+        /// Its place, from 0.
+        index: usize,
+        /// What is wrong with it.
+        problem: KeyProblem,
+    },
+}
+
+/// What is wrong with one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KeyProblem {
+    /// Not an object.
+    #[error("is not a JSON object")]
+    NotObject,
+    /// A member has another value than the one it must have.
+    #[error("`{member}` must be \"{wanted}\"")]
+    Member {
+        /// Which.
+        member: &'static str,
+        /// Its only value.
+        wanted: &'static str,
+    },
+    /// No `kid`, or one that is too long or of other characters.
+    #[error("`kid` must be 1 to 64 characters of A-Z a-z 0-9 - _")]
+    Kid,
+    /// `x` and `y` are not two 32-byte numbers that lie on the curve.
+    #[error("`x` and `y` are not a point of P-256")]
+    Point,
+    /// The private half was published.
+    #[error("has a private member: this key is known to others now, replace it at once")]
+    Private,
+}
+
+impl KeySet {
+    /// Reads a document. Every key in it must be an ES256 key in full: `kty`, `crv`, `x`, `y`, `alg`, `use`, `kid`.
+    pub fn from_json(document: &[u8]) -> Result<Self, KeySetError> {
+        if document.len() > MAX_DOCUMENT {
+            return Err(KeySetError::TooLarge);
+        }
+        let StrictObject(document) = serde_json::from_slice(document).map_err(|_| KeySetError::Json)?;
+        let listed =
+            document.get("keys").and_then(Value::as_array).filter(|keys| !keys.is_empty()).ok_or(KeySetError::Empty)?;
+        if listed.len() > MAX_KEYS {
+            return Err(KeySetError::TooMany(listed.len()));
+        }
+        let mut keys: Vec<VerifyingKey> = Vec::with_capacity(listed.len());
+        for (index, listed) in listed.iter().enumerate() {
+            let key = VerifyingKey::read(listed).map_err(|problem| KeySetError::Key { index, problem })?;
+            if keys.iter().any(|other| other.kid == key.kid) {
+                return Err(KeySetError::SameKid(key.kid));
+            }
+            keys.push(key);
+        }
+        Ok(Self { keys })
+    }
+
+    /// The keys of a set that is about to be published, by way of the very document that others read.
+    pub fn from_jwks(jwks: &Jwks) -> Result<Self, KeySetError> {
+        Self::from_json(&serde_json::to_vec(jwks).map_err(|_| KeySetError::Json)?)
+    }
+
+    /// The names of the keys.
+    pub fn kids(&self) -> impl Iterator<Item = &Kid> {
+        self.keys.iter().map(|key| &key.kid)
+    }
+
+    pub(crate) fn find(&self, kid: &Kid) -> Option<&VerifyingKey> {
+        self.keys.iter().find(|key| key.kid == *kid)
+    }
+}
+
+impl VerifyingKey {
+    fn read(listed: &Value) -> Result<Self, KeyProblem> {
+        let listed = listed.as_object().ok_or(KeyProblem::NotObject)?;
+        // `d` of EC and RSA keys, `k` of symmetric ones (RFC 7518, section 6).
+        if listed.contains_key("d") || listed.contains_key("k") {
+            return Err(KeyProblem::Private);
+        }
+        for (member, wanted) in [("kty", "EC"), ("crv", "P-256"), ("alg", "ES256"), ("use", "sig")] {
+            if text(listed, member) != Some(wanted) {
+                return Err(KeyProblem::Member { member, wanted });
+            }
+        }
+        let kid = text(listed, "kid").and_then(Kid::new).ok_or(KeyProblem::Kid)?;
+        let (x, y) = text(listed, "x").zip(text(listed, "y")).ok_or(KeyProblem::Point)?;
+        public_key(x, y).ok_or(KeyProblem::Point)?;
+        let key = DecodingKey::from_ec_components(x, y).map_err(|_| KeyProblem::Point)?;
+        Ok(Self { kid, algorithm: Algorithm::ES256, algorithm_name: "ES256", key })
+    }
+}
+
+fn text<'a>(object: &'a Map<String, Value>, member: &str) -> Option<&'a str> {
+    object.get(member).and_then(Value::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::test_keys::key;
+
+    fn document() -> Value {
+        serde_json::to_value(Jwks::new(vec![key(1).public_jwk().clone()])).unwrap()
+    }
+
+    fn read(document: &Value) -> Result<KeySet, KeySetError> {
+        KeySet::from_json(document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_published_set_is_read_back() {
+        let set = read(&document()).unwrap();
+        assert_eq!(set.kids().collect::<Vec<_>>(), [key(1).kid()]);
+    }
+
+    #[test]
+    fn every_member_must_be_there_and_right() {
+        for (member, bad) in [
+            ("kty", json!("RSA")),
+            ("kty", json!("oct")),
+            ("crv", json!("P-384")),
+            ("alg", json!("HS256")),
+            ("alg", json!("es256")),
+            ("alg", json!("none")),
+            ("use", json!("enc")),
+            ("kid", json!("../x")),
+            ("kid", json!(5)),
+            ("kid", json!("a".repeat(65))),
+            ("x", json!("AAAA")),
+            ("x", json!(1)),
+            ("y", json!("")),
+        ] {
+            let mut with = document();
+            with["keys"][0][member] = bad.clone();
+            assert!(matches!(read(&with), Err(KeySetError::Key { index: 0, .. })), "{member} {bad}");
+            let mut without = document();
+            without["keys"][0].as_object_mut().unwrap().remove(member);
+            assert!(matches!(read(&without), Err(KeySetError::Key { index: 0, .. })), "{member}");
+        }
+    }
+
+    #[test]
+    fn a_point_off_the_curve_is_refused() {
+        let mut bad = document();
+        bad["keys"][0]["y"] = bad["keys"][0]["x"].clone();
+        assert_eq!(read(&bad).unwrap_err(), KeySetError::Key { index: 0, problem: KeyProblem::Point });
+    }
+
+    #[test]
+    fn a_published_private_key_is_refused_loudly() {
+        let mut bad = document();
+        bad["keys"][0]["d"] = json!("AAAA");
+        assert_eq!(read(&bad).unwrap_err(), KeySetError::Key { index: 0, problem: KeyProblem::Private });
+    }
+
+    #[test]
+    fn two_keys_of_one_name_are_refused() {
+        let mut bad = document();
+        let copy = bad["keys"][0].clone();
+        bad["keys"].as_array_mut().unwrap().push(copy);
+        assert!(matches!(read(&bad), Err(KeySetError::SameKid(_))));
+    }
+
+    #[test]
+    fn size_and_number_of_keys_are_limited_and_none_is_an_error() {
+        assert_eq!(read(&json!({"keys": []})).unwrap_err(), KeySetError::Empty);
+        assert_eq!(read(&json!({"keys": {}})).unwrap_err(), KeySetError::Empty);
+        assert_eq!(read(&json!({})).unwrap_err(), KeySetError::Empty);
+        assert_eq!(read(&json!({"keys": vec![1; 17]})).unwrap_err(), KeySetError::TooMany(17));
+        assert_eq!(read(&json!([])).unwrap_err(), KeySetError::Json);
+        assert_eq!(KeySet::from_json(&vec![b' '; MAX_DOCUMENT + 1]).unwrap_err(), KeySetError::TooLarge);
+        assert_eq!(KeySet::from_json(br#"{"keys":[],"keys":[]}"#).unwrap_err(), KeySetError::Json);
+    }
+}

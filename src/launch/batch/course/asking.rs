@@ -1,0 +1,143 @@
+//! When the scheduler is asked. It is everybody's, so a job asks it seldom, whatever its account does.
+
+use std::time::{Duration, Instant};
+
+use super::submission::Stage;
+use super::{Action, Course, Question};
+use crate::launch::batch::pace::Urgency;
+
+/// Between two questions, whatever the reason.
+const CLOSEST: Duration = Duration::from_millis(150);
+/// Before a question for which the worker gives a reason.
+const BETWEEN: Duration = Duration::from_millis(200);
+/// Pauses between questions while a job waits. Its start is told by the wrapper; these tell why it does not start.
+pub(super) const WHILE_PENDING: [u64; 4] = [5, 10, 20, 30];
+/// Pauses while it runs: these notice that a node is lost.
+pub(super) const WHILE_RUNNING: [u64; 2] = [30, 60];
+/// Pauses while its processes are going.
+pub(super) const WHILE_COMPLETING: [u64; 4] = [1, 1, 2, 5];
+/// How many marks of the wrapper are taken for a reason to ask. A job can write as many as it likes.
+const MARKS: u32 = 8;
+/// A question that could not be asked for lack of threads.
+const NOT_ASKED: Duration = Duration::from_secs(1);
+
+/// When the scheduler is asked next.
+#[derive(Debug)]
+pub(super) struct Asking {
+    line: Line,
+    due: Option<Instant>,
+    urgency: Urgency,
+    last: Option<Instant>,
+    /// Questions since the job's phase changed.
+    count: u32,
+    marks: u32,
+}
+
+/// One question at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Free,
+    Busy,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self { line: Line::Free, due: None, urgency: Urgency::Low, last: None, count: 0, marks: 0 }
+    }
+}
+
+impl Asking {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.due.filter(|_| self.line == Line::Free)
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.next_deadline().is_some_and(|due| due <= now)
+    }
+
+    /// Somebody waits for the answer.
+    pub(super) fn now(&mut self, now: Instant) {
+        self.due = Some(self.not_before(now, BETWEEN));
+        self.urgency = Urgency::High;
+    }
+
+    /// When it is worth a first look at a job that has just been submitted.
+    pub(super) fn soon(&mut self, now: Instant) {
+        self.at(now + Duration::from_secs(WHILE_PENDING[0]));
+    }
+
+    pub(super) fn at(&mut self, at: Instant) {
+        self.due = Some(self.not_before(at, CLOSEST));
+    }
+
+    fn not_before(&self, at: Instant, pause: Duration) -> Instant {
+        self.last.map_or(at, |last| at.max(last + pause))
+    }
+
+    /// After a pause that grows.
+    pub(super) fn later(&mut self, pauses: &[u64], now: Instant) {
+        let pause = pauses[(self.counted() as usize).min(pauses.len() - 1)];
+        let at = now + Duration::from_secs(pause);
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
+    }
+
+    /// After a pause that doubles, up to so many times.
+    pub(super) fn doubling(&mut self, pause: Duration, most: u32, now: Instant) {
+        let at = now + pause * (1 << self.counted().min(most));
+        self.at(at);
+    }
+
+    /// The same, but pauses do not grow yet.
+    pub(super) fn not_yet_doubling(&mut self, pause: Duration, most: u32, now: Instant) {
+        self.at(now + pause * (1 << self.count.min(most)));
+    }
+
+    /// How many questions there were, with one more.
+    fn counted(&mut self) -> u32 {
+        let before = self.count;
+        self.count = before.saturating_add(1);
+        before
+    }
+
+    /// Something has changed: the pauses begin anew.
+    pub(super) fn anew(&mut self) {
+        self.count = 0;
+    }
+
+    /// The scheduler itself says that the job was started once more.
+    pub(super) fn marks_anew(&mut self) {
+        self.marks = 0;
+    }
+
+    /// One more mark of the wrapper.
+    pub(super) fn is_worth_a_question(&mut self) -> bool {
+        self.marks = self.marks.saturating_add(1);
+        self.marks <= MARKS
+    }
+
+    pub(super) fn answered(&mut self) {
+        self.line = Line::Free;
+    }
+
+    pub(super) fn not_asked(&mut self, now: Instant) {
+        self.line = Line::Free;
+        self.at(now + NOT_ASKED);
+    }
+}
+
+impl Course {
+    /// Asks the scheduler what there is to ask, as ourselves: what the account says about its job is no evidence.
+    pub(super) fn ask(&mut self, now: Instant) {
+        self.asking.due = None;
+        self.asking.last = Some(now);
+        let urgency = std::mem::replace(&mut self.asking.urgency, Urgency::Low);
+        let question = match self.submitting.stage() {
+            Stage::Done(id) => Question::State(id.clone(), urgency),
+            Stage::Unsure { .. } => Question::Find(urgency),
+            // The worker's answer comes first.
+            Stage::Preparing | Stage::Remembering | Stage::Calling => return,
+        };
+        self.asking.line = Line::Busy;
+        self.act(Action::Ask(question));
+    }
+}

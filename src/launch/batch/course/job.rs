@@ -1,0 +1,40 @@
+//! The job as the scheduler has shown it.
+
+use crate::scheduler::{Alive, End, Phase};
+
+/// What the scheduler has said of it, ever.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// When it was seen alive last.
+    pub(super) alive: Option<Alive>,
+    /// How it has ended.
+    pub(super) ended: Option<End>,
+    pub(super) canceller: Canceller,
+}
+
+impl Seen {
+    pub(super) fn waits(&self) -> bool {
+        self.alive.as_ref().is_some_and(|alive| matches!(alive.phase, Phase::Pending { .. }))
+    }
+
+    /// Whether the scheduler has started it so often before, when it was seen last.
+    pub(super) fn has_restarted(&self, restarts: u32) -> bool {
+        self.alive.as_ref().is_some_and(|alive| alive.restarts == restarts)
+    }
+}
+
+/// Who cancelled the job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Canceller {
+    #[default]
+    NotAsked,
+    Asked,
+    Unknown,
+    Is(u32),
+}
+
+impl Canceller {
+    pub(super) fn answered(&mut self, uid: Option<u32>) {
+        *self = uid.map_or(Self::Unknown, Self::Is);
+    }
+}

@@ -1,0 +1,53 @@
+//! What is known before anything happens. Nothing in it changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::launch::batch::result::AskedBy;
+use crate::scheduler::{Expected, JobId, Requeue, Scheduler, Submission};
+
+/// The job to follow.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// One that has to be submitted first.
+    New(Submission, AskedBy),
+    /// One that waits or runs already, for scripts of several stages.
+    Existing(JobId),
+    /// One that an earlier stage has left, if there is one.
+    Left(Option<JobId>),
+    /// One whose script has ended, so that it ends by itself.
+    Ended(JobId),
+}
+
+/// How far to follow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Until it has a number.
+    Submitted,
+    /// Until the script has ended.
+    ScriptEnd,
+    /// Until there is no such job any more: it is cancelled.
+    Gone,
+}
+
+/// What is to be done, and how long it may take.
+pub struct Plan {
+    /// Who runs the job. Only asked for words and meanings.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// The job.
+    pub job: Job,
+    /// What it must be to be ours.
+    pub expected: Expected,
+    /// The name of its owner.
+    pub owner: String,
+    /// How far.
+    pub until: Until,
+    /// Whether the scheduler may start it twice.
+    pub requeue: Requeue,
+    /// Between SIGTERM and SIGKILL to a script that is to end.
+    pub kill_timeout: Duration,
+    /// Behind that: how long a scheduler is asked to end a job that does not answer.
+    pub patience: Duration,
+    /// How long the scheduler may say nothing of use.
+    pub unknown_timeout: Duration,
+}

@@ -1,0 +1,72 @@
+//! What policy has decided about a job: for the stage that asked, and for those that come after it.
+
+use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
+
+use super::Account;
+use crate::scheduler::rule_options::RuleOptions;
+
+/// Which account, and by which rule. Only [`decide`](super::decide) makes one.
+///
+/// The session keeps it for later stages, which is what serde is for here. It is no permission: whoever reads one back
+/// has the account admitted once more, by [`readmit`](super::readmit).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    account: String,
+    uid: u32,
+    rule: String,
+    #[serde(flatten)]
+    options: RuleOptions,
+}
+
+impl Decision {
+    /// The account's name.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Its number when the decision was made.
+    pub fn uid(&self) -> Uid {
+        Uid::from_raw(self.uid)
+    }
+
+    /// The rule, for people: its name and its line in the configuration.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// What the rule fixes for batch jobs.
+    pub fn options(&self) -> &RuleOptions {
+        &self.options
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(account: &str, uid: u32) -> Self {
+        Self { account: account.into(), uid, rule: "r".into(), options: RuleOptions::default() }
+    }
+}
+
+/// Policy's answer: this account, by this decision.
+#[must_use = "an admission that nobody looks at admits nobody"]
+#[derive(Clone, Debug)]
+pub struct Admission {
+    account: Account,
+    decision: Decision,
+}
+
+impl Admission {
+    pub(super) fn new(account: Account, rule: String, options: RuleOptions) -> Self {
+        let decision = Decision { account: account.name().to_owned(), uid: account.uid().as_raw(), rule, options };
+        Self { account, decision }
+    }
+
+    /// The account.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// What is recorded of it.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}

@@ -1,0 +1,194 @@
+//! The events of the audit log: all there are, with all their fields.
+//!
+//! Values are borrowed from types that hold no secret, or are numbers and words of ours (`&'static str`); what went wrong comes
+//! as a [`Failure`], whose words for the admin were made for this log. There is no field for a token, a script or a
+//! variable, and no way to log anything else. The administrator's page on operations has a table of them, held by a test.
+
+use uuid::Uuid;
+
+use super::{Failure, FailureKind};
+
+/// Something that the audit log is to say.
+#[derive(Debug)]
+pub enum AuditEvent<'a> {
+    /// A job may run.
+    Accepted {
+        /// Whose job it is.
+        job: JobOf<'a>,
+        /// Number of the GitLab user.
+        user_id: u64,
+        /// Login name of the GitLab user.
+        user: &'a str,
+        /// What vouches for both.
+        assurance: &'static str,
+        /// The local account.
+        account: &'a str,
+        /// Its number.
+        uid: u32,
+        /// Name and line of the rule that decided.
+        rule: &'a str,
+        /// Name of the session.
+        session: &'a str,
+    },
+    /// A job may not run; or, where the failure is one of the site, that could not be decided.
+    NotAccepted {
+        /// Whose job it is.
+        job: JobOf<'a>,
+        /// Why.
+        failure: &'a Failure,
+    },
+    /// A token was signed.
+    Minted {
+        /// Number of the job.
+        job_id: u64,
+        /// The script that it is for.
+        sub_stage: &'a str,
+        /// The local account.
+        account: &'a str,
+        /// The token's number.
+        jti: Uuid,
+        /// The key's name.
+        kid: &'a str,
+        /// The token's subject.
+        sub: &'a str,
+        /// For whom it is.
+        aud: &'a str,
+        /// Until when it is good, in seconds since 1970.
+        exp: i64,
+    },
+    /// A script of a job is over.
+    Ended {
+        /// Number of the job.
+        job_id: u64,
+        /// The local account.
+        account: &'a str,
+        /// Name of the session.
+        session: &'a str,
+        /// The script.
+        sub_stage: &'a str,
+        /// How it ended.
+        end: AuditedEnd<'a>,
+    },
+    /// A stage has failed, other than by its script.
+    Failed {
+        /// Number of the job, if the stage has one.
+        job_id: Option<u64>,
+        /// The stage.
+        stage: &'static str,
+        /// Name of the session, if the stage has one.
+        session: Option<&'a str>,
+        /// Why.
+        failure: &'a Failure,
+    },
+    /// Nothing is left of a job.
+    CleanedUp {
+        /// Number of the job.
+        job_id: u64,
+        /// The local account.
+        account: &'a str,
+        /// Name of the session.
+        session: &'a str,
+    },
+}
+
+/// A job, as GitLab knows it.
+#[derive(Clone, Copy, Debug)]
+pub struct JobOf<'a> {
+    /// Its number.
+    pub job_id: u64,
+    /// Number of its project.
+    pub project_id: u64,
+    /// Path of its project.
+    pub project: Option<&'a str>,
+    /// Which GitLab.
+    pub gitlab: &'a str,
+}
+
+/// How a script ended.
+#[derive(Clone, Copy, Debug)]
+pub enum AuditedEnd<'a> {
+    /// In a shell on this machine.
+    Shell {
+        /// In one word.
+        outcome: &'static str,
+        /// Its exit status.
+        exit_code: Option<u8>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+    },
+    /// In a batch job.
+    Batch {
+        /// The scheduler's number of it.
+        slurm_job_id: Option<&'a str>,
+        /// In one or two words.
+        outcome: &'static str,
+        /// Its exit status.
+        exit_code: Option<u8>,
+    },
+}
+
+impl AuditEvent<'_> {
+    /// Writes it to the log that is open in this thread; does nothing while none is.
+    ///
+    /// Fields are written in this order, and those that are `None` not at all: `jq` and dashboards of a site read them.
+    pub fn log(&self) {
+        match *self {
+            Self::Accepted { job, user_id, user, assurance, account, uid, rule, session } => {
+                let JobOf { job_id, project_id, project, gitlab } = job;
+                tracing::info!(
+                    event = "accepted",
+                    job_id,
+                    project_id,
+                    project,
+                    user_id,
+                    user,
+                    gitlab,
+                    assurance,
+                    account,
+                    uid,
+                    rule,
+                    session
+                );
+            }
+            Self::NotAccepted { job, failure } => {
+                let JobOf { job_id, project_id, project, gitlab } = job;
+                // An outage is no refusal: nothing was decided about the job.
+                let event = match failure.kind() {
+                    FailureKind::Build => "refused",
+                    FailureKind::System => "unavailable",
+                };
+                tracing::warn!(event, job_id, project_id, project, gitlab, reason = failure.for_admin());
+            }
+            Self::Minted { job_id, sub_stage, account, jti, kid, sub, aud, exp } => {
+                tracing::info!(event = "minted", job_id, sub_stage, account, %jti, kid, sub, aud, exp);
+            }
+            Self::Ended { job_id, account, session, sub_stage, end } => match end {
+                AuditedEnd::Shell { outcome, exit_code, signal } => {
+                    tracing::info!(event = "ended", job_id, account, session, sub_stage, outcome, exit_code, signal);
+                }
+                AuditedEnd::Batch { slurm_job_id, outcome, exit_code } => {
+                    tracing::info!(
+                        event = "ended",
+                        job_id,
+                        account,
+                        session,
+                        sub_stage,
+                        slurm_job_id,
+                        outcome,
+                        exit_code
+                    );
+                }
+            },
+            Self::Failed { job_id, stage, session, failure } => {
+                let (kind, reason) = (failure.kind().as_str(), failure.for_admin());
+                tracing::warn!(event = "failed", job_id, stage, session, kind, reason);
+            }
+            Self::CleanedUp { job_id, account, session } => {
+                tracing::info!(event = "cleaned up", job_id, account, session);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::*;
+use crate::report::audit::AuditLog;
+
+const PAGE: &str = include_str!("../../../packaging/doc/operations.md");
+
+/// One of each kind, with every field that it can have. The compiler asks for a new one here.
+fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
+    let job = JobOf { job_id: 7, project_id: 3, project: Some("hpc/weather"), gitlab: "https://gitlab.example.com" };
+    let mut next = Some(AuditEvent::Accepted {
+        job,
+        user_id: 42,
+        user: "adent",
+        assurance: "job-api",
+        account: "arthur",
+        uid: 1042,
+        rule: "everybody (line 9)",
+        session: "s",
+    });
+    let mut all = Vec::new();
+    while let Some(event) = next {
+        let ended = |end| AuditEvent::Ended { job_id: 7, account: "arthur", session: "s", sub_stage: "step_x", end };
+        next = match event {
+            AuditEvent::Accepted { .. } => Some(AuditEvent::NotAccepted { job, failure: refusal }),
+            AuditEvent::NotAccepted { failure, .. } if failure.kind() == FailureKind::Build => {
+                Some(AuditEvent::NotAccepted { job, failure: outage })
+            }
+            AuditEvent::NotAccepted { .. } => Some(AuditEvent::Minted {
+                job_id: 7,
+                sub_stage: "step_x",
+                account: "arthur",
+                jti: Uuid::nil(),
+                kid: "k",
+                sub: "project_path:hpc/weather",
+                aud: "https://hpc.example",
+                exp: 1_900_000_000,
+            }),
+            AuditEvent::Minted { .. } => {
+                Some(ended(AuditedEnd::Shell { outcome: "exited", exit_code: Some(3), signal: Some(9) }))
+            }
+            AuditEvent::Ended { end: AuditedEnd::Shell { .. }, .. } => {
+                Some(ended(AuditedEnd::Batch { slurm_job_id: Some("17"), outcome: "job failed", exit_code: Some(4) }))
+            }
+            AuditEvent::Ended { end: AuditedEnd::Batch { .. }, .. } => {
+                Some(AuditEvent::Failed { job_id: Some(7), stage: "run", session: Some("s"), failure: outage })
+            }
+            AuditEvent::Failed { .. } => Some(AuditEvent::CleanedUp { job_id: 7, account: "arthur", session: "s" }),
+            AuditEvent::CleanedUp { .. } => None,
+        };
+        all.push(event);
+    }
+    all
+}
+
+/// The lines of the log for these events.
+fn lines(events: &[AuditEvent]) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("audit.log");
+    let (log, problem) = AuditLog::open(Some(&file));
+    assert!(problem.is_none(), "{problem:?}");
+    events.iter().for_each(AuditEvent::log);
+    drop(log);
+    std::fs::read_to_string(file).expect("the log").lines().map(str::to_owned).collect()
+}
+
+fn failures() -> (Failure, Failure) {
+    let outage = Failure::site("GitLab does not answer");
+    (Failure { kind: FailureKind::Build, ..Failure::site("no rule") }, outage)
+}
+
+#[test]
+fn lines_have_the_fields_values_and_order_that_sites_read() {
+    let (refusal, outage) = failures();
+    let mut events = all(&refusal, &outage);
+    events.push(AuditEvent::Failed { job_id: None, stage: "cleanup", session: None, failure: &outage });
+    let lines: Vec<String> = lines(&events)
+        .iter()
+        .map(|line| {
+            let rest = line.strip_prefix("{\"timestamp\":\"").expect("the time first");
+            rest.split_once("\",").expect("the end of the time").1.to_owned()
+        })
+        .collect();
+    let expected = [
+        r#""level":"INFO","event":"accepted","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"job-api","account":"arthur","uid":1042,"rule":"everybody (line 9)","session":"s"}"#,
+        r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"no rule"}"#,
+        r#""level":"WARN","event":"unavailable","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"GitLab does not answer"}"#,
+        r#""level":"INFO","event":"minted","job_id":7,"sub_stage":"step_x","account":"arthur","jti":"00000000-0000-0000-0000-000000000000","kid":"k","sub":"project_path:hpc/weather","aud":"https://hpc.example","exp":1900000000}"#,
+        r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","outcome":"exited","exit_code":3,"signal":9}"#,
+        r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","slurm_job_id":"17","outcome":"job failed","exit_code":4}"#,
+        r#""level":"WARN","event":"failed","job_id":7,"stage":"run","session":"s","kind":"system","reason":"GitLab does not answer"}"#,
+        r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s"}"#,
+        r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer"}"#,
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// What stands between backticks in a cell, but for examples in brackets.
+fn names(cell: &str) -> Vec<String> {
+    let mut depth = 0;
+    let plain: String = cell
+        .chars()
+        .filter(|c| {
+            depth += i32::from(*c == '(') - i32::from(*c == ')');
+            depth == 0 && *c != ')'
+        })
+        .collect();
+    plain.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The rows of the table whose header begins so.
+fn rows(header: &str) -> Vec<Vec<&'static str>> {
+    let table = PAGE.split_once(header).expect("the table").1.lines().skip(2);
+    table.take_while(|line| line.starts_with('|')).map(|line| line.trim_matches('|').split('|').collect()).collect()
+}
+
+#[test]
+fn the_administrators_page_has_every_event_and_field_and_no_other() {
+    let (refusal, outage) = failures();
+    let mut logged: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for line in lines(&all(&refusal, &outage)) {
+        let Value::Object(mut line) = serde_json::from_str(&line).expect("JSON") else { panic!("{line}") };
+        let event = line.remove("event").and_then(|event| event.as_str().map(str::to_owned)).expect("an event");
+        let fields = line.keys().filter(|field| !["timestamp", "level"].contains(&field.as_str())).cloned();
+        logged.entry(event).or_default().extend(fields);
+    }
+    let described: BTreeMap<String, BTreeSet<String>> = rows("| event | when |")
+        .into_iter()
+        .map(|row| (names(row[0]).concat(), row[2..].iter().flat_map(|cell| names(cell)).collect()))
+        .collect();
+    assert_eq!(logged, described);
+    let explained: BTreeSet<String> = rows("| field | |").into_iter().flat_map(|row| names(row[0])).collect();
+    let all_fields = logged.into_values().flatten().collect();
+    assert!(!explained.is_empty() && explained.is_subset(&all_fields), "{explained:?}");
+}

@@ -1,0 +1,36 @@
+//! Which batch schedulers there are.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, Known};
+use super::{Kind, slurm};
+use crate::config::reader::Section;
+
+/// All of them. Where nothing else is said, the first is meant.
+pub(super) static KNOWN: &[Known] = &[slurm::KNOWN];
+
+/// What they are called.
+pub fn kinds() -> impl Iterator<Item = Kind> {
+    KNOWN.iter().map(|known| known.kind)
+}
+
+/// The schedulers as this site has configured them, each by its own section.
+#[derive(Clone, Debug)]
+pub struct Schedulers(Vec<Arc<dyn Batch>>);
+
+/// Reads and judges all their sections, the unused ones included. `text` is the whole file, for line numbers.
+pub fn read_schedulers(root: &mut Section<'_>, text: &str) -> Schedulers {
+    Schedulers(KNOWN.iter().map(|known| (known.read)(root.section(known.kind.word()), text)).collect())
+}
+
+impl Schedulers {
+    /// The one of this kind.
+    pub fn get(&self, kind: Kind) -> Option<&dyn Batch> {
+        self.0.iter().find(|batch| batch.kind() == kind).map(AsRef::as_ref)
+    }
+
+    /// The one that is meant where nothing else is said.
+    pub fn first(&self) -> &dyn Batch {
+        self.0[0].as_ref()
+    }
+}

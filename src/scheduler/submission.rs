@@ -1,0 +1,47 @@
+//! Submitting a job.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::job::{JobId, JobName};
+
+/// A job to submit.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its name.
+    pub name: JobName,
+    /// For whoever looks at the queue: the address of the CI job.
+    pub comment: String,
+    /// The script for the scheduler, without its header. It is spooled, so there is nothing secret in it.
+    pub wrapper: &'static str,
+    /// Where wrapper and worker meet.
+    pub dir: PathBuf,
+    /// The caller's environment, and so the job's.
+    pub environment: BTreeMap<String, String>,
+    /// The resources, as words that the scheduler understands; judged already.
+    pub options: Vec<String>,
+    /// Whether the scheduler may start it once more after a failure of a node.
+    pub requeue: Requeue,
+}
+
+/// Whether the scheduler may run a stage a second time, after a failure of its node or when a better job comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requeue {
+    /// No: scripts are seldom written to begin twice.
+    Never,
+    /// Yes.
+    Allowed,
+}
+
+/// What the scheduler has made of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubmitAnswer {
+    /// A job of this name.
+    Id(JobId),
+    /// The scheduler does not want it. These are its words.
+    Refused(String),
+    /// The scheduler was not even asked.
+    NotAsked(String),
+    /// Nobody knows whether there is a job now.
+    Unknown(String),
+}

@@ -1,0 +1,189 @@
+//! One session: what its record says, and what its stages add to it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::jobs::{self, KnownJob, KnownJobs};
+use super::record::SessionRecord;
+use super::store::{SessionError, Store, write_private};
+use super::{left_behind, secrets, slots};
+use crate::evidence::JobFacts;
+use crate::identity::Identity;
+use crate::order::directories::Directories;
+use crate::policy::Decision;
+
+/// One session, open.
+#[derive(Debug)]
+pub struct Session {
+    store: Store,
+    name: String,
+    record: SessionRecord,
+    jobs: KnownJobs,
+    /// Held by a stage while it runs.
+    running: Option<Flock<File>>,
+}
+
+/// What came of [`Session::claim`].
+#[derive(Debug)]
+pub enum Claim {
+    /// It is the caller's.
+    Mine(Flock<File>),
+    /// A stage runs, or another cleanup.
+    Busy,
+    /// It has been cleaned up.
+    Gone,
+}
+
+impl Session {
+    pub(super) fn new(store: &Store, name: String, record: SessionRecord) -> Self {
+        let jobs = KnownJobs::of_session(&store.session(&name));
+        Self { store: store.clone(), name, record, jobs, running: None }
+    }
+
+    /// A stage of it begins, and has begun until this value is dropped.
+    pub(super) fn begin_stage(&mut self) -> Result<(), SessionError> {
+        let closed = || SessionError::Closed(self.name.clone());
+        // First the lock, then the look: a cleanup that begins now either is seen here or waits for us.
+        let lock = self.store.stages_lock(&self.name, FlockArg::LockShared)?.ok_or_else(closed)?;
+        let _ = lock.set_modified(SystemTime::now());
+        let dir = self.dir();
+        if dir.join("closed").exists() || !SessionRecord::exists(&dir) {
+            return Err(closed());
+        }
+        self.running = Some(lock);
+        Ok(())
+    }
+
+    /// Its name, for `job_env`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who the job is.
+    pub fn identity(&self) -> &Identity {
+        &self.record.identity
+    }
+
+    /// The facts about it.
+    pub fn facts(&self) -> &JobFacts {
+        self.record.identity.facts()
+    }
+
+    /// As whom it runs, and by which rule.
+    pub fn decision(&self) -> &Decision {
+        &self.record.decision
+    }
+
+    /// Where it works.
+    pub fn directories(&self) -> &Directories {
+        &self.record.directories
+    }
+
+    /// Where its control group is, if it gets one.
+    pub fn group(&self) -> Option<&Path> {
+        self.record.group.as_deref()
+    }
+
+    /// The directory of the store that it is in.
+    pub fn store(&self) -> &Path {
+        self.store.dir()
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.store.session(&self.name)
+    }
+
+    /// From now on no stage of it starts.
+    pub fn close(&self) -> Result<(), SessionError> {
+        match write_private(&self.dir().join("closed"), b"") {
+            // A second cleanup has been quicker.
+            Err(SessionError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Remembers signatures of tokens that may be valid after their stage, so that later stages mask them, too. The
+    /// signature alone is of use to nobody.
+    pub fn remember_signature(&self, signature: &str, masked_until: i64) -> Result<(), SessionError> {
+        secrets::remember_signature(&self.dir(), signature, masked_until)
+    }
+
+    /// What [`Session::remember_signature`] was told, without what is over by `now`.
+    pub fn signatures(&self, now: i64) -> Vec<(String, i64)> {
+        secrets::signatures(&self.dir(), now)
+    }
+
+    /// Remembers where the runner keeps file-type variables: it may not be there any more to say so when they have to go.
+    pub fn remember_temp_project_dir(&self, dir: &Path) -> Result<(), SessionError> {
+        secrets::remember_temp_project_dir(&self.dir(), dir)
+    }
+
+    /// What [`Session::remember_temp_project_dir`] was told.
+    pub fn temp_project_dir(&self) -> Option<PathBuf> {
+        secrets::temp_project_dir(&self.dir())
+    }
+
+    /// A number that nothing in this session has had, from 1.
+    pub fn take_number(&self) -> Result<u32, SessionError> {
+        jobs::take_number(&self.dir())
+    }
+
+    /// The batch jobs that this session may have, the oldest first; with their numbers where those are known.
+    pub fn jobs(&self) -> Vec<KnownJob> {
+        self.jobs.list()
+    }
+
+    /// Where they are written down.
+    pub fn ledger(&self) -> &KnownJobs {
+        &self.jobs
+    }
+
+    /// Whether nobody else will clean it up: its cleanup began a while ago; or the runner has removed the directory of this
+    /// attempt, which it does last of all; or the runner or the whole machine has been started anew.
+    pub fn is_left_behind(&self) -> bool {
+        left_behind::is_left_behind(&self.record, &self.dir())
+    }
+
+    /// Whether its runner may live: on this machine, and as a process that is not known. Of one that is known it is known
+    /// whether it lives.
+    pub(super) fn may_have_a_runner(&self) -> bool {
+        left_behind::is_of_this_machine(&self.record) && self.record.runner.is_none()
+    }
+
+    /// When a stage of it began last.
+    pub(super) fn last_used(&self) -> SystemTime {
+        left_behind::last_used(&self.dir())
+    }
+
+    /// Whether it is of this attempt of its job.
+    pub(super) fn is_of_attempt(&self, attempt: &Path) -> bool {
+        self.record.attempt == attempt
+    }
+
+    /// Claims it for cleaning up: alone among stages and cleanups, until the claim is dropped.
+    pub fn claim(&self) -> Result<Claim, SessionError> {
+        let lock = self.store.stages_lock(&self.name, FlockArg::LockExclusiveNonblock)?;
+        // Looked at under the lock: another cleanup may have been quicker, and the directory may be another job's by now.
+        let exists = SessionRecord::exists(&self.dir());
+        Ok(match lock {
+            _ if !exists => Claim::Gone,
+            Some(lock) => Claim::Mine(lock),
+            None => Claim::Busy,
+        })
+    }
+
+    /// Removes it.
+    pub fn remove(self) {
+        forget(&self.store, &self.name);
+    }
+}
+
+/// Removes all trace of a session. Nothing happens the second time.
+pub(super) fn forget(store: &Store, name: &str) {
+    slots::give_back(store, name);
+    let _ = fs::remove_dir_all(store.session(name));
+}

@@ -1,0 +1,159 @@
+//! The directory that holds the sessions: who may look into it, how files in it are written, and its two locks.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::report::{FailureKind, Fault};
+use crate::sys::atomic::{self, Kind};
+
+/// Something is wrong with the store.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The file system.
+    #[error("{what} {path}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Others could read or change it.
+    #[error("the state directory {path} (jobs.state_dir) is not private: {why}")]
+    NotPrivate {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The name leads nowhere.
+    #[error("there is no session {0:?}: its config stage did not succeed, or its cleanup has run")]
+    Unknown(String),
+    /// Cleanup has begun.
+    #[error("the session {0:?} is being cleaned up; no further stage of this job starts")]
+    Closed(String),
+    /// The payload is about another job.
+    #[error("the session {name:?} belongs to job {recorded}, but the payload is that of job {payload}")]
+    OtherJob {
+        /// The session.
+        name: String,
+        /// Its job.
+        recorded: u64,
+        /// The payload's.
+        payload: u64,
+    },
+}
+
+impl Fault for SessionError {
+    fn kind(&self) -> FailureKind {
+        FailureKind::System
+    }
+}
+
+/// The directory itself.
+#[derive(Clone, Debug)]
+pub(super) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens it, and makes it if it is missing.
+    pub(super) fn open(dir: &Path) -> Result<Self, SessionError> {
+        let store = Self { dir: dir.to_owned() };
+        for dir in [store.dir().to_owned(), store.sessions(), store.slots()] {
+            make_private(&dir)?;
+        }
+        Ok(store)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn sessions(&self) -> PathBuf {
+        self.dir.join("sessions")
+    }
+
+    pub(super) fn slots(&self) -> PathBuf {
+        self.dir.join("slots")
+    }
+
+    /// The directory of one session.
+    pub(super) fn session(&self, name: &str) -> PathBuf {
+        self.sessions().join(name)
+    }
+
+    /// The names of all sessions.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> + use<> {
+        let entries = fs::read_dir(self.sessions()).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok())
+    }
+
+    /// The lock of the slots. Waits for it.
+    pub(super) fn lock(&self) -> Result<Flock<File>, SessionError> {
+        let path = self.dir.join("lock");
+        let file = lock_file(&path).map_err(io_error("cannot open", &path))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| io_error("cannot lock", &path)(error.into()))
+    }
+
+    /// The lock of a session's stages; `None` if the session is gone, or if somebody else has it and `how` does not wait.
+    pub(super) fn stages_lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, SessionError> {
+        let path = self.session(name).join("stages");
+        let file = match lock_file(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("cannot open", &path)(error)),
+        };
+        match Flock::lock(file, how) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, error)) => Err(io_error("cannot lock", &path)(error.into())),
+        }
+    }
+}
+
+fn lock_file(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+pub(super) fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) -> SessionError + use<> {
+    let path = path.to_owned();
+    move |source| SessionError::Io { what, path: path.clone(), source }
+}
+
+/// Makes a directory of mode 0700 if it is missing, and judges it: it must be ours, and nobody else's to look into.
+pub(super) fn make_private(dir: &Path) -> Result<(), SessionError> {
+    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(io_error("cannot make the state directory (jobs.state_dir)", dir)(error));
+    }
+    let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
+    let not_private = |why: String| SessionError::NotPrivate { path: dir.to_owned(), why };
+    let own = nix::unistd::geteuid().as_raw();
+    if !meta.is_dir() {
+        return Err(not_private("it is not a directory".into()));
+    }
+    if meta.uid() != own {
+        return Err(not_private(format!(
+            "it belongs to uid {}, but this driver runs as uid {own}; chown it",
+            meta.uid()
+        )));
+    }
+    if meta.mode() & 0o077 != 0 {
+        return Err(not_private(format!("its mode is {:04o}; chmod 0700 it", meta.mode() & 0o7777)));
+    }
+    Ok(())
+}
+
+pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {
+    // With batch jobs the store is on a disk, and what is remembered of them has to survive a crash of the machine: the
+    // jobs do. (Without them it is in memory, where this costs nothing.)
+    atomic::replace(path, content, Kind::Lasting).map_err(io_error("cannot write", path))
+}
