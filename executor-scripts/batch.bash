@@ -95,6 +95,14 @@ motmot_await_token() {
     done
 }
 
+# Whether the child is still a copy of this shell. Until it executes the shell of the script it may keep a signal to itself.
+motmot_is_copy() {
+    local own=() its=()
+    mapfile -d '' -t own <"/proc/$$/cmdline"
+    mapfile -d '' -t its <"/proc/$script/cmdline"
+    [ "${#its[@]}" -gt 0 ] && [ "${own[*]}" = "${its[*]}" ]
+} 2>/dev/null
+
 # $@: options of the shell. The script gets a process group of its own, so that signals reach all of it.
 motmot_start() {
     cd "${HOME:-/}" 2>/dev/null || cd /
@@ -106,8 +114,12 @@ motmot_start() {
         40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- </dev/null >/dev/null 2>&1 &
     script=$!
     set +m
-    # Said while nobody was there to hear it.
-    [ "$urgent" = no ] || motmot_signal TERM
+    while motmot_is_copy; do sleep 0.01; done
+    # Said while nobody was there to hear it: from the login node, or by the scheduler, which tells the processes that it
+    # has found when it ends a job, and not those that come later.
+    if [ "$urgent" = yes ] || [ "$terminated" = yes ]; then
+        motmot_signal TERM
+    fi
     cd /
     local alive=yes
     while [ "$alive" = yes ]; do
@@ -153,7 +165,7 @@ motmot_run() {
         motmot_record no-token 0
         return
     fi
-    if [ "$urgent" = yes ]; then
+    if [ "$urgent" = yes ] || [ "$terminated" = yes ]; then
         exec 45>&-
         motmot_record 143 0
         return

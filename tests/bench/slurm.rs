@@ -5,13 +5,8 @@
 //! `MOTMOT_BENCH_ROUNDS`, `_JOBS`, `_USERS` and `_SECONDS` set the sizes.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::cast_precision_loss)] // figures are its output
 
-#[allow(unused_imports)]
-#[path = "../e2e/cluster/mod.rs"]
-mod cluster;
-#[path = "../e2e/gitlab.rs"]
-mod gitlab;
-#[allow(dead_code)]
-#[path = "../e2e/world.rs"]
+#[allow(dead_code, unused_imports, unused_macros)] // tests need more of it
+#[path = "../e2e/world/mod.rs"]
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,11 +25,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use cluster::Cluster;
-use cluster::look::rpc_table;
-use gitlab::GitLab;
 use motmot::sys::signals::Termination;
-use world::{TestAccount, World, base, make_dir};
+use world::cluster::look::rpc_table;
+use world::gitlab::GitLab;
+use world::{Body, Cluster, Slurm, TestAccount, World, base, cluster, make_dir};
 
 /// What nodes tell their controller, and what this program asks it itself.
 const NOT_OURS: [&str; 9] = [
@@ -55,11 +49,9 @@ const LINES: u64 = 100;
 
 fn main() -> ExitCode {
     let termination = Termination::watch(1).expect("signals");
-    let mut missing = cluster::missing(&cluster::PROGRAMS);
+    let bench = Body::Slurm(bench);
+    let mut missing = bench.missing();
     missing.extend(cluster::missing(&["sdiag", "squeue", "scancel"]));
-    if !world::is_root() {
-        missing.push("root");
-    }
     if !missing.is_empty() {
         println!("this benchmark makes accounts and a cluster of its own; missing: {}", missing.join(", "));
         return ExitCode::SUCCESS;
@@ -73,23 +65,30 @@ fn main() -> ExitCode {
             stop();
         }
     });
-    let parts: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let chosen = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
-    let done = catch_unwind(AssertUnwindSafe(|| {
-        if chosen("one") {
-            one();
-        }
-        if chosen("questions") {
-            questions();
-        }
-        !chosen("many") || many()
-    }));
+    let done = catch_unwind(|| bench.run());
     cluster::tear_down(false);
     let _ = fs::remove_dir_all(base());
     if done.is_err() {
         println!("did not come to its end; all that it made is gone again");
     }
-    if matches!(done, Ok(true)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if done.is_ok() && GOOD.load(Ordering::Acquire) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether all results were right.
+static GOOD: AtomicBool = AtomicBool::new(true);
+
+fn bench(slurm: Slurm) {
+    let parts: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let chosen = |part: &str| parts.is_empty() || parts.iter().any(|name| name == part);
+    if chosen("one") {
+        one(slurm);
+    }
+    if chosen("questions") {
+        questions(slurm);
+    }
+    if chosen("many") {
+        GOOD.store(many(slurm), Ordering::Release);
+    }
 }
 
 fn size(name: &str, default: u64) -> u64 {
@@ -184,7 +183,7 @@ struct Site {
 }
 
 impl Site {
-    fn new(users: u32, cluster: &Cluster) -> Self {
+    fn new(slurm: Slurm, users: u32, cluster: &Cluster) -> Self {
         // GitLab knows from its token which job asks, and so does this one.
         let gitlab = GitLab::by_request(|request| {
             let token = request.lines().find_map(|line| line.split_once(": glcbt-")).expect("a token").1.trim();
@@ -192,13 +191,10 @@ impl Site {
             let job: u64 = job.parse().expect("a number");
             json!({"id": job, "status": "running", "user": {"id": 42, "username": login}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}})
         });
-        let mut world = World::new();
-        world.use_slurm(cluster);
-        world.gitlab = format!("url = {:?}\n", gitlab.url);
-        world.write_config();
+        let world = World::root(slurm).at(cluster).gitlab(|section| section.url(&gitlab.url)).build();
         let mut site = Self { world, users: Vec::new(), _gitlab: gitlab };
         for number in 0..users {
-            site.users.push(TestAccount::make(&site.world.dir, &format!("b{number}x"), 500 + number));
+            site.users.push(TestAccount::make(slurm, &site.world.dir, &format!("b{number}x"), 500 + number));
         }
         site
     }
@@ -292,10 +288,10 @@ fn sbatch(cluster: &Cluster, user: &TestAccount, script: &str, name: &str) -> (C
 }
 
 /// One script at a time.
-fn one() {
+fn one(slurm: Slurm) {
     let rounds = size("ROUNDS", 20);
-    let cluster = Cluster::build().nodes(2).start();
-    let site = Site::new(0, &cluster);
+    let cluster = Cluster::build(slurm).nodes(2).start();
+    let site = Site::new(slurm, 0, &cluster);
     let job = site.job(1, &site.world.user).expect("config");
     job.simple("prepare").expect("prepare");
     let [mut sbatch_begin, mut sbatch_end, mut begin, mut first, mut end] = [const { Vec::new() }; 5];
@@ -370,10 +366,10 @@ fn stage_costs(site: &Site, rounds: u64) {
 }
 
 /// What a job costs the controller.
-fn questions() {
+fn questions(slurm: Slurm) {
     let script = format!("#!/bin/bash\nsleep {}\n", seconds());
-    let (ours, theirs) = (Cluster::build().nodes(1).start(), Cluster::build().nodes(1).start());
-    let site = Site::new(0, &ours);
+    let (ours, theirs) = (Cluster::build(slurm).nodes(1).start(), Cluster::build(slurm).nodes(1).start());
+    let site = Site::new(slurm, 0, &ours);
     let job = site.job(1, &site.world.user).expect("config");
     let (mut command, _) = sbatch(&theirs, job.user, &script, "questions");
     for cluster in [&ours, &theirs] {
@@ -577,11 +573,11 @@ fn push_sample(counts: &mut Vec<(f64, u64)>, at: Option<f64>, text: &str) {
 }
 
 /// Jobs of many users at the same time.
-fn many() -> bool {
+fn many(slurm: Slurm) -> bool {
     let (jobs, users) = (size("JOBS", 200), size("USERS", 20));
     let cpus = u32::try_from(jobs.div_ceil(4) + 1).expect("a number of processors");
-    let cluster = Cluster::build().nodes(4).cpus(cpus).start();
-    let site = Site::new(u32::try_from(users).expect("a number of users"), &cluster);
+    let cluster = Cluster::build(slurm).nodes(4).cpus(cpus).start();
+    let site = Site::new(slurm, u32::try_from(users).expect("a number of users"), &cluster);
     println!(
         "{jobs} jobs of {users} users at the same time; all run for {} s, and then for {} to {} s more",
         seconds() / 2,

@@ -1,368 +1,260 @@
 //! `motmot check`: what it finds, and in which words.
 
+mod slurm;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
-use crate::gitlab::GitLab;
-use crate::world::{World, chown, is_root, make_dir};
-use crate::{Case, case, root};
+use crate::world::check::{check, check_for_runner, finish, first_rule};
+use crate::world::gitlab::GitLab;
+use crate::world::{Rule, World, cases, change_accounts, chmod, chown, make_dir};
 
-pub const CASES: &[Case] = &[
-    case("check_tells_what_is_wrong_before_a_job_does", before_a_job),
-    case("a_configuration_that_is_not_there_is_told_in_one_line", no_configuration),
-    case("an_invalid_configuration_is_shown_with_its_lines", invalid_configuration),
-    case("a_gitlab_that_answers_anything_is_reached_and_none_is_a_warning", gitlab),
-    case("ones_own_runner_needs_a_rule_that_maps_to_its_account", own_rule),
-    case("a_shell_that_is_not_there_is_told_in_words", shell),
-    case("a_ca_file_without_a_certificate_is_a_problem", ca_file),
-    case("check_makes_no_directory", makes_nothing),
-    case("the_running_sessions_are_counted", sessions),
-    root("a_rule_whose_account_is_refused_or_missing_is_named_by_its_line", refused_rules),
-    root("a_rule_that_is_never_reached_is_told_with_the_one_before_it", unreachable_rules),
-    root("limits_that_name_nobody_are_warnings", limits),
-    root("a_worker_that_jobs_cannot_use_is_told_with_its_chmod", worker),
-    root("a_good_installation_for_an_ordinary_runner_has_no_problem", ordinary_runner),
-    root("stage_programs_are_told_with_the_command_that_mends_them", stage_programs),
-    root("a_group_that_the_runner_shares_is_a_warning", shared_group),
-    root("what_belongs_to_the_runner_is_explained_to_root", explains_runner),
-    root("a_runner_that_cannot_make_its_directories_is_told_how_to", missing_directories),
-    root("an_ordinary_user_is_told_to_check_as_root", ordinary_user),
-    root("jobs_as_root_are_a_warning", jobs_as_root),
-    root("a_data_dir_that_cannot_work_is_told", data_dir),
-];
-
-/// What it said, and whether all is well.
-pub struct Checked {
-    pub words: String,
-    good: bool,
-}
-
-impl Checked {
-    #[track_caller]
-    pub fn says(&self, parts: &[&str]) -> &Self {
-        let found = self.words.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-        assert!(found, "no line with {parts:?}:\n{}", self.words);
-        self
-    }
-
-    #[track_caller]
-    pub fn does_not_say(&self, part: &str) -> &Self {
-        assert!(!self.words.contains(part), "{part:?}:\n{}", self.words);
-        self
-    }
-
-    #[track_caller]
-    pub fn is_good(&self, good: bool) -> &Self {
-        assert_eq!(self.good, good, "{}", self.words);
-        self
-    }
-}
-
-pub fn finish(mut command: Command, config: &Path, args: &[&str]) -> Checked {
-    let output = command.arg("--config").arg(config).arg("check").args(args).output().expect("check");
-    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    Checked { words, good: output.status.success() }
-}
-
-/// As whoever the driver runs as.
-pub fn check(world: &World) -> Checked {
-    finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &["--offline"])
-}
-
-/// As root, for the runner's account.
-fn check_for_runner(world: &World) -> Checked {
-    let runner = world.runner.as_ref().expect("a runner").name.clone();
-    finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline", "--runner-account", &runner])
-}
-
-pub fn chmod(path: &Path, mode: u32) {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
-}
-
-/// The line of the first `[[map]]`.
-pub fn first_rule(world: &World) -> usize {
-    let text = fs::read_to_string(world.config_file()).expect("config");
-    text.lines().position(|line| line == "[[map]]").expect("a rule") + 1
-}
-
-fn before_a_job() {
-    let world = World::one_user();
-    check(&world).is_good(true).says(&["ok       configuration: ", "(1 rule)"]).does_not_say("PROBLEM");
-    fs::rename(world.keys(), world.dir.join("state/elsewhere")).expect("rename");
-    check(&world).is_good(false).says(&["PROBLEM  tokens: ", "motmot keys init"]);
-}
-
-fn no_configuration() {
-    let world = World::one_user();
-    let path = world.dir.join("none.toml");
-    let said = finish(world.as_driver(&world.bins.join("motmot")), &path, &["--offline"]);
-    said.is_good(false);
-    assert_eq!(
-        said.words,
-        format!(
-            "PROBLEM  configuration: {}: does not exist; copy packaging/config.toml there, or name another with --config\n",
-            path.display()
-        )
-    );
-}
-
-fn invalid_configuration() {
-    let world = World::one_user();
-    let text = fs::read_to_string(world.config_file()).expect("config");
-    fs::write(world.config_file(), format!("{text}\n[jbos]\n")).expect("write");
-    check(&world)
-        .is_good(false)
-        .says(&["PROBLEM  configuration: 1 problem in "])
-        .says(&["config.toml:"])
-        .says(&["did you mean `jobs`"]);
-}
-
-fn gitlab() {
-    let mut world = World::one_user();
-    let run = |world: &World| finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[]);
-    run(&world).is_good(true).says(&["warning  GitLab: http://127.0.0.1:9 cannot be reached from here", "refused"]);
-    let server = GitLab::new(|_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
-    });
-    world.gitlab = format!("url = {:?}\n", server.url);
-    world.write_config();
-    run(&world).is_good(true).says(&["ok       GitLab: ", "answers"]);
-    let asked = server.requests.lock().expect("requests").join("\n").to_lowercase();
-    assert!(asked.starts_with("get /api/v4/job ") && !asked.contains("job-token"), "{asked}");
-    check(&world).says(&["--offline"]);
-    assert_eq!(server.count(), 1, "--offline asks nobody");
-}
-
-fn own_rule() {
-    let mut world = World::one_user();
-    world.map = "[[map]]\nwhen = { user = \"adent\" }\nrun_as = \"nobody\"\n".into();
-    world.write_config();
-    check(&world).is_good(false).says(&["PROBLEM  rules: no rule maps to", &world.user.name]);
-    world.map = format!("[[map]]\nrun_as = {:?}\n", world.user.name);
-    if world.user.uid != 0 {
-        world.write_config();
-        check(&world).is_good(true).says(&["warning  rule at line", "whoever starts a pipeline"]);
-    }
-}
-
-fn shell() {
-    let mut world = World::one_user();
-    world.jobs = "shell_path = \"/bin/no-such-bash\"".into();
-    world.write_config();
-    check(&world)
-        .is_good(false)
-        .says(&["PROBLEM  shell: /bin/no-such-bash", "does not exist"])
-        .does_not_say("os error");
-}
-
-fn ca_file() {
-    let mut world = World::one_user();
-    let path = world.dir.join("ca.pem");
-    fs::write(&path, "no certificate\n").expect("write");
-    world.gitlab = format!("ca_file = {path:?}\n");
-    world.write_config();
-    finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[]).is_good(false).says(&[
-        "PROBLEM  GitLab: ",
-        "gitlab.ca_file",
-        "no PEM certificate",
-    ]);
-    check(&world).is_good(false).says(&["PROBLEM  ", "gitlab.ca_file"]);
-}
-
-fn makes_nothing() {
-    let world = World::one_user();
-    let (state, log) = (world.dir.join("state/motmot"), world.dir.join("audit"));
-    fs::remove_dir(&log).expect("rmdir");
-    check(&world).says(&["state directory: ", "does not exist yet"]).says(&["log: ", &log.display().to_string()]);
-    assert!(!state.exists() && !log.exists());
-}
-
-fn sessions() {
-    let world = World::one_user();
-    world.simulate().script("true").run().assert_success();
-    check(&world).is_good(true).says(&["ok       sessions: none"]);
-    for name in ["1-a", "2-b"] {
-        make_dir(&world.sessions().join(name), 0o700);
-        chown(&world.sessions().join(name), world.user.uid, world.user.gid);
-    }
-    check(&world).is_good(true).says(&["ok       sessions: 2 sessions, the oldest begun ", " ago"]);
-}
-
-fn refused_rules() {
-    let mut world = World::new();
-    world.map = "[[map]]\nwhen = { user = \"a\" }\nrun_as = \"nosuchbody\"\n[[map]]\nwhen = { user = \"b\" }\nrun_as = \"daemon\"\n[[map]]\nrun_as = \"{gitlab_user}\"\n".into();
-    world.write_config();
-    let line = first_rule(&world);
-    check(&world)
-        .is_good(false)
-        .says(&[&format!("PROBLEM  rule at line {line}: "), "there is no local account \"nosuchbody\""])
-        .says(&[&format!("PROBLEM  rule at line {}: ", line + 3), "below accounts.min_uid"])
-        .does_not_say(&format!("rule at line {}:", line + 6));
-}
-
-fn unreachable_rules() {
-    let mut world = World::new();
-    let user = &world.user.name;
-    world.map = format!(
-        "[[map]]\nwhen = {{ user_id = 1 }}\nrun_as = {user:?}\n[[map]]\nwhen = {{ user_id = 1 }}\nrun_as = {user:?}\n[[map]]\nrun_as = {user:?}\n[[map]]\nwhen = {{ user_id = 2 }}\nrun_as = {user:?}\n"
-    );
-    world.write_config();
-    let line = first_rule(&world);
-    let never = |at: usize, by: usize, why: &str| {
-        format!("PROBLEM  rule at line {}: is never reached, the rule at line {} has {why}", line + at, line + by)
-    };
-    check(&world)
-        .is_good(false)
-        .says(&[&never(3, 0, "the same conditions")])
-        .says(&[&never(8, 6, "no conditions")])
-        .does_not_say(&format!("rule at line {}: is", line + 6));
-}
-
-fn limits() {
-    let mut world = World::new();
-    world.accounts = "deny_users = [\"daemon\", \"slurmm\"]\ndeny_groups = [\"whele\", \"daemon\"]\nshells = [\"/bin/bash\", \"/bin/bsah\", \"/usr/bin/env\"]\n".into();
-    world.write_config();
-    check(&world)
-        .is_good(true)
-        .says(&["warning  accounts.deny_users: ", "\"slurmm\""])
-        .says(&["warning  accounts.deny_groups: ", "\"whele\""])
-        .says(&["warning  accounts.shells: /bin/bsah does not exist"])
-        .says(&["warning  accounts.shells: /usr/bin/env is not in /etc/shells"])
-        .does_not_say("\"daemon\"");
-}
-
-fn worker() {
-    let world = World::with_capabilities();
-    let path = world.bins.join("motmot-worker");
-    let mend = format!("chmod 0711 {}", path.display());
-    for mode in [0o700, 0o722, 0o777] {
-        chmod(&path, mode);
-        check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", &mend]);
-    }
-    chmod(&path, 0o711);
-    check_for_runner(&world).is_good(true).says(&["ok       worker: "]);
-    chown(&path, world.user.uid, 0);
-    check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", "chown root"]);
-    fs::remove_file(&path).expect("rm");
-    check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", "does not exist", "in one directory"]);
-}
-
-fn ordinary_runner() {
-    let world = World::with_capabilities();
-    check_for_runner(&world)
-        .is_good(true)
-        .does_not_say("PROBLEM")
-        .says(&["ok       stage programs: four"])
-        .says(&["ok       tokens: ", "signs for"]);
-    let kept = fs::metadata(world.dir.join("state/motmot")).is_err();
-    assert!(kept, "nothing is made");
-}
-
-fn stage_programs() {
-    let world = World::with_capabilities();
-    let path = world.bins.join("motmot-run");
-    let shown = path.display().to_string();
-    let setcap = format!("setcap cap_setuid,cap_setgid,cap_kill+ep {shown}");
-    chmod(&path, 0o755);
-    check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", &format!("chmod 0750 {shown}")]);
-    chmod(&path, 0o750);
-    let set = |caps: &str| assert!(Command::new("setcap").arg(caps).arg(&path).status().expect("setcap").success());
-    set("cap_setuid,cap_setgid+ep");
-    check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", "other capabilities", &setcap]);
-    // A change of owner takes them away.
-    chown(&path, 0, world.runner.as_ref().expect("a runner").gid);
-    check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", "no capabilities", &setcap]);
-    chown(&path, 0, world.user.gid);
-    let group = format!("chown root:{} {shown}", world.runner.as_ref().expect("a runner").name);
-    check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", &group, &setcap]);
-}
-
-fn shared_group() {
-    let world = World::with_capabilities();
-    check_for_runner(&world).does_not_say("a group of its own");
-    let group = &world.runner.as_ref().expect("a runner").name;
-    let done = Command::new("gpasswd").args(["-a", &world.user.name, group]).output().expect("gpasswd");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    check_for_runner(&world).is_good(true).says(&["warning  stage programs: the group ", "a group of its own"]);
-}
-
-fn explains_runner() {
-    let world = World::with_capabilities();
-    let runner = world.runner.as_ref().expect("a runner");
-    let state = world.dir.join("state/motmot");
-    make_dir(&state, 0o700);
-    chown(&state, runner.uid, runner.gid);
-    let name = &runner.name;
-    let advice = format!(
-        "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {0}",
-        state.display()
-    );
-    finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline"])
-        .is_good(false)
-        .says(&["PROBLEM  state directory: ", &advice])
-        .says(&["PROBLEM  tokens: ", "--runner-account", "chown -R root"]);
-    check_for_runner(&world).is_good(true);
-    chown(&world.keys(), 0, 0);
-    check_for_runner(&world).is_good(false).says(&[
-        "PROBLEM  tokens: ",
-        &format!("as {name} finds it"),
-        "ermission denied",
-    ]);
-}
-
-fn missing_directories() {
-    let world = World::with_capabilities();
-    let name = &world.runner.as_ref().expect("a runner").name;
-    for dir in ["state", "audit"] {
-        chown(&world.dir.join(dir), 0, 0);
-        chmod(&world.dir.join(dir), 0o755);
-    }
-    let install = |dir: &str| format!("install -d -o {name} -m 0700 {}", world.dir.join(dir).display());
-    check_for_runner(&world)
-        .is_good(false)
-        .says(&["PROBLEM  state directory: ", "does not exist", &install("state/motmot")])
-        .says(&["PROBLEM  log: ", &install("audit")]);
-}
-
-fn ordinary_user() {
-    let world = World::new();
-    finish(world.user.command(&world.bins.join("motmot")), &world.config_file(), &["--offline"])
-        .is_good(false)
-        .says(&["PROBLEM  accounts: ", "run this check as root", "--runner-account"])
-        .does_not_say("state directory:");
-    finish(
-        world.user.command(&world.bins.join("motmot")),
-        &world.config_file(),
-        &["--offline", "--runner-account", "daemon"],
-    )
-    .is_good(false)
-    .says(&["PROBLEM  runner: only root"]);
-}
-
-fn jobs_as_root() {
-    assert!(is_root());
-    let world = World::new();
-    let text = fs::read_to_string(world.config_file()).expect("config");
-    fs::write(world.config_file(), text.replace("\"setuid\"", "\"none\"")).expect("write");
-    check(&world).is_good(true).says(&["warning  accounts: all jobs run as root"]);
-}
-
-fn data_dir() {
-    let mut world = World::new();
-    let scratch = world.dir.join("scratch");
-    let mut with = |path: &str| {
-        world.jobs = format!("data_dir = {path:?}");
-        world.write_config();
+cases!(
+    fn check_tells_what_is_wrong_before_a_job_does() {
+        let world = World::one_user().build();
+        check(&world).is_good(true).says(&["ok       configuration: ", "(1 rule)"]).does_not_say("PROBLEM");
+        fs::rename(world.keys(), world.dir.join("state/elsewhere")).expect("rename");
+        check(&world).is_good(false).says(&["PROBLEM  tokens: ", "motmot keys init"]);
+    },
+    fn a_configuration_that_is_not_there_is_told_in_one_line() {
+        let world = World::one_user().build();
+        let path = world.dir.join("none.toml");
+        let said = finish(world.as_driver(&world.bins.join("motmot")), &path, &["--offline"]);
+        said.is_good(false);
+        assert_eq!(
+            said.words,
+            format!(
+                "PROBLEM  configuration: {}: does not exist; copy packaging/config.toml there, or name another with --config\n",
+                path.display()
+            )
+        );
+    },
+    fn an_invalid_configuration_is_shown_with_its_lines() {
+        let world = World::one_user().raw("\n[jbos]\n").build();
         check(&world)
-    };
-    let template = format!("{}/{{user}}/ci", scratch.display());
-    let install = format!("install -d -m 1777 {}", scratch.display());
-    with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &install]);
-    make_dir(&scratch, 0o777);
-    with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &format!("chmod +t {}", scratch.display())]);
-    make_dir(&scratch, 0o1777);
-    with(&template).is_good(true).says(&["ok       jobs.data_dir: "]);
-    with(&scratch.display().to_string()).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "{user}"]);
-}
+            .is_good(false)
+            .says(&["PROBLEM  configuration: 1 problem in "])
+            .says(&["config.toml:"])
+            .says(&["did you mean `jobs`"]);
+    },
+    fn a_gitlab_that_answers_anything_is_reached_and_none_is_a_warning() {
+        let mut world = World::one_user().build();
+        let run = |world: &World| finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[]);
+        run(&world).is_good(true).says(&["warning  GitLab: http://127.0.0.1:9 cannot be reached from here", "refused"]);
+        let server = GitLab::new(|_, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+        });
+        world.change(|config| config.gitlab(|gitlab| gitlab.url(&server.url)));
+        run(&world).is_good(true).says(&["ok       GitLab: ", "answers"]);
+        let asked = server.requests.lock().expect("requests").join("\n").to_lowercase();
+        assert!(asked.starts_with("get /api/v4/job ") && !asked.contains("job-token"), "{asked}");
+        check(&world).says(&["--offline"]);
+        assert_eq!(server.count(), 1, "--offline asks nobody");
+    },
+    fn ones_own_runner_needs_a_rule_that_maps_to_its_account() {
+        let mut world = World::one_user().rules([Rule::user("adent").run_as("nobody")]).build();
+        check(&world).is_good(false).says(&["PROBLEM  rules: no rule maps to", &world.user.name]);
+        if world.user.uid != 0 {
+            let rule = Rule::everybody().run_as(&world.user.name);
+            world.change(|config| config.rules([rule]));
+            check(&world).is_good(true).says(&["warning  rule at line", "whoever starts a pipeline"]);
+        }
+    },
+    fn a_shell_that_is_not_there_is_told_in_words() {
+        let world = World::one_user().jobs(|jobs| jobs.shell_path("/bin/no-such-bash")).build();
+        check(&world)
+            .is_good(false)
+            .says(&["PROBLEM  shell: /bin/no-such-bash", "does not exist"])
+            .does_not_say("os error");
+    },
+    fn a_ca_file_without_a_certificate_is_a_problem() {
+        let mut world = World::one_user().build();
+        let path = world.dir.join("ca.pem");
+        fs::write(&path, "no certificate\n").expect("write");
+        world.change(|config| config.gitlab(|gitlab| gitlab.ca_file(&path)));
+        finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[]).is_good(false).says(&[
+            "PROBLEM  GitLab: ",
+            "gitlab.ca_file",
+            "no PEM certificate",
+        ]);
+        check(&world).is_good(false).says(&["PROBLEM  ", "gitlab.ca_file"]);
+    },
+    fn check_makes_no_directory() {
+        let world = World::one_user().build();
+        let (state, log) = (world.dir.join("state/motmot"), world.dir.join("audit"));
+        fs::remove_dir(&log).expect("rmdir");
+        check(&world).says(&["state directory: ", "does not exist yet"]).says(&["log: ", &log.display().to_string()]);
+        assert!(!state.exists() && !log.exists());
+    },
+    fn the_running_sessions_are_counted() {
+        let world = World::one_user().build();
+        world.simulate().script("true").run().assert_success();
+        check(&world).is_good(true).says(&["ok       sessions: none"]);
+        for name in ["1-a", "2-b"] {
+            make_dir(&world.sessions().join(name), 0o700);
+            chown(&world.sessions().join(name), world.user.uid, world.user.gid);
+        }
+        check(&world).is_good(true).says(&["ok       sessions: 2 sessions, the oldest begun ", " ago"]);
+    },
+    fn a_rule_whose_account_is_refused_or_missing_is_named_by_its_line(root: Root) {
+        let world = World::root(root)
+            .rules([Rule::user("a").run_as("nosuchbody"), Rule::user("b").run_as("daemon"), Rule::everybody()])
+            .build();
+        let line = first_rule(&world);
+        check(&world)
+            .is_good(false)
+            .says(&[&format!("PROBLEM  rule at line {line}: "), "there is no local account \"nosuchbody\""])
+            .says(&[&format!("PROBLEM  rule at line {}: ", line + 3), "below accounts.min_uid"])
+            .does_not_say(&format!("rule at line {}:", line + 6));
+    },
+    fn a_rule_that_is_never_reached_is_told_with_the_one_before_it(root: Root) {
+        let mut world = World::root(root).build();
+        let rules = [Rule::user_id(1), Rule::user_id(1), Rule::everybody(), Rule::user_id(2)];
+        let rules = rules.map(|rule| rule.run_as(&world.user.name));
+        world.change(|config| config.rules(rules));
+        let line = first_rule(&world);
+        let never = |at: usize, by: usize, why: &str| {
+            format!("PROBLEM  rule at line {}: is never reached, the rule at line {} has {why}", line + at, line + by)
+        };
+        check(&world)
+            .is_good(false)
+            .says(&[&never(3, 0, "the same conditions")])
+            .says(&[&never(8, 6, "no conditions")])
+            .does_not_say(&format!("rule at line {}: is", line + 6));
+    },
+    fn limits_that_name_nobody_are_warnings(root: Root) {
+        let world = World::root(root)
+            .accounts(|accounts| {
+                accounts.deny_users(["daemon", "slurmm"]).deny_groups(["whele", "daemon"]);
+                accounts.shells(["/bin/bash", "/bin/bsah", "/usr/bin/env"])
+            })
+            .build();
+        check(&world)
+            .is_good(true)
+            .says(&["warning  accounts.deny_users: ", "\"slurmm\""])
+            .says(&["warning  accounts.deny_groups: ", "\"whele\""])
+            .says(&["warning  accounts.shells: /bin/bsah does not exist"])
+            .says(&["warning  accounts.shells: /usr/bin/env is not in /etc/shells"])
+            .does_not_say("\"daemon\"");
+    },
+    fn a_worker_that_jobs_cannot_use_is_told_with_its_chmod(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let path = world.bins.join("motmot-worker");
+        let mend = format!("chmod 0711 {}", path.display());
+        for mode in [0o700, 0o722, 0o777] {
+            chmod(&path, mode);
+            check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", &mend]);
+        }
+        chmod(&path, 0o711);
+        check_for_runner(&world).is_good(true).says(&["ok       worker: "]);
+        chown(&path, world.user.uid, 0);
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", "chown root"]);
+        fs::remove_file(&path).expect("rm");
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", "does not exist", "in one directory"]);
+    },
+    fn a_good_installation_for_an_ordinary_runner_has_no_problem(root: Root) {
+        let world = World::with_capabilities(root).build();
+        check_for_runner(&world)
+            .is_good(true)
+            .does_not_say("PROBLEM")
+            .says(&["ok       stage programs: four"])
+            .says(&["ok       tokens: ", "signs for"]);
+        let kept = fs::metadata(world.dir.join("state/motmot")).is_err();
+        assert!(kept, "nothing is made");
+    },
+    fn stage_programs_are_told_with_the_command_that_mends_them(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let path = world.bins.join("motmot-run");
+        let shown = path.display().to_string();
+        let setcap = format!("setcap cap_setuid,cap_setgid,cap_kill+ep {shown}");
+        chmod(&path, 0o755);
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", &format!("chmod 0750 {shown}")]);
+        chmod(&path, 0o750);
+        let set = |caps: &str| assert!(Command::new("setcap").arg(caps).arg(&path).status().expect("setcap").success());
+        set("cap_setuid,cap_setgid+ep");
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", "other capabilities", &setcap]);
+        // A change of owner takes them away.
+        chown(&path, 0, world.runner.as_ref().expect("a runner").gid);
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", "no capabilities", &setcap]);
+        chown(&path, 0, world.user.gid);
+        let group = format!("chown root:{} {shown}", world.runner.as_ref().expect("a runner").name);
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  motmot-run: ", &group, &setcap]);
+    },
+    fn a_group_that_the_runner_shares_is_a_warning(root: Root) {
+        let world = World::with_capabilities(root).build();
+        check_for_runner(&world).does_not_say("a group of its own");
+        let group = &world.runner.as_ref().expect("a runner").name;
+        change_accounts(Command::new("gpasswd").args(["-a", &world.user.name, group]));
+        check_for_runner(&world).is_good(true).says(&["warning  stage programs: the group ", "a group of its own"]);
+    },
+    fn what_belongs_to_the_runner_is_explained_to_root(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let runner = world.runner.as_ref().expect("a runner");
+        let state = world.dir.join("state/motmot");
+        make_dir(&state, 0o700);
+        chown(&state, runner.uid, runner.gid);
+        let name = &runner.name;
+        let advice = format!(
+            "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {0}",
+            state.display()
+        );
+        finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline"])
+            .is_good(false)
+            .says(&["PROBLEM  state directory: ", &advice])
+            .says(&["PROBLEM  tokens: ", "--runner-account", "chown -R root"]);
+        check_for_runner(&world).is_good(true);
+        chown(&world.keys(), 0, 0);
+        check_for_runner(&world).is_good(false).says(&[
+            "PROBLEM  tokens: ",
+            &format!("as {name} finds it"),
+            "ermission denied",
+        ]);
+    },
+    fn a_runner_that_cannot_make_its_directories_is_told_how_to(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let name = &world.runner.as_ref().expect("a runner").name;
+        for dir in ["state", "audit"] {
+            chown(&world.dir.join(dir), 0, 0);
+            chmod(&world.dir.join(dir), 0o755);
+        }
+        let install = |dir: &str| format!("install -d -o {name} -m 0700 {}", world.dir.join(dir).display());
+        check_for_runner(&world)
+            .is_good(false)
+            .says(&["PROBLEM  state directory: ", "does not exist", &install("state/motmot")])
+            .says(&["PROBLEM  log: ", &install("audit")]);
+    },
+    fn an_ordinary_user_is_told_to_check_as_root(root: Root) {
+        let world = World::root(root).build();
+        finish(world.user.command(&world.bins.join("motmot")), &world.config_file(), &["--offline"])
+            .is_good(false)
+            .says(&["PROBLEM  accounts: ", "run this check as root", "--runner-account"])
+            .does_not_say("state directory:");
+        finish(
+            world.user.command(&world.bins.join("motmot")),
+            &world.config_file(),
+            &["--offline", "--runner-account", "daemon"],
+        )
+        .is_good(false)
+        .says(&["PROBLEM  runner: only root"]);
+    },
+    fn jobs_as_root_are_a_warning(root: Root) {
+        let world = World::root(root).jobs(|jobs| jobs.downscope("none")).build();
+        check(&world).is_good(true).says(&["warning  accounts: all jobs run as root"]);
+    },
+    fn a_data_dir_that_cannot_work_is_told(root: Root) {
+        let mut world = World::root(root).build();
+        let scratch = world.dir.join("scratch");
+        let mut with = |path: &str| {
+            world.change(|config| config.jobs(|jobs| jobs.data_dir(path)));
+            check(&world)
+        };
+        let template = format!("{}/{{user}}/ci", scratch.display());
+        let install = format!("install -d -m 1777 {}", scratch.display());
+        with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &install]);
+        make_dir(&scratch, 0o777);
+        with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &format!("chmod +t {}", scratch.display())]);
+        make_dir(&scratch, 0o1777);
+        with(&template).is_good(true).says(&["ok       jobs.data_dir: "]);
+        with(&scratch.display().to_string()).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "{user}"]);
+    }
+);

@@ -1,211 +1,185 @@
 //! What a job finds: what a person finds after logging in, and nothing of the runner's.
 
-use crate::contract::Single;
-use crate::world::World;
-use crate::{Case, case, root};
+use crate::world::{Single, World, cases, make_dir, make_script};
 
-pub const CASES: &[Case] = &[
-    root("a_job_finds_what_a_person_finds_after_logging_in", login_environment),
-    case("the_runners_environment_does_not_reach_the_job", runner_environment),
-    root("a_login_profile_works_and_its_noise_is_not_the_jobs", profile_noise),
-    root("functions_that_a_profile_exports_work_as_module_does", module_function),
-    root("a_profile_that_reads_its_input_does_not_eat_the_script", hungry_profile),
-    root("a_profile_that_fails_or_exits_does_not_change_the_verdict", failing_profile),
-    root("bash_logout_does_not_change_the_verdict", bash_logout),
-    root("options_and_traps_of_a_profile_do_not_reach_the_script", profile_options),
-    root("a_profile_cannot_take_the_jobs_tmpdir_or_token", profile_overrides),
-    root("without_login_shell_no_profile_runs", plain_shell),
-    case("the_site_can_add_variables_and_a_message", site_settings),
-    case("prepare_says_where_and_as_whom_and_what_is_missing", prepare_words),
-    root("umask_and_limits_are_safe", umask_and_limits),
-    root("an_account_without_its_home_directory_gets_words", no_home),
-];
-
-fn login_environment() {
-    let world = World::new();
-    world.user_file(".bash_profile", "export FROM_PROFILE=yes\nPATH=$PATH:/opt/site/bin\n");
-    let end = world
-        .simulate()
-        .script("echo home=$HOME")
-        .script("echo user=$USER")
-        .script("echo logname=$LOGNAME")
-        .script("echo shell=$SHELL")
-        .script("echo tmp=$TMPDIR")
-        .script("echo profile=$FROM_PROFILE")
-        .script("echo path=$PATH")
-        .script("mktemp >/dev/null; stat -c 'mode=%a' \"$TMPDIR\"")
-        .script("echo groups=$(id -G)")
-        .script("echo session=$(ps -o tty= -p $$ | tr -d ' ')")
-        .run();
-    end.assert_success();
-    let (name, home) = (world.user.name.as_str(), world.user.home.to_str().expect("utf-8"));
-    assert_eq!(
-        (end.value("home"), end.value("user"), end.value("logname"), end.value("shell")),
-        (home, name, name, "/bin/bash")
-    );
-    assert!(end.value("tmp").starts_with(&format!("{home}/.motmot/jobs/")));
-    assert_eq!((end.value("mode"), end.value("profile")), ("700", "yes"));
-    assert!(end.value("path").ends_with(":/opt/site/bin"));
-    assert_eq!(end.value("groups"), world.user.gid.to_string());
-    assert_eq!(end.value("session"), "?", "no terminal");
-}
-
-fn runner_environment() {
-    let world = World::one_user();
-    let end = world
-        .simulate()
-        .env("RUNNER_SECRET", "hush")
-        .env("LD_LIBRARY_PATH", "/runner")
-        .script("env | grep -c -e RUNNER_SECRET -e CUSTOM_ENV_ -e BUILD_FAILURE_EXIT_CODE -e JOB_RESPONSE_FILE || true")
-        .script("echo ld=$LD_LIBRARY_PATH.")
-        .run();
-    end.assert_success().assert_not_in_log("hush");
-    assert!(end.log.lines().any(|line| line == "0"), "{}", end.log);
-    assert_eq!(end.value("ld"), ".");
-}
-
-fn profile_noise() {
-    let world = World::one_user();
-    world.user_file(".bash_profile", "echo MOTD-on-stdout\necho MOTD-on-stderr >&2\nexport PROFILE_RAN=1\n");
-    let end = world.simulate().script("echo ran=$PROFILE_RAN").run();
-    end.assert_success();
-    assert_eq!(end.value("ran"), "1");
-    assert_eq!(end.log.matches("MOTD-on-stdout").count(), 1, "in the prepare stage, once:\n{}", end.log);
-    let single = Single::new(&world, 3);
-    let script = single.script("echo only this");
-    let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"only this\n"[..], &b""[..]));
-}
-
-fn module_function() {
-    let world = World::one_user();
-    // As environment-modules and Lmod do it.
-    world.user_file(
-        ".bash_profile",
-        "module() { echo \"module=$*\"; }\nexport -f module\nexport BASH_ENV=\"$HOME/.module_init\"\n",
-    );
-    world.user_file(".module_init", "ml() { echo \"ml=$*\"; }\n");
-    let end = world.simulate().script("module load gcc/13").script("ml purge").run();
-    end.assert_success();
-    assert_eq!((end.value("module"), end.value("ml")), ("load gcc/13", "purge"));
-}
-
-fn hungry_profile() {
-    let world = World::one_user();
-    world.user_file(".bash_profile", "cat >/dev/null\nread -r line\n");
-    let end = world.simulate().script("echo whole=yes").run();
-    end.assert_success();
-    assert_eq!(end.value("whole"), "yes");
-}
-
-fn failing_profile() {
-    for profile in [
-        "false\n",
-        "exit 3\n",
-        "set -e\nfalse\n",
-        "exec true\n",
-        "kill -9 $$\n",
-        "if then fi (\n",
-        "return 5\n",
-        "trap 'exit 9' EXIT\n",
-    ] {
-        let world = World::one_user();
-        world.user_file(".bash_profile", profile);
-        let end = world.simulate().script("echo ran=yes").run();
+cases!(
+    fn a_job_finds_what_a_person_finds_after_logging_in(root: Root) {
+        let world = World::root(root).build();
+        world.user_file(".bash_profile", "export FROM_PROFILE=yes\nPATH=$PATH:/opt/site/bin\n");
+        let end = world
+            .simulate()
+            .script("echo home=$HOME")
+            .script("echo user=$USER")
+            .script("echo logname=$LOGNAME")
+            .script("echo shell=$SHELL")
+            .script("echo tmp=$TMPDIR")
+            .script("echo profile=$FROM_PROFILE")
+            .script("echo path=$PATH")
+            .script("mktemp >/dev/null; stat -c 'mode=%a' \"$TMPDIR\"")
+            .script("echo groups=$(id -G)")
+            .script("echo session=$(ps -o tty= -p $$ | tr -d ' ')")
+            .run();
         end.assert_success();
-        assert_eq!(end.value("ran"), "yes", "{profile:?}");
-        let end = world.simulate().script("exit 7").run();
-        end.assert_failed("script_failure");
-        assert_eq!(end.json["exit_code"], 7, "{profile:?}");
-        if profile.starts_with("exit") {
-            end.assert_log("the login profile of this account ends the shell");
+        let (name, home) = (world.user.name.as_str(), world.user.home.to_str().expect("utf-8"));
+        assert_eq!(
+            (end.value("home"), end.value("user"), end.value("logname"), end.value("shell")),
+            (home, name, name, "/bin/bash")
+        );
+        assert!(end.value("tmp").starts_with(&format!("{home}/.motmot/jobs/")));
+        assert_eq!((end.value("mode"), end.value("profile")), ("700", "yes"));
+        assert!(end.value("path").ends_with(":/opt/site/bin"));
+        assert_eq!(end.value("groups"), world.user.gid.to_string());
+        assert_eq!(end.value("session"), "?", "no terminal");
+    },
+    fn the_runners_environment_does_not_reach_the_job() {
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .env("RUNNER_SECRET", "hush")
+            .env("LD_LIBRARY_PATH", "/runner")
+            .script(
+                "env | grep -c -e RUNNER_SECRET -e CUSTOM_ENV_ -e BUILD_FAILURE_EXIT_CODE -e JOB_RESPONSE_FILE || true",
+            )
+            .script("echo ld=$LD_LIBRARY_PATH.")
+            .run();
+        end.assert_success().assert_not_in_log("hush");
+        assert!(end.log.lines().any(|line| line == "0"), "{}", end.log);
+        assert_eq!(end.value("ld"), ".");
+    },
+    fn a_login_profile_works_and_its_noise_is_not_the_jobs(_root: Root) {
+        let world = World::one_user().build();
+        world.user_file(".bash_profile", "echo MOTD-on-stdout\necho MOTD-on-stderr >&2\nexport PROFILE_RAN=1\n");
+        let end = world.simulate().script("echo ran=$PROFILE_RAN").run();
+        end.assert_success();
+        assert_eq!(end.value("ran"), "1");
+        assert_eq!(end.log.matches("MOTD-on-stdout").count(), 1, "in the prepare stage, once:\n{}", end.log);
+        let single = Single::new(&world, 3);
+        let script = single.script("echo only this");
+        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"only this\n"[..], &b""[..]));
+    },
+    fn functions_that_a_profile_exports_work_as_module_does(_root: Root) {
+        let world = World::one_user().build();
+        // As environment-modules and Lmod do it.
+        world.user_file(
+            ".bash_profile",
+            "module() { echo \"module=$*\"; }\nexport -f module\nexport BASH_ENV=\"$HOME/.module_init\"\n",
+        );
+        world.user_file(".module_init", "ml() { echo \"ml=$*\"; }\n");
+        let end = world.simulate().script("module load gcc/13").script("ml purge").run();
+        end.assert_success();
+        assert_eq!((end.value("module"), end.value("ml")), ("load gcc/13", "purge"));
+    },
+    fn a_profile_that_reads_its_input_does_not_eat_the_script(_root: Root) {
+        let world = World::one_user().build();
+        world.user_file(".bash_profile", "cat >/dev/null\nread -r line\n");
+        let end = world.simulate().script("echo whole=yes").run();
+        end.assert_success();
+        assert_eq!(end.value("whole"), "yes");
+    },
+    fn a_profile_that_fails_or_exits_does_not_change_the_verdict(_root: Root) {
+        for profile in [
+            "false\n",
+            "exit 3\n",
+            "set -e\nfalse\n",
+            "exec true\n",
+            "kill -9 $$\n",
+            "if then fi (\n",
+            "return 5\n",
+            "trap 'exit 9' EXIT\n",
+        ] {
+            let world = World::one_user().build();
+            world.user_file(".bash_profile", profile);
+            let end = world.simulate().script("echo ran=yes").run();
+            end.assert_success();
+            assert_eq!(end.value("ran"), "yes", "{profile:?}");
+            let end = world.simulate().script("exit 7").run();
+            end.assert_failed("script_failure");
+            assert_eq!(end.json["exit_code"], 7, "{profile:?}");
+            if profile.starts_with("exit") {
+                end.assert_log("the login profile of this account ends the shell");
+            }
         }
+    },
+    fn bash_logout_does_not_change_the_verdict(_root: Root) {
+        let world = World::one_user().build();
+        world.user_file(".bash_logout", "echo logout ran\nexit 5\n");
+        let end = world.simulate().script("echo fine").run();
+        end.assert_success().assert_not_in_log("logout ran");
+        assert_eq!(world.simulate().script("exit 7").run().json["exit_code"], 7);
+    },
+    fn options_and_traps_of_a_profile_do_not_reach_the_script(_root: Root) {
+        let world = World::one_user().build();
+        world
+            .user_file(".bash_profile", "set -u -o noclobber -f\nshopt -s nocasematch\ntrap 'echo debug-trap' DEBUG\n");
+        let single = Single::new(&world, 3);
+        let script = single.script("echo unset=.$NOT_SET_AT_ALL.\necho glob=$(echo /etc/pass*d)");
+        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "unset=..\nglob=/etc/passwd\n");
+    },
+    fn a_profile_cannot_take_the_jobs_tmpdir_or_token(_root: Root) {
+        let world = World::one_user().build();
+        world.user_file(".bash_profile", "export TMPDIR=/tmp CI_JOB_JWT=fake CI_JOB_JWT_FILE=/tmp/fake\n");
+        let end = world
+            .simulate()
+            .script("echo tmp=$TMPDIR")
+            .script("echo file=$CI_JOB_JWT_FILE")
+            .script("[ \"$CI_JOB_JWT\" = \"$(cat \"$CI_JOB_JWT_FILE\")\" ] && echo same=yes")
+            .run();
+        end.assert_success();
+        assert!(end.value("tmp").contains("/.motmot/jobs/") && end.value("file").contains("/.motmot/jobs/"));
+        assert_eq!(end.value("same"), "yes");
+    },
+    fn without_login_shell_no_profile_runs(_root: Root) {
+        let world = World::one_user().jobs(|jobs| jobs.login_shell(false)).build();
+        world.user_file(".bash_profile", "export PROFILE_RAN=1\n");
+        let end = world.simulate().script("echo ran=.$PROFILE_RAN.").run();
+        end.assert_success();
+        assert_eq!(end.value("ran"), "..");
+    },
+    fn the_site_can_add_variables_and_a_message() {
+        let world = World::one_user()
+            .jobs(|jobs| {
+                jobs.message("Maintenance on Friday.\nMail help@hpc.example.");
+                jobs.environment([("https_proxy", "http://proxy:3128"), ("HOME", "/evil")])
+            })
+            .build();
+        let end = world.simulate().script("echo proxy=$https_proxy").script("echo home=$HOME").run();
+        end.assert_success().assert_log("Maintenance on Friday.\n").assert_log("Mail help@hpc.example.\n");
+        assert_eq!(
+            (end.value("proxy"), end.value("home")),
+            ("http://proxy:3128", world.user.home.to_str().expect("utf-8"))
+        );
+    },
+    fn prepare_says_where_and_as_whom_and_what_is_missing() {
+        let mut world = World::one_user().build();
+        let end = world.simulate().option("--project", "climate/ocean").script("true").run();
+        end.assert_success()
+            .assert_log(&format!("as {} (uid {})", world.user.name, world.user.uid))
+            .assert_log("climate/ocean")
+            .assert_log("warning: 'gitlab-runner' is not on the PATH");
+        end.assert_not_in_log("warning: 'git' is not");
+        world.change(|config| config.jobs(|jobs| jobs.login_shell(false).environment([("PATH", "/nonexistent")])));
+        let end = world.simulate().script("true").run();
+        end.assert_log("warning: 'git' is not on the PATH");
+        let tools = world.dir.join("tools");
+        make_dir(&tools, 0o755);
+        make_script(&tools.join("gitlab-runner"), "#!/bin/sh\n");
+        let path = format!("{}:/usr/bin:/bin", tools.display());
+        world.change(|config| config.jobs(|jobs| jobs.environment([("PATH", path.as_str())])));
+        world.simulate().script("true").run().assert_success().assert_not_in_log("warning");
+    },
+    fn umask_and_limits_are_safe(root: Root) {
+        let world = World::root(root).jobs(|jobs| jobs.login_shell(false)).build();
+        let end = world.simulate().script("echo umask=$(umask)").script("echo core=$(ulimit -S -c)").run();
+        end.assert_success();
+        assert_eq!((end.value("umask"), end.value("core")), ("0077", "0"));
+    },
+    fn an_account_without_its_home_directory_gets_words(root: Root) {
+        let world = World::root(root).build();
+        std::fs::rename(&world.user.home, world.dir.join("moved")).expect("rename");
+        let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
+        end.assert_failed("runner_system_failure").assert_log(".motmot cannot be made: this account may not write to");
+        std::fs::rename(world.dir.join("moved"), &world.user.home).expect("rename");
     }
-}
-
-fn bash_logout() {
-    let world = World::one_user();
-    world.user_file(".bash_logout", "echo logout ran\nexit 5\n");
-    let end = world.simulate().script("echo fine").run();
-    end.assert_success().assert_not_in_log("logout ran");
-    assert_eq!(world.simulate().script("exit 7").run().json["exit_code"], 7);
-}
-
-fn profile_options() {
-    let world = World::one_user();
-    world.user_file(".bash_profile", "set -u -o noclobber -f\nshopt -s nocasematch\ntrap 'echo debug-trap' DEBUG\n");
-    let single = Single::new(&world, 3);
-    let script = single.script("echo unset=.$NOT_SET_AT_ALL.\necho glob=$(echo /etc/pass*d)");
-    let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "unset=..\nglob=/etc/passwd\n");
-}
-
-fn profile_overrides() {
-    let world = World::one_user();
-    world.user_file(".bash_profile", "export TMPDIR=/tmp CI_JOB_JWT=fake CI_JOB_JWT_FILE=/tmp/fake\n");
-    let end = world
-        .simulate()
-        .script("echo tmp=$TMPDIR")
-        .script("echo file=$CI_JOB_JWT_FILE")
-        .script("[ \"$CI_JOB_JWT\" = \"$(cat \"$CI_JOB_JWT_FILE\")\" ] && echo same=yes")
-        .run();
-    end.assert_success();
-    assert!(end.value("tmp").contains("/.motmot/jobs/") && end.value("file").contains("/.motmot/jobs/"));
-    assert_eq!(end.value("same"), "yes");
-}
-
-fn plain_shell() {
-    let mut world = World::one_user();
-    world.jobs = "login_shell = false".into();
-    world.user_file(".bash_profile", "export PROFILE_RAN=1\n");
-    let end = world.simulate().script("echo ran=.$PROFILE_RAN.").run();
-    end.assert_success();
-    assert_eq!(end.value("ran"), "..");
-}
-
-fn site_settings() {
-    let mut world = World::one_user();
-    world.jobs = "message = \"\"\"\nMaintenance on Friday.\nMail help@hpc.example.\"\"\"\nenvironment = { https_proxy = \"http://proxy:3128\", HOME = \"/evil\" }".into();
-    let end = world.simulate().script("echo proxy=$https_proxy").script("echo home=$HOME").run();
-    end.assert_success().assert_log("Maintenance on Friday.\n").assert_log("Mail help@hpc.example.\n");
-    assert_eq!(
-        (end.value("proxy"), end.value("home")),
-        ("http://proxy:3128", world.user.home.to_str().expect("utf-8"))
-    );
-}
-
-fn prepare_words() {
-    let mut world = World::one_user();
-    let end = world.simulate().option("--project", "climate/ocean").script("true").run();
-    end.assert_success()
-        .assert_log(&format!("as {} (uid {})", world.user.name, world.user.uid))
-        .assert_log("climate/ocean")
-        .assert_log("warning: 'gitlab-runner' is not on the PATH");
-    end.assert_not_in_log("warning: 'git' is not");
-    world.jobs = "login_shell = false\nenvironment = { PATH = \"/nonexistent\" }".into();
-    let end = world.simulate().script("true").run();
-    end.assert_log("warning: 'git' is not on the PATH");
-    let tools = world.dir.join("tools");
-    crate::world::make_dir(&tools, 0o755);
-    std::fs::write(tools.join("gitlab-runner"), "#!/bin/sh\n").expect("write");
-    std::fs::set_permissions(tools.join("gitlab-runner"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .expect("chmod");
-    world.jobs = format!("login_shell = false\nenvironment = {{ PATH = \"{}:/usr/bin:/bin\" }}", tools.display());
-    world.simulate().script("true").run().assert_success().assert_not_in_log("warning");
-}
-
-fn umask_and_limits() {
-    let mut world = World::new();
-    world.jobs = "login_shell = false".into();
-    let end = world.simulate().script("echo umask=$(umask)").script("echo core=$(ulimit -S -c)").run();
-    end.assert_success();
-    assert_eq!((end.value("umask"), end.value("core")), ("0077", "0"));
-}
-
-fn no_home() {
-    let world = World::new();
-    std::fs::rename(&world.user.home, world.dir.join("moved")).expect("rename");
-    let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
-    end.assert_failed("runner_system_failure").assert_log(".motmot cannot be made: this account may not write to");
-    std::fs::rename(world.dir.join("moved"), &world.user.home).expect("rename");
-}
+);

@@ -1,20 +1,131 @@
 //! What people read and type first: the demo, the man pages, the README, the sample configuration.
 
+use std::process::Command;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::world::World;
-use crate::{Case, case};
+use crate::world::{World, cases, is_root};
 
-pub const CASES: &[Case] = &[
-    case("the_demo_runs_a_job_and_verifies_its_token", demo),
-    case("the_sample_configuration_is_valid", sample),
-    case("the_man_pages_are_true", man_pages),
-    case("the_readme_has_its_two_commands", readme),
-    case("the_messages_that_the_page_on_slurm_explains_are_those_of_the_driver", messages),
-    case("what_the_page_on_slurm_configures_is_valid", slurm_sample),
-    case("links_between_pages_lead_somewhere", links),
-];
+cases!(
+    fn the_demo_runs_a_job_and_verifies_its_token() {
+        let world = World::one_user().build();
+        let output = world.as_driver(&world.bins.join("motmot")).arg("demo").current_dir("/").output().expect("demo");
+        let words = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
+        for part in ["\"hpc\"", "\"executor_stage\": \"build_script\"", "[MASKED]", "after_script"] {
+            assert!(words.contains(part), "{part} in {words}");
+        }
+        assert!(words.trim_end().ends_with("token verified"), "{words}");
+        if is_root() {
+            let output = Command::new(world.bins.join("motmot")).arg("demo").output().expect("demo");
+            let words = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                words.contains("uid=65534") && words.trim_end().ends_with("token verified"),
+                "as root it changes user: {words}"
+            );
+        }
+    },
+    fn the_sample_configuration_is_valid() {
+        let path = file("packaging/config.toml");
+        let text = fs::read_to_string(&path).expect("the sample");
+        motmot::settings::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
+        // What is commented out has to be valid, too.
+        let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
+        motmot::settings::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
+    },
+    fn the_man_pages_are_true() {
+        let dir = file("packaging/man");
+        for page in motmot::admin::command_line::man_pages() {
+            let name = format!("{}.{}", page.name, page.section);
+            let mut text = Vec::new();
+            clap_mangen::Man::new(page.command)
+                .title(page.name)
+                .section(page.section)
+                .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
+                .manual("motmot")
+                .render(&mut text)
+                .expect("rendered");
+            let page = String::from_utf8(text).expect("text") + &page.more;
+            let path = dir.join(&name);
+            if std::env::var_os("MOTMOT_WRITE_MAN_PAGES").is_some() {
+                fs::create_dir_all(&dir).expect("packaging/man");
+                fs::write(&path, &page).expect("written");
+            }
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                kept == page,
+                "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e man_pages"
+            );
+        }
+    },
+    fn the_readme_has_its_two_commands() {
+        let text = read("README.md");
+        assert!(text.contains("cargo run --release --bin motmot -- demo"));
+        assert!(text.contains("bash tests/run.sh"));
+    },
+    fn the_messages_that_the_page_on_slurm_explains_are_those_of_the_driver() {
+        let mut sources = read("executor-scripts/batch.bash") + &read("executor-scripts/launcher.bash");
+        for dir in ["src/launch", "src/order", "src/scheduler", "src/stage", "src/sys", "src/worker"] {
+            gather(&file(dir), &mut sources);
+        }
+        let page = read("packaging/doc/slurm.md");
+        let (_, page) = page.split_once("\n# What this message means\n").expect("the section");
+        let mut count = 0;
+        for row in page.lines().filter(|line| line.starts_with("| `")) {
+            let (cell, _) = row[2..].split_once(" | ").expect("a second column");
+            for message in code_spans(cell) {
+                // The name of the scheduler is a variable in the sources, and so is what stands as dots here.
+                let parts: Vec<&str> =
+                    message.trim_start_matches("motmot: ").split("...").flat_map(|p| p.split("Slurm")).collect();
+                assert!(parts.iter().any(|part| part.trim().len() >= 7), "{message:?} says too little");
+                for part in parts {
+                    assert!(
+                        sources.contains(part),
+                        "{part:?} of {message:?} is in no source any more; see packaging/doc/slurm.md"
+                    );
+                }
+                count += 1;
+            }
+        }
+        assert!(count > 60, "{count} messages");
+    },
+    fn what_the_page_on_slurm_configures_is_valid() {
+        let page = read("packaging/doc/slurm.md");
+        let (_, page) = page.split_once("\n## Set it up\n").expect("the section");
+        let begun = page.lines().skip_while(|line| !line.starts_with("    "));
+        let sample = begun.take_while(|line| line.is_empty() || line.starts_with("    "));
+        let text: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
+        let path = file("packaging/doc/slurm.md");
+        let whole = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{text}");
+        assert!(whole.contains("executor = \"slurm\"") && whole.contains("[[map]]"), "{whole}");
+        for whole in [whole.clone(), whole.replace("#: ", "")] {
+            motmot::settings::Settings::parse(&path, &whole).unwrap_or_else(|error| panic!("{}", error.render()));
+        }
+    },
+    fn links_between_pages_lead_somewhere() {
+        let pages =
+            ["README.md", "SECURITY.md", "CHANGELOG.md", "packaging/doc/operations.md", "packaging/doc/slurm.md"];
+        for page in pages {
+            let text = read(page);
+            for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                if target.contains("://") {
+                    continue;
+                }
+                let (name, section) = target.split_once('#').unwrap_or((target, ""));
+                let to =
+                    if name.is_empty() { file(page) } else { file(page).parent().expect("a directory").join(name) };
+                assert!(to.exists(), "{page}: {target} is not there");
+                if !section.is_empty() {
+                    let there = fs::read_to_string(&to).expect("a page");
+                    let found = there.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == section);
+                    assert!(found, "{page}: {target} has no such section");
+                }
+            }
+        }
+    }
+);
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -22,94 +133,6 @@ fn file(name: &str) -> PathBuf {
 
 fn read(name: &str) -> String {
     fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-fn demo() {
-    let world = World::one_user();
-    let output = world.as_driver(&world.bins.join("motmot")).arg("demo").current_dir("/").output().expect("demo");
-    let words = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["\"hpc\"", "\"executor_stage\": \"build_script\"", "[MASKED]", "after_script"] {
-        assert!(words.contains(part), "{part} in {words}");
-    }
-    assert!(words.trim_end().ends_with("token verified"), "{words}");
-    if crate::world::is_root() {
-        let output = std::process::Command::new(world.bins.join("motmot")).arg("demo").output().expect("demo");
-        let words = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{words}\n{}", String::from_utf8_lossy(&output.stderr));
-        assert!(
-            words.contains("uid=65534") && words.trim_end().ends_with("token verified"),
-            "as root it changes user: {words}"
-        );
-    }
-}
-
-fn sample() {
-    let path = file("packaging/config.toml");
-    let text = fs::read_to_string(&path).expect("the sample");
-    motmot::settings::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
-    // What is commented out has to be valid, too.
-    let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
-    motmot::settings::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
-}
-
-fn man_pages() {
-    let dir = file("packaging/man");
-    for page in motmot::admin::command_line::man_pages() {
-        let name = format!("{}.{}", page.name, page.section);
-        let mut text = Vec::new();
-        clap_mangen::Man::new(page.command)
-            .title(page.name)
-            .section(page.section)
-            .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
-            .manual("motmot")
-            .render(&mut text)
-            .expect("rendered");
-        let page = String::from_utf8(text).expect("text") + &page.more;
-        let path = dir.join(&name);
-        if std::env::var_os("MOTMOT_WRITE_MAN_PAGES").is_some() {
-            fs::create_dir_all(&dir).expect("packaging/man");
-            fs::write(&path, &page).expect("written");
-        }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            kept == page,
-            "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e man_pages"
-        );
-    }
-}
-
-fn readme() {
-    let text = read("README.md");
-    assert!(text.contains("cargo run --release --bin motmot -- demo"));
-    assert!(text.contains("bash tests/run.sh"));
-}
-
-fn messages() {
-    let mut sources = read("executor-scripts/batch.bash") + &read("executor-scripts/launcher.bash");
-    for dir in ["src/launch", "src/order", "src/scheduler", "src/stage", "src/sys", "src/worker"] {
-        gather(&file(dir), &mut sources);
-    }
-    let page = read("packaging/doc/slurm.md");
-    let (_, page) = page.split_once("\n# What this message means\n").expect("the section");
-    let mut count = 0;
-    for row in page.lines().filter(|line| line.starts_with("| `")) {
-        let (cell, _) = row[2..].split_once(" | ").expect("a second column");
-        for message in code_spans(cell) {
-            // The name of the scheduler is a variable in the sources, and so is what stands as dots here.
-            let parts: Vec<&str> =
-                message.trim_start_matches("motmot: ").split("...").flat_map(|p| p.split("Slurm")).collect();
-            assert!(parts.iter().any(|part| part.trim().len() >= 7), "{message:?} says too little");
-            for part in parts {
-                assert!(
-                    sources.contains(part),
-                    "{part:?} of {message:?} is in no source any more; see packaging/doc/slurm.md"
-                );
-            }
-            count += 1;
-        }
-    }
-    assert!(count > 60, "{count} messages");
 }
 
 /// What stands between one or more backticks.
@@ -134,40 +157,6 @@ fn gather(dir: &Path, text: &mut String) {
         } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             let source = fs::read_to_string(&path).expect("a source");
             text.push_str(source.split("#[cfg(test)]").next().unwrap_or_default());
-        }
-    }
-}
-
-fn slurm_sample() {
-    let page = read("packaging/doc/slurm.md");
-    let (_, page) = page.split_once("\n## Set it up\n").expect("the section");
-    let begun = page.lines().skip_while(|line| !line.starts_with("    "));
-    let sample = begun.take_while(|line| line.is_empty() || line.starts_with("    "));
-    let text: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
-    let path = file("packaging/doc/slurm.md");
-    let whole = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{text}");
-    assert!(whole.contains("executor = \"slurm\"") && whole.contains("[[map]]"), "{whole}");
-    for whole in [whole.clone(), whole.replace("#: ", "")] {
-        motmot::settings::Settings::parse(&path, &whole).unwrap_or_else(|error| panic!("{}", error.render()));
-    }
-}
-
-fn links() {
-    let pages = ["README.md", "SECURITY.md", "CHANGELOG.md", "packaging/doc/operations.md", "packaging/doc/slurm.md"];
-    for page in pages {
-        let text = read(page);
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            if target.contains("://") {
-                continue;
-            }
-            let (name, section) = target.split_once('#').unwrap_or((target, ""));
-            let to = if name.is_empty() { file(page) } else { file(page).parent().expect("a directory").join(name) };
-            assert!(to.exists(), "{page}: {target} is not there");
-            if !section.is_empty() {
-                let there = fs::read_to_string(&to).expect("a page");
-                let found = there.lines().filter(|line| line.starts_with('#')).any(|line| anchor(line) == section);
-                assert!(found, "{page}: {target} has no such section");
-            }
         }
     }
 }

@@ -2,9 +2,22 @@
 
 use std::process::{Command, ExitCode};
 
-use crate::{Case, case};
+use crate::world::cases;
 
-pub const CASES: &[Case] = &[case("a_panic_is_a_failure_of_the_site_and_no_other_exit_code", panics)];
+cases!(
+    fn a_panic_is_a_failure_of_the_site_and_no_other_exit_code() {
+        for how in ["main", "thread"] {
+            for (code, expected) in [("2", 2), ("20", 20)] {
+                let own = std::env::current_exe().expect("this program");
+                let output =
+                    Command::new(own).env(ASK, how).env("SYSTEM_FAILURE_EXIT_CODE", code).output().expect("runs");
+                assert_eq!(output.status.code(), Some(expected), "{how}");
+                let words = String::from_utf8_lossy(&output.stderr);
+                assert!(words.contains("bug in motmot") && !words.contains("secret"), "{words}");
+            }
+        }
+    }
+);
 
 const ASK: &str = "MOTMOT_TEST_PANICS";
 
@@ -17,16 +30,4 @@ pub fn when_asked() -> Option<ExitCode> {
         }
         panic!("a secret in a panic");
     }))
-}
-
-fn panics() {
-    for how in ["main", "thread"] {
-        for (code, expected) in [("2", 2), ("20", 20)] {
-            let own = std::env::current_exe().expect("this program");
-            let output = Command::new(own).env(ASK, how).env("SYSTEM_FAILURE_EXIT_CODE", code).output().expect("runs");
-            assert_eq!(output.status.code(), Some(expected), "{how}");
-            let words = String::from_utf8_lossy(&output.stderr);
-            assert!(words.contains("bug in motmot") && !words.contains("secret"), "{words}");
-        }
-    }
 }

@@ -3,100 +3,80 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::cluster::Cluster;
-use crate::contract::Single;
-use crate::world::{JobEnd, World, until};
-use crate::{Case, slurm};
+use crate::world::{Cluster, Running, Single, World, cases};
 
-pub const CASES: &[Case] = &[
-    slurm("a_job_with_line_breaks_in_its_name_gets_no_token_and_forges_no_claim", line_breaks),
-    slurm("a_job_that_renames_itself_is_cancelled_by_cleanup_all_the_same", renamed),
-    slurm("the_number_of_another_accounts_job_cancels_nothing", foreign_number),
-    slurm("a_token_in_slurms_own_output_file_is_masked", own_output),
-];
-
-fn world() -> World {
-    let mut world = World::new();
-    world.use_slurm(Cluster::shared());
-    world
-}
-
-fn line_breaks() {
-    let world = world();
-    let cluster = Cluster::shared();
-    let (mut command, log, runner_log) = world
-        .simulate()
-        .script("echo it runs")
-        .option("--variable", "SCHEDULER_PARAMETERS=--begin=now+1hour --account=mine")
-        .command();
-    let child = command.spawn().expect("a job");
-    until("the job waits", || !cluster.jobs_of(&world.user.name).is_empty());
-    let job = cluster.jobs_of(&world.user.name).remove(0);
-    let forged = format!(
-        "{} UserId={}({}) Account=nuclear QOS=urgent JobState=RUNNING Reason=None Restarts=0 Partition=premium BatchHost=n9 x\nrest",
-        job.name, world.user.name, world.user.uid
-    );
-    let renamed = cluster
-        .command_as(&world.user, "scontrol")
-        .args(["update", &format!("jobid={}", job.id), &format!("jobname={forged}")])
-        .status();
-    assert!(renamed.expect("scontrol").success());
-    until("it was asked for", || fs::read_to_string(&log).is_ok_and(|log| log.contains("line breaks")));
-    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill").success());
-    let output = child.wait_with_output().expect("the end");
-    let end = JobEnd::read(&output, &log, &runner_log);
-    end.assert_not_in_log("runs on n9").assert_not_in_log("it runs");
-    let minted = world.audit().iter().any(|line| line["event"] == "minted" && line["sub_stage"] == "build_script");
-    assert!(!minted, "{}", end.log);
-    cluster.until_no_jobs_of(&world.user.name);
-    assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0, "{}", end.runner_log);
-}
-
-fn renamed() {
-    let mut world = world();
-    world.slurm.push_str("unknown_timeout = \"3s\"\n");
-    world.jobs.push_str("kill_timeout = \"2s\"\n");
-    let script = format!(
-        "SLURM_CONF={} scontrol update jobid=$SLURM_JOB_ID jobname=x; sleep 1000",
-        Cluster::shared().conf().display()
-    );
-    let end = world.simulate().script(script).run();
-    end.assert_failed("runner_system_failure").assert_log("is not the one that was submitted");
-    Cluster::shared().until_no_jobs_of(&world.user.name);
-    assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0, "{}", end.runner_log);
-}
-
-fn foreign_number() {
-    let world = world();
-    let cluster = Cluster::shared();
-    world.write_config();
-    let innocent = cluster.submit(&world.user, &["-o", "/dev/null"], "exec sleep 1000");
-    cluster.until_job(innocent, "RUNNING");
-    let single = Single::new(&world, 5);
-    let session = world.sessions().join(&single.session);
-    let file = session.join("session.json");
-    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("record")).expect("JSON");
-    record["account"] = "mmghost".into();
-    record["uid"] = 4_242_424.into();
-    record["tree"] = "mnt:[1] another-boot".into();
-    fs::write(&file, record.to_string()).expect("record");
-    fs::create_dir(session.join("jobs")).expect("jobs");
-    fs::set_permissions(session.join("jobs"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("chmod");
-    fs::write(session.join("jobs").join(format!("motmot-{}-1", single.session)), innocent.to_string()).expect("job");
-    let reaped = Command::new(world.bins.join("motmot"))
-        .arg("--config")
-        .arg(world.config_file())
-        .arg("reap")
-        .stdin(Stdio::null())
-        .output()
-        .expect("motmot reap");
-    assert!(reaped.status.success(), "{}", String::from_utf8_lossy(&reaped.stderr));
-    assert_eq!(cluster.job(innocent)["JobState"], "RUNNING");
-    assert!(cluster.command("scancel").arg(innocent.to_string()).status().expect("scancel").success());
-}
-
-fn own_output() {
-    let world = world();
-    let end = world.simulate().script("echo through=$CI_JOB_JWT >> \"$TMPDIR\"/../batch/*/slurm.out; exit 3").run();
-    end.assert_failed("script_failure").assert_log("through=[MASKED]").assert_not_in_log("eyJ");
-}
+cases!(
+    fn a_job_with_line_breaks_in_its_name_gets_no_token_and_forges_no_claim(slurm: Slurm) {
+        let world = World::root(slurm).at(Cluster::shared(slurm)).build();
+        let cluster = Cluster::shared(slurm);
+        let parameters = "SCHEDULER_PARAMETERS=--begin=now+1hour --account=mine";
+        let running = Running::start(&world.simulate().script("echo it runs").option("--variable", parameters));
+        let job = cluster.until_job_of(&world.user.name);
+        let forged = format!(
+            "{} UserId={}({}) Account=nuclear QOS=urgent JobState=RUNNING Reason=None Restarts=0 Partition=premium BatchHost=n9 x\nrest",
+            job.name, world.user.name, world.user.uid
+        );
+        let renamed = cluster
+            .command_as(&world.user, "scontrol")
+            .args(["update", &format!("jobid={}", job.id), &format!("jobname={forged}")])
+            .status();
+        assert!(renamed.expect("scontrol").success());
+        running.until_log("line breaks");
+        running.terminate();
+        let end = running.end();
+        end.assert_not_in_log("runs on n9").assert_not_in_log("it runs");
+        let minted = world.audit().iter().any(|line| line["event"] == "minted" && line["sub_stage"] == "build_script");
+        assert!(!minted, "{}", end.log);
+        cluster.until_no_jobs_of(&world.user.name);
+        assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0, "{}", end.runner_log);
+    },
+    fn a_job_that_renames_itself_is_cancelled_by_cleanup_all_the_same(slurm: Slurm) {
+        let world = World::root(slurm)
+            .at(Cluster::shared(slurm))
+            .slurm(|section| section.unknown_timeout("3s"))
+            .jobs(|jobs| jobs.kill_timeout("2s"))
+            .build();
+        let script = format!(
+            "SLURM_CONF={} scontrol update jobid=$SLURM_JOB_ID jobname=x; sleep 1000",
+            Cluster::shared(slurm).conf().display()
+        );
+        let end = world.simulate().script(script).run();
+        end.assert_failed("runner_system_failure").assert_log("is not the one that was submitted");
+        Cluster::shared(slurm).until_no_jobs_of(&world.user.name);
+        assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0, "{}", end.runner_log);
+    },
+    fn the_number_of_another_accounts_job_cancels_nothing(slurm: Slurm) {
+        let world = World::root(slurm).at(Cluster::shared(slurm)).build();
+        let cluster = Cluster::shared(slurm);
+        world.write_config();
+        let innocent = cluster.submit(&world.user, &["-o", "/dev/null"], "exec sleep 1000");
+        cluster.until_job(innocent, "RUNNING");
+        let single = Single::new(&world, 5);
+        let session = world.sessions().join(&single.session);
+        let file = session.join("session.json");
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("record")).expect("JSON");
+        record["account"] = "mmghost".into();
+        record["uid"] = 4_242_424.into();
+        record["tree"] = "mnt:[1] another-boot".into();
+        fs::write(&file, record.to_string()).expect("record");
+        fs::create_dir(session.join("jobs")).expect("jobs");
+        fs::set_permissions(session.join("jobs"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("chmod");
+        fs::write(session.join("jobs").join(format!("motmot-{}-1", single.session)), innocent.to_string())
+            .expect("job");
+        let reaped = Command::new(world.bins.join("motmot"))
+            .arg("--config")
+            .arg(world.config_file())
+            .arg("reap")
+            .stdin(Stdio::null())
+            .output()
+            .expect("motmot reap");
+        assert!(reaped.status.success(), "{}", String::from_utf8_lossy(&reaped.stderr));
+        assert_eq!(cluster.job(innocent)["JobState"], "RUNNING");
+        assert!(cluster.command("scancel").arg(innocent.to_string()).status().expect("scancel").success());
+    },
+    fn a_token_in_slurms_own_output_file_is_masked(slurm: Slurm) {
+        let world = World::root(slurm).at(Cluster::shared(slurm)).build();
+        let end = world.simulate().script("echo through=$CI_JOB_JWT >> \"$TMPDIR\"/../batch/*/slurm.out; exit 3").run();
+        end.assert_failed("script_failure").assert_log("through=[MASKED]").assert_not_in_log("eyJ");
+    }
+);

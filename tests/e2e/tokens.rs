@@ -2,363 +2,300 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use p256::ecdsa::signature::Verifier;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::world::World;
-use crate::{Case, case, root};
+use crate::world::token::{check_signature, disguise, part, revealed};
+use crate::world::{Single, World, cases, chown};
 
-pub const CASES: &[Case] = &[
-    case("every_sub_stage_has_a_token_of_its_own_that_verifies", token_per_stage),
-    case("claims_come_from_evidence_and_not_from_variables", claims),
-    case("unknown_facts_are_left_out", unknown_facts),
-    case("the_token_file_is_private_and_gone_after_its_stage", token_file),
-    root("the_token_is_refreshed_while_a_stage_runs", refresh),
-    case("no_token_no_job", no_token_no_job),
-    case("a_site_without_a_token_section_gets_jobs_without_tokens", without_tokens),
-    case("the_variable_can_have_another_name", other_name),
-    case("a_pipeline_that_defines_the_variable_itself_is_told", defined_by_pipeline),
-    root("a_key_that_others_can_read_is_refused", open_key),
-    case("keys_and_jwks_show_nothing_private", public_keys),
-    case("motmot_verify_tells_good_from_bad_by_exit_code", verify),
-    case("a_job_can_verify_its_own_token", job_verifies),
-];
-
-/// The token that a job wrote to the log, disguised against masking: one character a line.
-pub fn disguise(name: &str) -> String {
-    format!("printf '%s' \"$CI_JOB_JWT\" | rev | base64 -w0 | sed 's/^/{name}=/'; echo")
-}
-
-pub fn revealed(value: &str) -> String {
-    let bytes = base64::prelude::BASE64_STANDARD.decode(value).expect("base64");
-    String::from_utf8(bytes).expect("text").trim_end().chars().rev().collect()
-}
-
-pub fn part(token: &str, index: usize) -> Value {
-    let part = token.split('.').nth(index).expect("three parts");
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).expect("base64url")).expect("JSON")
-}
-
-/// Checks the signature with another library than the driver uses, with the key of the JWKS that the `kid` names, and
-/// that the `kid` is the thumbprint of RFC 7638.
-pub fn check_signature(world: &World, token: &str) {
-    let jwks: Value = serde_json::from_slice(&fs::read(world.jwks_file()).expect("jwks")).expect("JSON");
-    let header = part(token, 0);
-    assert_eq!(header["alg"], "ES256");
-    let key = jwks["keys"]
-        .as_array()
-        .expect("keys")
-        .iter()
-        .find(|key| key["kid"] == header["kid"])
-        .expect("the key is published");
-    let canonical = format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":{},\"y\":{}}}", key["x"], key["y"]);
-    assert_eq!(header["kid"], BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(canonical)));
-    let coordinate =
-        |name: &str| BASE64_URL_SAFE_NO_PAD.decode(key[name].as_str().expect("a coordinate")).expect("base64url");
-    let point = [&[4][..], &coordinate("x"), &coordinate("y")].concat();
-    let public = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).expect("a point of the curve");
-    let (signed, signature) = token.rsplit_once('.').expect("a signature");
-    let signature = p256::ecdsa::Signature::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url"))
-        .expect("64 bytes");
-    public.verify(signed.as_bytes(), &signature).expect("the signature holds");
-}
-
-fn token_per_stage() {
-    let world = World::one_user();
-    let end = world
-        .simulate()
-        .script(disguise("first"))
-        .option("--step", format!("release={}", disguise("second")))
-        .option("--after-script", disguise("third"))
-        .run();
-    end.assert_success();
-    let tokens: Vec<String> = ["first", "second", "third"].map(|name| revealed(end.value(name))).into();
-    let mut ids = Vec::new();
-    for (token, stage) in tokens.iter().zip(["build_script", "step_release", "after_script"]) {
-        check_signature(&world, token);
-        let claims = part(token, 1);
-        assert_eq!(claims["hpc"]["executor_stage"], stage);
-        ids.push(claims["jti"].as_str().expect("jti").to_owned());
-    }
-    ids.sort();
-    ids.dedup();
-    assert_eq!(ids.len(), 3);
-    let minted = world.audit().into_iter().filter(|line| line["event"] == "minted").collect::<Vec<_>>();
-    assert!(
-        ids.iter().all(|id| minted.iter().any(|line| line["jti"] == id.as_str())),
-        "every token is in the audit log"
-    );
-    assert!(
-        tokens.iter().all(|token| !fs::read_to_string(world.audit_file())
-            .expect("audit")
-            .contains(token.rsplit('.').next().expect("signature"))),
-        "but not itself"
-    );
-}
-
-fn claims() {
-    let world = World::one_user();
-    let end = world
-        .simulate()
-        .option("--job-id", "101")
-        .option("--user-id", "42")
-        .option("--project", "climate/ocean")
-        .option("--project-id", "7")
-        .option("--pipeline-id", "55")
-        .option("--pipeline-source", "push")
-        .option("--ref", "main")
-        .option("--protected", "true")
-        .option("--variable", "CI_PROJECT_PATH=evil/evil")
-        .option("--variable", "CI_COMMIT_REF_NAME=evil")
-        .option("--variable", "GITLAB_USER_LOGIN=evil")
-        .option("--variable", "CI_JOB_ID=evil666")
-        .option("--variable", "CI_PIPELINE_SOURCE=evil")
-        .script(disguise("token"))
-        .run();
-    end.assert_success();
-    let token = revealed(end.value("token"));
-    assert!(token.len() < 4096);
-    let claims = part(&token, 1);
-    for (name, value) in [
-        ("iss", json!("https://ci.hpc.example")),
-        ("aud", json!("https://hpc.example")),
-        ("sub", json!("project_path:climate/ocean:ref_type:branch:ref:main")),
-        ("job_id", json!("101")),
-        ("project_id", json!("7")),
-        ("project_path", json!("climate/ocean")),
-        ("namespace_path", json!("climate")),
-        ("user_id", json!("42")),
-        ("user_login", json!(world.user.name)),
-        ("pipeline_id", json!("55")),
-        ("pipeline_source", json!("push")),
-        ("ref", json!("main")),
-        ("ref_type", json!("branch")),
-        ("ref_path", json!("refs/heads/main")),
-        ("ref_protected", json!("true")),
-        ("assurance", json!("job-api")),
-        ("identity_type", json!("job")),
-        ("runner_environment", json!("self-hosted")),
-    ] {
-        assert_eq!(claims[name], value, "{name}");
-    }
-    let hpc = &claims["hpc"];
-    assert_eq!(
-        (&hpc["local_user"], &hpc["scheduler"], &hpc["site"], &hpc["cluster"]),
-        (&json!(world.user.name), &json!("none"), &json!("hpc.example"), &json!("deep"))
-    );
-    let (iat, exp, nbf) = (
-        claims["iat"].as_i64().expect("integer"),
-        claims["exp"].as_i64().expect("integer"),
-        claims["nbf"].as_i64().expect("integer"),
-    );
-    assert_eq!((exp - iat, iat - nbf), (900, 60));
-    for name in ["sun", "username", "uid", "gid", "groups", "scope", "name", "id"] {
-        assert!(claims.get(name).is_none(), "{name}");
-    }
-    assert!(!claims.to_string().contains("evil"));
-}
-
-fn unknown_facts() {
-    let world = World::one_user();
-    let end = world
-        .simulate()
-        .option("--runner-version", "17.8")
-        .option("--protected", "unknown")
-        .script(disguise("token"))
-        .run();
-    end.assert_success();
-    let claims = part(&revealed(end.value("token")), 1);
-    assert!(claims.get("ref_protected").is_none(), "unknown is not false: {claims}");
-}
-
-fn token_file() {
-    let world = World::one_user();
-    let end = world
-        .simulate()
-        .script("echo path=$CI_JOB_JWT_FILE")
-        .script("stat -c 'file=%a' \"$CI_JOB_JWT_FILE\"; stat -c 'dir=%a' \"$(dirname \"$CI_JOB_JWT_FILE\")\"")
-        .script("[ \"$(cat \"$CI_JOB_JWT_FILE\")\" = \"$CI_JOB_JWT\" ] && echo same=yes")
-        .script("echo files=$(ls -A \"$(dirname \"$CI_JOB_JWT_FILE\")\" | wc -l)")
-        .run();
-    end.assert_success();
-    assert_eq!(
-        (end.value("file"), end.value("dir"), end.value("same"), end.value("files")),
-        ("400", "700", "yes", "1")
-    );
-    assert!(!std::path::Path::new(end.value("path")).exists());
-    let single = crate::contract::Single::new(&world, 5);
-    let script = single.script("echo $CI_JOB_JWT_FILE");
-    let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-    assert!(output.status.success());
-    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    assert!(
-        std::path::Path::new(&path).parent().expect("a directory").exists() && !std::path::Path::new(&path).exists(),
-        "gone already when the stage has ended"
-    );
-}
-
-fn refresh() {
-    let mut world = World::new();
-    world.token.as_mut().expect("tokens").push_str("ttl = \"1m\"\n");
-    // Waits for the event, a new content of the file, and looks at nothing but complete tokens on the way.
-    let end = world
+cases!(
+    fn every_sub_stage_has_a_token_of_its_own_that_verifies() {
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .script(disguise("first"))
+            .option("--step", format!("release={}", disguise("second")))
+            .option("--after-script", disguise("third"))
+            .run();
+        end.assert_success();
+        let tokens: Vec<String> = ["first", "second", "third"].map(|name| revealed(end.value(name))).into();
+        let mut ids = Vec::new();
+        for (token, stage) in tokens.iter().zip(["build_script", "step_release", "after_script"]) {
+            check_signature(&world, token);
+            let claims = part(token, 1);
+            assert_eq!(claims["hpc"]["executor_stage"], stage);
+            ids.push(claims["jti"].as_str().expect("jti").to_owned());
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 3);
+        let minted = world.audit().into_iter().filter(|line| line["event"] == "minted").collect::<Vec<_>>();
+        assert!(
+            ids.iter().all(|id| minted.iter().any(|line| line["jti"] == id.as_str())),
+            "every token is in the audit log"
+        );
+        assert!(
+            tokens.iter().all(|token| !fs::read_to_string(world.audit_file())
+                .expect("audit")
+                .contains(token.rsplit('.').next().expect("signature"))),
+            "but not itself"
+        );
+    },
+    fn claims_come_from_evidence_and_not_from_variables() {
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .option("--job-id", "101")
+            .option("--user-id", "42")
+            .option("--project", "climate/ocean")
+            .option("--project-id", "7")
+            .option("--pipeline-id", "55")
+            .option("--pipeline-source", "push")
+            .option("--ref", "main")
+            .option("--protected", "true")
+            .option("--variable", "CI_PROJECT_PATH=evil/evil")
+            .option("--variable", "CI_COMMIT_REF_NAME=evil")
+            .option("--variable", "GITLAB_USER_LOGIN=evil")
+            .option("--variable", "CI_JOB_ID=evil666")
+            .option("--variable", "CI_PIPELINE_SOURCE=evil")
+            .script(disguise("token"))
+            .run();
+        end.assert_success();
+        let token = revealed(end.value("token"));
+        assert!(token.len() < 4096);
+        let claims = part(&token, 1);
+        for (name, value) in [
+            ("iss", json!("https://ci.hpc.example")),
+            ("aud", json!("https://hpc.example")),
+            ("sub", json!("project_path:climate/ocean:ref_type:branch:ref:main")),
+            ("job_id", json!("101")),
+            ("project_id", json!("7")),
+            ("project_path", json!("climate/ocean")),
+            ("namespace_path", json!("climate")),
+            ("user_id", json!("42")),
+            ("user_login", json!(world.user.name)),
+            ("pipeline_id", json!("55")),
+            ("pipeline_source", json!("push")),
+            ("ref", json!("main")),
+            ("ref_type", json!("branch")),
+            ("ref_path", json!("refs/heads/main")),
+            ("ref_protected", json!("true")),
+            ("assurance", json!("job-api")),
+            ("identity_type", json!("job")),
+            ("runner_environment", json!("self-hosted")),
+        ] {
+            assert_eq!(claims[name], value, "{name}");
+        }
+        let hpc = &claims["hpc"];
+        assert_eq!(
+            (&hpc["local_user"], &hpc["scheduler"], &hpc["site"], &hpc["cluster"]),
+            (&json!(world.user.name), &json!("none"), &json!("hpc.example"), &json!("deep"))
+        );
+        let (iat, exp, nbf) = (
+            claims["iat"].as_i64().expect("integer"),
+            claims["exp"].as_i64().expect("integer"),
+            claims["nbf"].as_i64().expect("integer"),
+        );
+        assert_eq!((exp - iat, iat - nbf), (900, 60));
+        for name in ["sun", "username", "uid", "gid", "groups", "scope", "name", "id"] {
+            assert!(claims.get(name).is_none(), "{name}");
+        }
+        assert!(!claims.to_string().contains("evil"));
+    },
+    fn unknown_facts_are_left_out() {
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .option("--runner-version", "17.8")
+            .option("--protected", "unknown")
+            .script(disguise("token"))
+            .run();
+        end.assert_success();
+        let claims = part(&revealed(end.value("token")), 1);
+        assert!(claims.get("ref_protected").is_none(), "unknown is not false: {claims}");
+    },
+    fn the_token_file_is_private_and_gone_after_its_stage() {
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .script("echo path=$CI_JOB_JWT_FILE")
+            .script("stat -c 'file=%a' \"$CI_JOB_JWT_FILE\"; stat -c 'dir=%a' \"$(dirname \"$CI_JOB_JWT_FILE\")\"")
+            .script("[ \"$(cat \"$CI_JOB_JWT_FILE\")\" = \"$CI_JOB_JWT\" ] && echo same=yes")
+            .script("echo files=$(ls -A \"$(dirname \"$CI_JOB_JWT_FILE\")\" | wc -l)")
+            .run();
+        end.assert_success();
+        assert_eq!(
+            (end.value("file"), end.value("dir"), end.value("same"), end.value("files")),
+            ("400", "700", "yes", "1")
+        );
+        assert!(!std::path::Path::new(end.value("path")).exists());
+        let single = Single::new(&world, 5);
+        let script = single.script("echo $CI_JOB_JWT_FILE");
+        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        assert!(output.status.success());
+        let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(
+            std::path::Path::new(&path).parent().expect("a directory").exists()
+                && !std::path::Path::new(&path).exists(),
+            "gone already when the stage has ended"
+        );
+    },
+    fn the_token_is_refreshed_while_a_stage_runs(root: Root) {
+        let world = World::root(root).token(|token| token.ttl("1m")).build();
+        // Waits for the event, a new content of the file, and looks at nothing but complete tokens on the way.
+        let end = world
         .simulate()
         .script("first=$(cat \"$CI_JOB_JWT_FILE\"); torn=0; while second=$(cat \"$CI_JOB_JWT_FILE\") && [ \"$first\" = \"$second\" ]; do [ ${#second} -gt 500 ] || torn=1; sleep 0.05; done; echo torn=$torn")
         .script("printf '%s' \"$(cat \"$CI_JOB_JWT_FILE\")\" | rev | base64 -w0 | sed 's/^/second=/'; echo")
         .script(disguise("first"))
         .script("cat \"$CI_JOB_JWT_FILE\"")
         .run();
-    end.assert_success().assert_log("[MASKED]");
-    assert_eq!(end.value("torn"), "0");
-    let (first, second) = (revealed(end.value("first")), revealed(end.value("second")));
-    check_signature(&world, &second);
-    let iat = |token: &str| part(token, 1)["iat"].as_i64().expect("iat");
-    let age = iat(&second) - iat(&first);
-    assert!((26..=37).contains(&age), "half of a minute, more or less: {age} s");
-    end.assert_not_in_log(second.rsplit('.').next().expect("signature"));
-}
-
-fn no_token_no_job() {
-    let world = World::one_user();
-    let single = crate::contract::Single::new(&world, 5);
-    let script = single.script("touch \"$TMPDIR/ran\"; echo it ran");
-    fs::rename(world.keys(), world.dir.join("state/elsewhere")).expect("rename");
-    let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-    assert_eq!(output.status.code(), Some(2), "a failure of the site");
-    assert!(!String::from_utf8_lossy(&output.stdout).contains("it ran"));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("keys"), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn without_tokens() {
-    let mut world = World::one_user();
-    world.token = None;
-    let end = world.simulate().script("echo token=.$CI_JOB_JWT.$CI_JOB_JWT_FILE.").run();
-    end.assert_success();
-    assert_eq!(end.value("token"), "...");
-}
-
-fn other_name() {
-    let mut world = World::one_user();
-    world.token.as_mut().expect("tokens").push_str("variable = \"SITE_JWT\"\n");
-    let end = world
-        .simulate()
-        .script("[ \"$(cat \"$SITE_JWT_FILE\")\" = \"$SITE_JWT\" ] && echo same=yes")
-        .script("echo default=.$CI_JOB_JWT.")
-        .run();
-    end.assert_success();
-    assert_eq!((end.value("same"), end.value("default")), ("yes", ".."));
-}
-
-fn defined_by_pipeline() {
-    let world = World::one_user();
-    let end = world
-        .simulate()
-        .option("--variable", "CI_JOB_JWT=theirs")
-        .script("echo env=$CI_JOB_JWT")
-        .script("[ ${#CI_JOB_JWT} -lt \"$(wc -c < \"$CI_JOB_JWT_FILE\")\" ] && echo file=ours")
-        .run();
-    end.assert_success().assert_log("warning: this pipeline");
-    assert_eq!((end.value("env"), end.value("file")), ("theirs", "ours"));
-}
-
-fn open_key() {
-    let world = World::new();
-    let key = fs::read_dir(world.keys())
-        .expect("keys")
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|end| end == "pem"))
-        .expect("a key");
-    let refused = || {
-        let end = world.simulate().option("--retry-interval", "10ms").script("echo it ran").run();
-        end.assert_failed("runner_system_failure");
-        assert!(!end.log.lines().any(|line| line == "it ran"));
-        end.log
-    };
-    for mode in [0o444, 0o440, 0o404, 0o602] {
-        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("chmod");
-        assert!(refused().contains("chmod"), "{mode:o}");
-    }
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).expect("chmod");
-    crate::world::chown(&key, world.user.uid, world.user.gid);
-    assert!(refused().contains(&world.user.name));
-    crate::world::chown(&key, 0, 0);
-    let moved = key.with_extension("moved");
-    fs::rename(&key, &moved).expect("rename");
-    std::os::unix::fs::symlink(&moved, &key).expect("link");
-    refused();
-}
-
-fn public_keys() {
-    let world = World::one_user();
-    let jwks: Value = serde_json::from_slice(&fs::read(world.jwks_file()).expect("jwks")).expect("JSON");
-    for key in jwks["keys"].as_array().expect("keys") {
-        let mut names: Vec<&String> = key.as_object().expect("an object").keys().collect();
-        names.sort();
-        assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
-    }
-    let again = world.motmot(&["keys".as_ref(), "init".as_ref(), "--dir".as_ref(), world.keys().as_os_str()]);
-    assert!(!again.status.success(), "a key is never overwritten");
-}
-
-fn verify() {
-    let world = World::one_user();
-    let end = world.simulate().script(disguise("token")).run();
-    end.assert_success();
-    let token = revealed(end.value("token"));
-    let jwks = world.jwks_file();
-    let file = world.dir.join("token");
-    let check = |token: &str, issuer: &str, audience: &str| {
-        fs::write(&file, token).expect("write");
-        let output = std::process::Command::new(world.bins.join("motmot"))
-            .args(["verify", "--issuer", issuer, "--audience", audience, "--jwks-file"])
-            .arg(&jwks)
-            .arg("--token-file")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .output()
-            .expect("verify");
-        let words = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        end.assert_success().assert_log("[MASKED]");
+        assert_eq!(end.value("torn"), "0");
+        let (first, second) = (revealed(end.value("first")), revealed(end.value("second")));
+        check_signature(&world, &second);
+        let iat = |token: &str| part(token, 1)["iat"].as_i64().expect("iat");
+        let age = iat(&second) - iat(&first);
+        assert!((26..=37).contains(&age), "half of a minute, more or less: {age} s");
+        end.assert_not_in_log(second.rsplit('.').next().expect("signature"));
+    },
+    fn no_token_no_job() {
+        let world = World::one_user().build();
+        let single = Single::new(&world, 5);
+        let script = single.script("touch \"$TMPDIR/ran\"; echo it ran");
+        fs::rename(world.keys(), world.dir.join("state/elsewhere")).expect("rename");
+        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        assert_eq!(output.status.code(), Some(2), "a failure of the site");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("it ran"));
         assert!(
-            !words
-                .contains(token.rsplit('.').next().filter(|signature| signature.len() > 40).unwrap_or("no signature")),
-            "never the token: {words}"
+            String::from_utf8_lossy(&output.stderr).contains("keys"),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
         );
-        (output.status.code(), words)
-    };
-    let (issuer, audience) = ("https://ci.hpc.example", "https://hpc.example");
-    let (code, words) = check(&token, issuer, audience);
-    assert_eq!(code, Some(0), "{words}");
-    assert!(words.trim_end().ends_with("token verified"), "{words}");
-    assert_eq!(check(&token, "https://ci.hpc.example/", audience).0, Some(5));
-    assert_eq!(check(&token, issuer, "https://other.example").0, Some(5));
-    let (signed, signature) = token.rsplit_once('.').expect("a signature");
-    let flipped =
-        signature.strip_prefix('A').map_or_else(|| format!("A{}", &signature[1..]), |rest| format!("B{rest}"));
-    assert_eq!(check(&format!("{signed}.{flipped}"), issuer, audience).0, Some(3));
-    let none = format!(
-        "{}.{}.",
-        BASE64_URL_SAFE_NO_PAD.encode(b"{\"alg\":\"none\"}"),
-        token.split('.').nth(1).expect("a payload")
-    );
-    assert_eq!(check(&none, issuer, audience).0, Some(3));
-    assert_eq!(check("not a token", issuer, audience).0, Some(3));
-    fs::write(&jwks, "{}").expect("write");
-    assert_eq!(check(&token, issuer, audience).0, Some(7));
-}
-
-fn job_verifies() {
-    let world = World::one_user();
-    let jwks = world.jwks_file();
-    fs::set_permissions(&jwks, fs::Permissions::from_mode(0o644)).expect("chmod");
-    let end = world
+    },
+    fn a_site_without_a_token_section_gets_jobs_without_tokens() {
+        let world = World::one_user().no_tokens().build();
+        let end = world.simulate().script("echo token=.$CI_JOB_JWT.$CI_JOB_JWT_FILE.").run();
+        end.assert_success();
+        assert_eq!(end.value("token"), "...");
+    },
+    fn the_variable_can_have_another_name() {
+        let world = World::one_user().token(|token| token.variable("SITE_JWT")).build();
+        let end = world
+            .simulate()
+            .script("[ \"$(cat \"$SITE_JWT_FILE\")\" = \"$SITE_JWT\" ] && echo same=yes")
+            .script("echo default=.$CI_JOB_JWT.")
+            .run();
+        end.assert_success();
+        assert_eq!((end.value("same"), end.value("default")), ("yes", ".."));
+    },
+    fn a_pipeline_that_defines_the_variable_itself_is_told() {
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .option("--variable", "CI_JOB_JWT=theirs")
+            .script("echo env=$CI_JOB_JWT")
+            .script("[ ${#CI_JOB_JWT} -lt \"$(wc -c < \"$CI_JOB_JWT_FILE\")\" ] && echo file=ours")
+            .run();
+        end.assert_success().assert_log("warning: this pipeline");
+        assert_eq!((end.value("env"), end.value("file")), ("theirs", "ours"));
+    },
+    fn a_key_that_others_can_read_is_refused(root: Root) {
+        let world = World::root(root).build();
+        let key = fs::read_dir(world.keys())
+            .expect("keys")
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|end| end == "pem"))
+            .expect("a key");
+        let refused = || {
+            let end = world.simulate().option("--retry-interval", "10ms").script("echo it ran").run();
+            end.assert_failed("runner_system_failure");
+            assert!(!end.log.lines().any(|line| line == "it ran"));
+            end.log
+        };
+        for mode in [0o444, 0o440, 0o404, 0o602] {
+            fs::set_permissions(&key, fs::Permissions::from_mode(mode)).expect("chmod");
+            assert!(refused().contains("chmod"), "{mode:o}");
+        }
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o400)).expect("chmod");
+        chown(&key, world.user.uid, world.user.gid);
+        assert!(refused().contains(&world.user.name));
+        chown(&key, 0, 0);
+        let moved = key.with_extension("moved");
+        fs::rename(&key, &moved).expect("rename");
+        std::os::unix::fs::symlink(&moved, &key).expect("link");
+        refused();
+    },
+    fn keys_and_jwks_show_nothing_private() {
+        let world = World::one_user().build();
+        let jwks: Value = serde_json::from_slice(&fs::read(world.jwks_file()).expect("jwks")).expect("JSON");
+        for key in jwks["keys"].as_array().expect("keys") {
+            let mut names: Vec<&String> = key.as_object().expect("an object").keys().collect();
+            names.sort();
+            assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+        }
+        let again = world.motmot(&["keys".as_ref(), "init".as_ref(), "--dir".as_ref(), world.keys().as_os_str()]);
+        assert!(!again.status.success(), "a key is never overwritten");
+    },
+    fn motmot_verify_tells_good_from_bad_by_exit_code() {
+        let world = World::one_user().build();
+        let end = world.simulate().script(disguise("token")).run();
+        end.assert_success();
+        let token = revealed(end.value("token"));
+        let jwks = world.jwks_file();
+        let file = world.dir.join("token");
+        let check = |token: &str, issuer: &str, audience: &str| {
+            fs::write(&file, token).expect("write");
+            let output = Command::new(world.bins.join("motmot"))
+                .args(["verify", "--issuer", issuer, "--audience", audience, "--jwks-file"])
+                .arg(&jwks)
+                .arg("--token-file")
+                .arg(&file)
+                .stdin(Stdio::null())
+                .output()
+                .expect("verify");
+            let words =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(
+                !words.contains(
+                    token.rsplit('.').next().filter(|signature| signature.len() > 40).unwrap_or("no signature")
+                ),
+                "never the token: {words}"
+            );
+            (output.status.code(), words)
+        };
+        let (issuer, audience) = ("https://ci.hpc.example", "https://hpc.example");
+        let (code, words) = check(&token, issuer, audience);
+        assert_eq!(code, Some(0), "{words}");
+        assert!(words.trim_end().ends_with("token verified"), "{words}");
+        assert_eq!(check(&token, "https://ci.hpc.example/", audience).0, Some(5));
+        assert_eq!(check(&token, issuer, "https://other.example").0, Some(5));
+        let (signed, signature) = token.rsplit_once('.').expect("a signature");
+        let flipped =
+            signature.strip_prefix('A').map_or_else(|| format!("A{}", &signature[1..]), |rest| format!("B{rest}"));
+        assert_eq!(check(&format!("{signed}.{flipped}"), issuer, audience).0, Some(3));
+        let none = format!(
+            "{}.{}.",
+            BASE64_URL_SAFE_NO_PAD.encode(b"{\"alg\":\"none\"}"),
+            token.split('.').nth(1).expect("a payload")
+        );
+        assert_eq!(check(&none, issuer, audience).0, Some(3));
+        assert_eq!(check("not a token", issuer, audience).0, Some(3));
+        fs::write(&jwks, "{}").expect("write");
+        assert_eq!(check(&token, issuer, audience).0, Some(7));
+    },
+    fn a_job_can_verify_its_own_token() {
+        let world = World::one_user().build();
+        let jwks = world.jwks_file();
+        fs::set_permissions(&jwks, fs::Permissions::from_mode(0o644)).expect("chmod");
+        let end = world
         .simulate()
         .script(format!("{} verify --jwks-file {} --issuer https://ci.hpc.example --audience https://hpc.example --token-file \"$CI_JOB_JWT_FILE\"", world.bins.join("motmot").display(), jwks.display()))
         .run();
-    end.assert_success().assert_log("token verified");
-}
+        end.assert_success().assert_log("token verified");
+    }
+);

@@ -2,17 +2,94 @@
 
 use std::collections::BTreeMap;
 
-use super::{Running, assert_nothing_left, scontrol, world};
-use crate::cluster::Cluster;
-use crate::world::{World, make_dir, until};
-use crate::{Case, slurm};
+use super::world;
+use crate::world::batch::{order, until_nothing_left};
+use crate::world::{Cluster, Running, World, cases, chown, make_dir, until};
 
-pub const CASES: &[Case] = &[
-    slurm("a_job_of_a_minute_costs_the_controller_a_handful_of_questions", budget),
-    slurm("a_job_that_waits_tells_each_reason_once", reasons),
-    slurm("a_full_cluster_is_told_and_when_the_job_may_start", full),
-    slurm("a_job_that_cannot_see_its_directory_is_the_sites_failure", no_shared_directory),
-];
+cases!(
+    fn a_job_of_a_minute_costs_the_controller_a_handful_of_questions(slurm: Slurm) {
+        let cluster = Cluster::build(slurm).nodes(1).start();
+        let world = World::root(slurm).at(&cluster).build();
+        // What the cluster was asked until it was up does not count.
+        cluster.reset_rpc_counts();
+        let script = "echo says-$(echo something); while [ ! -e \"$HOME/go\" ]; do sleep 0.5; done";
+        let running = Running::start(&world.simulate().script(script));
+        running.until_log("says-something");
+        let start = std::time::Instant::now();
+        // The one test that lets time pass, since that is what it is about.
+        std::thread::sleep(std::time::Duration::from_mins(1));
+        world.user_file("go", "");
+        let end = running.end();
+        end.assert_success();
+        let ours = ours(&cluster);
+        eprintln!("a job of {} s: {ours:?}", start.elapsed().as_secs());
+        assert!(ours.values().sum::<u64>() <= 6, "{ours:?}");
+        assert_eq!(ours["REQUEST_SUBMIT_BATCH_JOB"], 1);
+        cluster.until_no_jobs_of(&world.user.name);
+    },
+    fn a_job_that_waits_tells_each_reason_once(slurm: Slurm) {
+        let mut world = world(slurm);
+        let cluster = Cluster::shared(slurm);
+        // Another account's job, for which this one has to wait.
+        let other = World::root(slurm).build();
+        let first = cluster.submit(&other.user, &["-o", "/dev/null"], "sleep 600");
+        let dependency = format!("--dependency=afterany:{first}");
+        world.change(|config| config.slurm(|section| section.defaults([dependency])));
+        let running = Running::start(&world.simulate().script("true"));
+        let job = running.until_submitted();
+        running.until_log("waiting in the queue: Dependency");
+        let asked = std::time::Instant::now();
+        // The next questions, after 5 and 10 seconds, have the same answer.
+        until("it was asked again", || asked.elapsed().as_secs() >= 12);
+        order(cluster, "scontrol", &["hold", &job.to_string()]);
+        running.until_log("waiting in the queue: JobHeld");
+        order(cluster, "scontrol", &["release", &job.to_string()]);
+        assert!(cluster.command("scancel").arg(first.to_string()).status().expect("scancel").success());
+        let end = running.end();
+        end.assert_success();
+        let lines: Vec<&str> = end.log.lines().filter(|line| line.contains("waiting in the queue")).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        until_nothing_left(&world, cluster);
+        cluster.until_no_jobs_of(&other.user.name);
+    },
+    fn a_full_cluster_is_told_and_when_the_job_may_start(slurm: Slurm) {
+        let cluster = Cluster::build(slurm).nodes(1).cpus(1).start();
+        let world = World::root(slurm).at(&cluster).build();
+        let other = World::root(slurm).build();
+        let first = cluster.submit(&other.user, &["-o", "/dev/null", "-t", "10"], "sleep 600");
+        cluster.until_job(first, "RUNNING");
+        let running = Running::start(&world.simulate().script("true"));
+        let job = running.until_submitted();
+        running.until_log("waiting in the queue: ");
+        // Three questions, after 5, 10 and 20 seconds; Slurm plans anew each second meanwhile.
+        cluster.reset_rpc_counts();
+        let asked = || cluster.rpc_counts().get("REQUEST_JOB_INFO_SINGLE").copied().unwrap_or(0);
+        until("it was asked twice more", || asked() >= 2);
+        assert!(cluster.command("scancel").arg(first.to_string()).status().expect("scancel").success());
+        let end = running.end();
+        end.assert_success();
+        let told: Vec<&str> = end.log.lines().filter(|line| line.contains("waiting in the queue")).collect();
+        eprintln!("job {job}: {told:?}");
+        let mut different = told.clone();
+        different.dedup();
+        assert!(told == different && told.len() <= 3, "{told:?}");
+        assert!(told.iter().any(|line| line.contains("Resources; expected to start at 20")), "{told:?}");
+        cluster.until_no_jobs_of(&world.user.name);
+    },
+    /// The nodes have something else where the login node has the jobs' directories.
+    fn a_job_that_cannot_see_its_directory_is_the_sites_failure(slurm: Slurm) {
+        let mut world = World::root(slurm).build();
+        let other = world.dir.join("of-the-node");
+        make_dir(&other, 0o755);
+        chown(&other, world.user.uid, world.user.gid);
+        let cluster = Cluster::build(slurm).nodes(1).nodes_see(&other, &world.user.home).start();
+        world.go_to(&cluster);
+        let end = world.simulate().option("--stage-retry-interval", "10ms").script("echo it-$(echo ran)").run();
+        until_nothing_left(&world, &cluster);
+        end.assert_failed("runner_system_failure").assert_not_in_log("it-ran");
+        end.assert_log("its directory must be on a file system that all nodes share");
+    }
+);
 
 /// What the nodes and the controller say to each other.
 const OWN: [&str; 6] = [
@@ -26,91 +103,4 @@ const OWN: [&str; 6] = [
 
 fn ours(cluster: &Cluster) -> BTreeMap<String, u64> {
     cluster.rpc_counts().into_iter().filter(|(name, _)| !OWN.contains(&name.as_str())).collect()
-}
-
-fn budget() {
-    let mut world = World::new();
-    let cluster = Cluster::build().nodes(1).start();
-    world.use_slurm(&cluster);
-    // What the cluster was asked until it was up does not count.
-    cluster.reset_rpc_counts();
-    let script = "echo says-$(echo something); while [ ! -e \"$HOME/go\" ]; do sleep 0.5; done";
-    let running = Running::start(&world.simulate().script(script));
-    running.until_log("says-something");
-    let start = std::time::Instant::now();
-    // The one test that lets time pass, since that is what it is about.
-    std::thread::sleep(std::time::Duration::from_mins(1));
-    world.user_file("go", "");
-    let end = running.end();
-    end.assert_success();
-    let ours = ours(&cluster);
-    eprintln!("a job of {} s: {ours:?}", start.elapsed().as_secs());
-    assert!(ours.values().sum::<u64>() <= 6, "{ours:?}");
-    assert_eq!(ours["REQUEST_SUBMIT_BATCH_JOB"], 1);
-    cluster.until_no_jobs_of(&world.user.name);
-}
-
-fn reasons() {
-    let mut world = world();
-    let cluster = Cluster::shared();
-    // Another account's job, for which this one has to wait.
-    let other = World::new();
-    let first = cluster.submit(&other.user, &["-o", "/dev/null"], "sleep 600");
-    world.slurm = format!("defaults = [\"--dependency=afterany:{first}\"]\n");
-    let running = Running::start(&world.simulate().script("true"));
-    let job = running.until_submitted();
-    running.until_log("waiting in the queue: Dependency");
-    let asked = std::time::Instant::now();
-    // The next questions, after 5 and 10 seconds, have the same answer.
-    until("it was asked again", || asked.elapsed().as_secs() >= 12);
-    scontrol(cluster, &["hold", &job.to_string()]);
-    running.until_log("waiting in the queue: JobHeld");
-    scontrol(cluster, &["release", &job.to_string()]);
-    assert!(cluster.command("scancel").arg(first.to_string()).status().expect("scancel").success());
-    let end = running.end();
-    end.assert_success();
-    let lines: Vec<&str> = end.log.lines().filter(|line| line.contains("waiting in the queue")).collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    assert_nothing_left(&world, cluster);
-    cluster.until_no_jobs_of(&other.user.name);
-}
-
-/// The nodes have something else where the login node has the jobs' directories.
-fn no_shared_directory() {
-    let mut world = World::new();
-    let other = world.dir.join("of-the-node");
-    make_dir(&other, 0o755);
-    crate::world::chown(&other, world.user.uid, world.user.gid);
-    let cluster = Cluster::build().nodes(1).nodes_see(&other, &world.user.home).start();
-    world.use_slurm(&cluster);
-    let end = world.simulate().option("--stage-retry-interval", "10ms").script("echo it-$(echo ran)").run();
-    assert_nothing_left(&world, &cluster);
-    end.assert_failed("runner_system_failure").assert_not_in_log("it-ran");
-    end.assert_log("its directory must be on a file system that all nodes share");
-}
-
-fn full() {
-    let mut world = World::new();
-    let cluster = Cluster::build().nodes(1).cpus(1).start();
-    world.use_slurm(&cluster);
-    let other = World::new();
-    let first = cluster.submit(&other.user, &["-o", "/dev/null", "-t", "10"], "sleep 600");
-    cluster.until_job(first, "RUNNING");
-    let running = Running::start(&world.simulate().script("true"));
-    let job = running.until_submitted();
-    running.until_log("waiting in the queue: ");
-    // Three questions, after 5, 10 and 20 seconds; Slurm plans anew each second meanwhile.
-    cluster.reset_rpc_counts();
-    let asked = || cluster.rpc_counts().get("REQUEST_JOB_INFO_SINGLE").copied().unwrap_or(0);
-    until("it was asked twice more", || asked() >= 2);
-    assert!(cluster.command("scancel").arg(first.to_string()).status().expect("scancel").success());
-    let end = running.end();
-    end.assert_success();
-    let told: Vec<&str> = end.log.lines().filter(|line| line.contains("waiting in the queue")).collect();
-    eprintln!("job {job}: {told:?}");
-    let mut different = told.clone();
-    different.dedup();
-    assert!(told == different && told.len() <= 3, "{told:?}");
-    assert!(told.iter().any(|line| line.contains("Resources; expected to start at 20")), "{told:?}");
-    cluster.until_no_jobs_of(&world.user.name);
 }

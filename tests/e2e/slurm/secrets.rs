@@ -8,12 +8,34 @@ use std::time::Duration;
 
 use base64::Engine;
 
-use super::{HELD, Running, meeting_place, release, world};
-use crate::cluster::{Cluster, cmdlines_contain};
-use crate::world::until;
-use crate::{Case, slurm};
+use crate::world::batch::{HELD, begin, meeting_place};
+use crate::world::cluster::look::cmdlines_contain;
+use crate::world::{Cluster, Running, Slurm, World, cases, until};
 
-pub const CASES: &[Case] = &[slurm("nothing_secret_reaches_slurm_while_a_job_waits_and_while_it_runs", nothing_secret)];
+cases!(
+    fn nothing_secret_reaches_slurm_while_a_job_waits_and_while_it_runs(slurm: Slurm) {
+        // The programs that talk to Slurm live for moments only, so somebody looks all the time.
+        let over = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                let mut seen = Vec::new();
+                while !over.load(Ordering::Relaxed) {
+                    seen.extend(command_lines(ANY));
+                    std::thread::sleep(Duration::from_millis(2)); // nothing tells when a program starts
+                }
+                seen
+            });
+            let looked = std::panic::catch_unwind(|| look_everywhere(slurm));
+            over.store(true, Ordering::Relaxed);
+            let seen = watch.join().expect("the watch");
+            if let Err(panic) = looked {
+                std::panic::resume_unwind(panic);
+            }
+            seen
+        });
+        assert_eq!(seen, Vec::<String>::new());
+    }
+);
 
 /// Part of all that must be nowhere.
 const ANY: &[u8] = b"secretz";
@@ -24,39 +46,19 @@ const JOB_TOKEN: &str = "zjobtokensecretz";
 const SCRIPT: &str = "zscriptsecretz";
 const SITE: &str = "zsitesecretz";
 
-fn nothing_secret() {
-    // The programs that talk to Slurm live for moments only, so somebody looks all the time.
-    let over = AtomicBool::new(false);
-    let seen = std::thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut seen = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                seen.extend(command_lines(ANY));
-                std::thread::sleep(Duration::from_millis(2)); // nothing tells when a program starts
-            }
-            seen
-        });
-        let looked = std::panic::catch_unwind(look_everywhere);
-        over.store(true, Ordering::Relaxed);
-        let seen = watch.join().expect("the watch");
-        if let Err(panic) = looked {
-            std::panic::resume_unwind(panic);
-        }
-        seen
-    });
-    assert_eq!(seen, Vec::<String>::new());
-}
-
 /// Command lines of this machine, without that of the emulator: it plays GitLab, too, and is given secrets there.
 fn command_lines(needle: &[u8]) -> Vec<String> {
     cmdlines_contain(needle).into_iter().filter(|line| !line.contains(" simulate ")).collect()
 }
 
-fn look_everywhere() {
-    let mut world = world();
-    let cluster = Cluster::shared();
-    world.slurm.push_str(HELD);
-    world.jobs = format!("environment = {{ SITE_PROXY = \"http://u:{SITE}@proxy\" }}\n");
+fn look_everywhere(slurm: Slurm) {
+    let cluster = Cluster::shared(slurm);
+    let proxy = format!("http://u:{SITE}@proxy");
+    let world = World::root(slurm)
+        .at(cluster)
+        .slurm(|section| section.defaults(HELD))
+        .jobs(|jobs| jobs.environment([("SITE_PROXY", proxy.as_str())]))
+        .build();
     let running = Running::start(
         &world
             .simulate()
@@ -89,7 +91,7 @@ fn look_everywhere() {
     assert!(known.iter().all(|name| names.contains(name)), "{text}");
     let odd: Vec<&&str> = names.iter().filter(|name| !name.starts_with("SLURM_") && !known.contains(name)).collect();
     assert!(odd.is_empty(), "{text}");
-    release(cluster, job);
+    begin(cluster, job);
     until("the script runs", || world.user.home.join("runs").exists());
     cluster.save_state();
     let token = fs::read_to_string(world.user.home.join("token")).expect("token");

@@ -1,24 +1,188 @@
 //! Which stages are Slurm jobs, and how these are called.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
-use super::{HELD, Running, assert_nothing_left, job_numbers, meeting_place, release, world};
-use crate::cluster::Cluster;
-use crate::world::{JobEnd, World, make_dir};
-use crate::{Case, slurm};
+use super::world;
+use crate::world::batch::{HELD, begin, meeting_place, until_nothing_left};
+use crate::world::{Cluster, JobEnd, Running, Slurm, World, cases, job_numbers, make_dir};
 
-pub const CASES: &[Case] = &[
-    slurm("the_script_runs_in_slurm_as_the_account_and_the_rest_on_the_login_node", script_only),
-    slurm("stages_that_the_site_lists_run_in_slurm_too", listed_stages),
-    slurm("the_queue_leads_to_the_ci_job", queue),
-    slurm("a_directory_with_an_odd_name_is_no_program", odd_directory),
-    slurm("variables_of_the_pipeline_do_not_steer_slurms_programs", variables),
-    slurm("one_allocation_serves_all_user_stages", allocation),
-    slurm("an_allocation_is_given_back_when_a_script_fails", allocation_after_failure),
-    slurm("an_allocation_is_given_back_when_the_job_ends_before_its_first_script", allocation_unused),
-    slurm("after_script_runs_in_the_allocation_of_a_script_that_was_cancelled", allocation_after_cancel),
-];
+cases!(
+    fn the_script_runs_in_slurm_as_the_account_and_the_rest_on_the_login_node(slurm: Slurm) {
+        let world = world(slurm);
+        spies(&world, &["git", "hostname"]);
+        let end = world
+            .simulate()
+            .option("--git-url", "file:///nonexistent")
+            .option("--sha", "0123456789012345678901234567890123456789")
+            .script("true")
+            .run();
+        assert!(!end.succeeded(), "there are no sources");
+        let spied = fs::read_to_string(world.user.home.join("spied")).expect("spied");
+        assert!(spied.contains("git job=.\n") && !spied.lines().any(|line| !line.ends_with("job=.")), "{spied}");
+
+        let end = world.simulate().script(WHERE).option("--after-script", "echo after=.$SLURM_JOB_ID.").run();
+        end.assert_success().assert_log("runs on n");
+        let numbers = job_numbers(&end.log);
+        assert_eq!(numbers.len(), 1, "{}", end.log);
+        let found = end.value("job").to_owned();
+        assert!(found.starts_with(&format!("{} on=n", numbers[0])), "{found}");
+        assert!(found.ends_with(&format!(" uid={}", world.user.uid)), "{found}");
+        assert_eq!(end.value("after"), "..");
+        for (stage, job) in ended(&world) {
+            let in_slurm = stage == "build_script";
+            assert_eq!(job.is_some(), in_slurm, "{stage}");
+        }
+        let spied = fs::read_to_string(world.user.home.join("spied")).expect("spied");
+        assert!(!spied.lines().any(|line| !line.ends_with("job=.")), "{spied}");
+        until_nothing_left(&world, Cluster::shared(slurm));
+    },
+    fn stages_that_the_site_lists_run_in_slurm_too(slurm: Slurm) {
+        let world = World::root(slurm)
+            .at(Cluster::shared(slurm))
+            .slurm(|section| section.stages(["build_script", "step_*", "after_script"]))
+            .build();
+        let end = world
+            .simulate()
+            .script("echo script=$SLURM_JOB_ID")
+            .option("--step", "release=echo release=$SLURM_JOB_ID")
+            .option("--after-script", "echo after=$SLURM_JOB_ID")
+            .run();
+        end.assert_success();
+        let jobs = ["script", "release", "after"].map(|name| end.value(name).parse::<u32>().expect("a number"));
+        assert_eq!(jobs.to_vec(), job_numbers(&end.log), "a job for each");
+        let in_slurm: Vec<String> = ended(&world).into_iter().filter_map(|(stage, job)| job.map(|_| stage)).collect();
+        assert_eq!(in_slurm, ["build_script", "step_release", "after_script"]);
+        until_nothing_left(&world, Cluster::shared(slurm));
+    },
+    fn the_queue_leads_to_the_ci_job(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).slurm(|section| section.defaults(HELD)).build();
+        let running = Running::start(
+            &world.simulate().option("--job-id", "101").option("--project", "group/deep/ocean").script("true"),
+        );
+        let job = running.until_submitted();
+        let queued = cluster.job(job);
+        let sessions: Vec<String> = world
+            .sessions()
+            .read_dir()
+            .expect("sessions")
+            .flatten()
+            .map(|entry| entry.file_name().into_string().expect("UTF-8"))
+            .collect();
+        assert!(queued["JobName"].contains(&sessions[0]) && sessions[0].starts_with("101-"), "{queued:?} {sessions:?}");
+        assert!(queued["Comment"].ends_with("/group/deep/ocean/-/jobs/101#build_script"), "{queued:?}");
+        assert!(queued["Comment"].starts_with("http"), "{queued:?}");
+        assert_eq!(queued["UserId"], format!("{}({})", world.user.name, world.user.uid));
+        assert_eq!((queued["Requeue"].as_str(), queued["WorkDir"].as_str()), ("0", "/"));
+        begin(cluster, job);
+        running.end().assert_success();
+    },
+    fn a_directory_with_an_odd_name_is_no_program(slurm: Slurm) {
+        let mut world = world(slurm);
+        let odd = world.user.home.join("it's 100%j %% $(touch ran) \"x\" ü");
+        world.change(|config| config.jobs(|jobs| jobs.data_dir(&odd)));
+        let end = world.simulate().script("echo said=$SLURM_JOB_ID; echo temp=$TMPDIR; cd; ls").run();
+        end.assert_success().assert_no_line("ran");
+        assert!(end.value("temp").starts_with(odd.to_str().expect("UTF-8")), "{}", end.log);
+        assert_eq!(end.value("said"), job_numbers(&end.log)[0].to_string());
+    },
+    fn variables_of_the_pipeline_do_not_steer_slurms_programs(slurm: Slurm) {
+        let world = world(slurm);
+        let mut simulate = world.simulate();
+        for variable in [
+            "SLURM_CONF=/nonexistent",
+            "SBATCH_PARTITION=short",
+            "SBATCH_OUTPUT=/tmp/x",
+            "SBATCH_EXPORT=NONE",
+            "SBATCH_TIMELIMIT=1",
+            "SBATCH_JOB_NAME=mine",
+            "PATH=/nonexistent:/usr/bin:/bin",
+            "LD_PRELOAD=/nonexistent.so",
+        ] {
+            simulate = simulate.option("--variable", variable);
+        }
+        let end = simulate
+            .script("echo partition=$SLURM_JOB_PARTITION; echo name=$SLURM_JOB_NAME; echo theirs=$SBATCH_PARTITION")
+            .run();
+        end.assert_success();
+        assert_eq!((end.value("partition"), end.value("theirs")), ("debug", "short"));
+        assert!(end.value("name").starts_with("motmot-"));
+    },
+    fn one_allocation_serves_all_user_stages(slurm: Slurm) {
+        let world = allocating(slurm);
+        let cluster = Cluster::shared(slurm);
+        let running = Running::start(
+            &world
+                .simulate()
+                .script("echo script=$SLURM_JOB_ID; touch \"$TMPDIR/../kept\"")
+                .script("while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done")
+                .option("--step", "release=echo release=$SLURM_JOB_ID; ls \"$TMPDIR/../kept\"")
+                .option("--after-script", "echo after=$SLURM_JOB_ID"),
+        );
+        let job = running.until_submitted();
+        let place = meeting_place(&world);
+        cluster.until_job(job, "RUNNING");
+        assert!(
+            !running.log().contains("$ echo script"),
+            "submitted by prepare, before any script:\n{}",
+            running.log()
+        );
+        world.user_file("go", "");
+        let end = running.end();
+        end.assert_success();
+        in_one_job(&end, &["script", "release", "after"]);
+        until_nothing_left(&world, cluster);
+        cluster.until_job(job, "CANCELLED");
+        assert!(!place.exists());
+    },
+    fn an_allocation_is_given_back_when_a_script_fails(slurm: Slurm) {
+        let world = allocating(slurm);
+        let end = world
+            .simulate()
+            .script("echo script=$SLURM_JOB_ID; exit 7")
+            .option("--after-script", "echo after=$SLURM_JOB_ID")
+            .run();
+        end.assert_failed("script_failure");
+        assert_eq!(end.json["exit_code"], 7);
+        in_one_job(&end, &["script", "after"]);
+        until_nothing_left(&world, Cluster::shared(slurm));
+    },
+    fn an_allocation_is_given_back_when_the_job_ends_before_its_first_script(slurm: Slurm) {
+        let world = allocating(slurm);
+        let cluster = Cluster::shared(slurm);
+        // What fails behind the submission: the sources.
+        let end = world
+            .simulate()
+            .option("--git-url", "file:///nonexistent")
+            .option("--sha", "0123456789012345678901234567890123456789")
+            .script("true")
+            .run();
+        assert!(!end.succeeded());
+        assert_eq!(job_numbers(&end.log).len(), 1, "{}", end.log);
+        until_nothing_left(&world, cluster);
+        // And one that is cancelled in the middle of prepare, or just behind it.
+        let end =
+            world.simulate().option("--cancel", "hard").option("--cancel-in", "prepare_exec").script("true").run();
+        assert!(!end.succeeded());
+        until_nothing_left(&world, cluster);
+    },
+    fn after_script_runs_in_the_allocation_of_a_script_that_was_cancelled(slurm: Slurm) {
+        let mut world = allocating(slurm);
+        world.change(|config| config.jobs(|jobs| jobs.kill_timeout("1s")));
+        for script in ["sleep 600", "trap '' TERM; while :; do sleep 0.1; done"] {
+            let end = world
+                .simulate()
+                .option("--cancel", "graceful")
+                .option("--cancel-on", "said-by-script")
+                .script(format!("echo script=$SLURM_JOB_ID; echo said-by-$(echo script); {script}"))
+                .option("--after-script", "echo after=$SLURM_JOB_ID")
+                .run();
+            assert!(!end.succeeded(), "{}", end.json);
+            in_one_job(&end, &["script", "after"]);
+            until_nothing_left(&world, Cluster::shared(slurm));
+        }
+    }
+);
 
 const WHERE: &str = "echo job=$SLURM_JOB_ID on=$SLURMD_NODENAME uid=$(id -u)";
 
@@ -26,11 +190,10 @@ const WHERE: &str = "echo job=$SLURM_JOB_ID on=$SLURMD_NODENAME uid=$(id -u)";
 fn spies(world: &World, names: &[&str]) {
     make_dir(&world.user.home.join("bin"), 0o755);
     for name in names {
-        let spy = world.user_file(
+        world.user_program(
             &format!("bin/{name}"),
             &format!("#!/bin/sh\necho {name} job=$SLURM_JOB_ID. >> \"$HOME/spied\"\nexec /usr/bin/{name} \"$@\"\n"),
         );
-        fs::set_permissions(&spy, fs::Permissions::from_mode(0o755)).expect("chmod");
     }
     world.user_file(".bash_profile", "PATH=$HOME/bin:$PATH\n");
 }
@@ -43,83 +206,12 @@ fn ended(world: &World) -> Vec<(String, Option<String>)> {
     lines.map(|line| (text(&line["sub_stage"]).expect("a name"), text(&line["slurm_job_id"]))).collect()
 }
 
-fn script_only() {
-    let world = world();
-    spies(&world, &["git", "hostname"]);
-    let end = world
-        .simulate()
-        .option("--git-url", "file:///nonexistent")
-        .option("--sha", "0123456789012345678901234567890123456789")
-        .script("true")
-        .run();
-    assert!(!end.succeeded(), "there are no sources");
-    let spied = fs::read_to_string(world.user.home.join("spied")).expect("spied");
-    assert!(spied.contains("git job=.\n") && !spied.lines().any(|line| !line.ends_with("job=.")), "{spied}");
-
-    let end = world.simulate().script(WHERE).option("--after-script", "echo after=.$SLURM_JOB_ID.").run();
-    end.assert_success().assert_log("runs on n");
-    let numbers = job_numbers(&end.log);
-    assert_eq!(numbers.len(), 1, "{}", end.log);
-    let found = end.value("job").to_owned();
-    assert!(found.starts_with(&format!("{} on=n", numbers[0])), "{found}");
-    assert!(found.ends_with(&format!(" uid={}", world.user.uid)), "{found}");
-    assert_eq!(end.value("after"), "..");
-    for (stage, job) in ended(&world) {
-        let in_slurm = stage == "build_script";
-        assert_eq!(job.is_some(), in_slurm, "{stage}");
-    }
-    let spied = fs::read_to_string(world.user.home.join("spied")).expect("spied");
-    assert!(!spied.lines().any(|line| !line.ends_with("job=.")), "{spied}");
-    assert_nothing_left(&world, Cluster::shared());
-}
-
-fn listed_stages() {
-    let mut world = world();
-    world.slurm.push_str("stages = [\"build_script\", \"step_*\", \"after_script\"]\n");
-    let end = world
-        .simulate()
-        .script("echo script=$SLURM_JOB_ID")
-        .option("--step", "release=echo release=$SLURM_JOB_ID")
-        .option("--after-script", "echo after=$SLURM_JOB_ID")
-        .run();
-    end.assert_success();
-    let jobs = ["script", "release", "after"].map(|name| end.value(name).parse::<u32>().expect("a number"));
-    assert_eq!(jobs.to_vec(), job_numbers(&end.log), "a job for each");
-    let in_slurm: Vec<String> = ended(&world).into_iter().filter_map(|(stage, job)| job.map(|_| stage)).collect();
-    assert_eq!(in_slurm, ["build_script", "step_release", "after_script"]);
-    assert_nothing_left(&world, Cluster::shared());
-}
-
-fn queue() {
-    let mut world = world();
-    let cluster = Cluster::shared();
-    world.slurm.push_str(HELD);
-    let running = Running::start(
-        &world.simulate().option("--job-id", "101").option("--project", "group/deep/ocean").script("true"),
-    );
-    let job = running.until_submitted();
-    let queued = cluster.job(job);
-    let sessions: Vec<String> = world
-        .sessions()
-        .read_dir()
-        .expect("sessions")
-        .flatten()
-        .map(|entry| entry.file_name().into_string().expect("UTF-8"))
-        .collect();
-    assert!(queued["JobName"].contains(&sessions[0]) && sessions[0].starts_with("101-"), "{queued:?} {sessions:?}");
-    assert!(queued["Comment"].ends_with("/group/deep/ocean/-/jobs/101#build_script"), "{queued:?}");
-    assert!(queued["Comment"].starts_with("http"), "{queued:?}");
-    assert_eq!(queued["UserId"], format!("{}({})", world.user.name, world.user.uid));
-    assert_eq!((queued["Requeue"].as_str(), queued["WorkDir"].as_str()), ("0", "/"));
-    release(cluster, job);
-    running.end().assert_success();
-}
-
 /// A world with one allocation for each CI job.
-fn allocating() -> World {
-    let mut world = world();
-    world.slurm.push_str("allocation = \"job\"\nstages = [\"build_script\", \"step_*\", \"after_script\"]\n");
-    world
+fn allocating(slurm: Slurm) -> World {
+    World::root(slurm)
+        .at(Cluster::shared(slurm))
+        .slurm(|section| section.allocation("job").stages(["build_script", "step_*", "after_script"]))
+        .build()
 }
 
 #[track_caller]
@@ -129,110 +221,4 @@ fn in_one_job(end: &JobEnd, names: &[&str]) {
     for name in names {
         assert_eq!(end.value(name), submitted[0].to_string(), "{name}\n{}", end.log);
     }
-}
-
-fn allocation() {
-    let world = allocating();
-    let cluster = Cluster::shared();
-    let running = Running::start(
-        &world
-            .simulate()
-            .script("echo script=$SLURM_JOB_ID; touch \"$TMPDIR/../kept\"")
-            .script("while [ ! -e \"$HOME/go\" ]; do sleep 0.05; done")
-            .option("--step", "release=echo release=$SLURM_JOB_ID; ls \"$TMPDIR/../kept\"")
-            .option("--after-script", "echo after=$SLURM_JOB_ID"),
-    );
-    let job = running.until_submitted();
-    let place = meeting_place(&world);
-    cluster.until_job(job, "RUNNING");
-    assert!(!running.log().contains("$ echo script"), "submitted by prepare, before any script:\n{}", running.log());
-    world.user_file("go", "");
-    let end = running.end();
-    end.assert_success();
-    in_one_job(&end, &["script", "release", "after"]);
-    assert_nothing_left(&world, cluster);
-    cluster.until_job(job, "CANCELLED");
-    assert!(!place.exists());
-}
-
-fn allocation_after_failure() {
-    let world = allocating();
-    let end = world
-        .simulate()
-        .script("echo script=$SLURM_JOB_ID; exit 7")
-        .option("--after-script", "echo after=$SLURM_JOB_ID")
-        .run();
-    end.assert_failed("script_failure");
-    assert_eq!(end.json["exit_code"], 7);
-    in_one_job(&end, &["script", "after"]);
-    assert_nothing_left(&world, Cluster::shared());
-}
-
-fn allocation_unused() {
-    let world = allocating();
-    let cluster = Cluster::shared();
-    // What fails behind the submission: the sources.
-    let end = world
-        .simulate()
-        .option("--git-url", "file:///nonexistent")
-        .option("--sha", "0123456789012345678901234567890123456789")
-        .script("true")
-        .run();
-    assert!(!end.succeeded());
-    assert_eq!(job_numbers(&end.log).len(), 1, "{}", end.log);
-    assert_nothing_left(&world, cluster);
-    // And one that is cancelled in the middle of prepare, or just behind it.
-    let end = world.simulate().option("--cancel", "hard").option("--cancel-in", "prepare_exec").script("true").run();
-    assert!(!end.succeeded());
-    assert_nothing_left(&world, cluster);
-}
-
-fn allocation_after_cancel() {
-    let mut world = allocating();
-    world.jobs.push_str("kill_timeout = \"1s\"\n");
-    for script in ["sleep 600", "trap '' TERM; while :; do sleep 0.1; done"] {
-        let end = world
-            .simulate()
-            .option("--cancel", "graceful")
-            .option("--cancel-on", "said-by-script")
-            .script(format!("echo script=$SLURM_JOB_ID; echo said-by-$(echo script); {script}"))
-            .option("--after-script", "echo after=$SLURM_JOB_ID")
-            .run();
-        assert!(!end.succeeded(), "{}", end.json);
-        in_one_job(&end, &["script", "after"]);
-        assert_nothing_left(&world, Cluster::shared());
-    }
-}
-
-fn odd_directory() {
-    let mut world = world();
-    let odd = world.user.home.join("it's 100%j %% $(touch ran) \"x\" ü");
-    world.jobs = format!("data_dir = {odd:?}\n");
-    let end = world.simulate().script("echo said=$SLURM_JOB_ID; echo temp=$TMPDIR; cd; ls").run();
-    end.assert_success().assert_no_line("ran");
-    assert!(end.value("temp").starts_with(odd.to_str().expect("UTF-8")), "{}", end.log);
-    assert_eq!(end.value("said"), job_numbers(&end.log)[0].to_string());
-}
-
-fn variables() {
-    let world = world();
-    let mut simulate = world.simulate();
-    for variable in [
-        "SLURM_CONF=/nonexistent",
-        "SBATCH_PARTITION=short",
-        "SBATCH_OUTPUT=/tmp/x",
-        "SBATCH_EXPORT=NONE",
-        "SBATCH_TIMELIMIT=1",
-        "SBATCH_JOB_NAME=mine",
-        "PATH=/nonexistent:/usr/bin:/bin",
-        "LD_PRELOAD=/nonexistent.so",
-    ] {
-        simulate = simulate.option("--variable", variable);
-    }
-    let end = simulate
-        .script("echo partition=$SLURM_JOB_PARTITION; echo name=$SLURM_JOB_NAME; echo theirs=$SBATCH_PARTITION")
-        .run();
-    end.assert_success();
-    assert_eq!((end.value("partition"), end.value("theirs")), ("debug", "short"));
-    assert!(end.value("name").starts_with("motmot-"));
 }

@@ -4,19 +4,113 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::bench::{COUNT, IN_QUEUE, Stage, assert_nothing_left, cleanup, release, runs, world_at};
-use crate::cluster::Cluster;
-use crate::contract::Single;
-use crate::world::{World, chown, make_dir};
-use crate::{Case, slurm};
+use crate::world::batch::{COUNT, IN_QUEUE, assert_nothing_left, release, runs};
+use crate::world::stage::Stage;
+use crate::world::{Cluster, Single, World, cases, chown, make_dir};
 
-pub const CASES: &[Case] = &[
-    slurm("a_disk_that_is_full_before_a_stage_is_said_and_nothing_is_submitted", full_before),
-    slurm("a_disk_that_a_script_fills_does_not_cost_its_result", filled_by_script),
-    slurm("a_script_on_a_disk_that_is_full_when_its_job_starts_runs_once_at_most", full_at_start),
-    slurm("a_disk_without_room_for_one_more_file_when_a_job_starts_is_said", no_more_files),
-    slurm("a_script_that_gets_no_token_on_a_full_disk_is_not_run", full_before_token),
-];
+cases!(
+    fn a_disk_that_is_full_before_a_stage_is_said_and_nothing_is_submitted(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).build();
+        let disk = Disk::below(&world);
+        let single = Single::new(&world, 5);
+        disk.fill(&world);
+        let end = Stage::run(&world, &single, COUNT).end();
+        assert_ne!(end.code, 0, "{}", end.log);
+        end.assert_log("No space left on device");
+        assert!(!end.log.contains("submitted as"), "{}", end.log);
+        assert_eq!(cluster.jobs_of(&world.user.name), []);
+        assert_eq!(runs(&world), 0);
+        single.clean_up();
+        assert_nothing_left(&world, cluster);
+        // And when there is room again the next stage goes through.
+        disk.empty();
+        let single = Single::new(&world, 6);
+        Stage::run(&world, &single, "echo done").end().assert_success().assert_log("done");
+        single.clean_up();
+        assert_nothing_left(&world, cluster);
+    },
+    fn a_disk_that_a_script_fills_does_not_cost_its_result(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        for code in [0, 5] {
+            let world = World::root(slurm).at(cluster).build();
+            let _disk = Disk::below(&world);
+            let single = Single::new(&world, 5);
+            let body = format!(
+                "echo begun; head -c 2000000 /dev/zero >\"$TMPDIR/fill\" || echo full >\"$HOME/said\"; exit {code}"
+            );
+            let end = Stage::run(&world, &single, &body).end();
+            if code == 0 {
+                end.assert_success()
+            } else {
+                end.assert_job(code)
+            };
+            end.assert_log("begun");
+            assert_eq!(fs::read_to_string(world.user.home.join("said")).expect("said"), "full\n");
+            single.clean_up();
+            assert_nothing_left(&world, cluster);
+        }
+    },
+    fn a_script_on_a_disk_that_is_full_when_its_job_starts_runs_once_at_most(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        for login in [true, false] {
+            let world = World::root(slurm)
+                .at(cluster)
+                .slurm(|section| section.defaults(IN_QUEUE))
+                .jobs(|jobs| jobs.login_shell(login))
+                .no_tokens()
+                .build();
+            let disk = Disk::below(&world);
+            let single = Single::new(&world, 5);
+            let mut stage = Stage::run(&world, &single, &format!("{COUNT}; exit 6"));
+            let id = stage.job();
+            disk.fill(&world);
+            release(cluster, id);
+            let end = stage.end();
+            assert_ne!(end.code, 0, "{}", end.log);
+            assert_eq!((runs(&world), end.script.as_deref()), (1, Some("6")), "login shell {login}: {}", end.log);
+            single.clean_up();
+            assert_nothing_left(&world, cluster);
+        }
+    },
+    /// A quota of files.
+    fn a_disk_without_room_for_one_more_file_when_a_job_starts_is_said(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).slurm(|section| section.defaults(IN_QUEUE)).no_tokens().build();
+        let disk = Disk::below(&world);
+        let single = Single::new(&world, 5);
+        let mut stage = Stage::run(&world, &single, &format!("{COUNT}; exit 6"));
+        let id = stage.job();
+        let status = Command::new("mount").args(["-o", "remount,nr_inodes=1"]).arg(&disk.0).status().expect("mount");
+        if !status.success() {
+            // No fewer than there are: so these are used up.
+            (0..10_000).find(|number| fs::write(disk.0.join(number.to_string()), "").is_err()).expect("it is full");
+        }
+        release(cluster, id);
+        let end = stage.end();
+        assert_ne!(end.code, 0, "{}", end.log);
+        assert!(end.log.contains(&format!("Slurm job {id};")) || end.script.as_deref() == Some("6"), "{}", end.log);
+        assert!(runs(&world) <= 1, "{}", end.log);
+        single.clean_up();
+        assert_nothing_left(&world, cluster);
+    },
+    fn a_script_that_gets_no_token_on_a_full_disk_is_not_run(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world =
+            World::root(slurm).at(cluster).slurm(|section| section.defaults(IN_QUEUE).token_timeout("5s")).build();
+        let disk = Disk::below(&world);
+        let single = Single::new(&world, 5);
+        let mut stage = Stage::run(&world, &single, COUNT);
+        let id = stage.job();
+        disk.fill(&world);
+        release(cluster, id);
+        let end = stage.end();
+        end.assert_site().assert_log("the token file cannot be written").assert_log("the script was not started");
+        assert_eq!(runs(&world), 0);
+        single.clean_up();
+        assert_nothing_left(&world, cluster);
+    }
+);
 
 /// A small disk where the jobs of a world write.
 struct Disk(PathBuf);
@@ -59,110 +153,4 @@ impl Drop for Disk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
-}
-
-fn full_before() {
-    let cluster = Cluster::shared();
-    let world = world_at(cluster, "");
-    let disk = Disk::below(&world);
-    let single = Single::new(&world, 5);
-    disk.fill(&world);
-    let end = Stage::run(&world, &single, COUNT).end();
-    assert_ne!(end.code, 0, "{}", end.log);
-    end.assert_log("No space left on device");
-    assert!(!end.log.contains("submitted as"), "{}", end.log);
-    assert_eq!(cluster.jobs_of(&world.user.name), []);
-    assert_eq!(runs(&world), 0);
-    cleanup(&single);
-    assert_nothing_left(&world, cluster);
-    // And when there is room again the next stage goes through.
-    disk.empty();
-    world.write_config();
-    let single = Single::new(&world, 6);
-    Stage::run(&world, &single, "echo done").end().assert_success().assert_log("done");
-    cleanup(&single);
-    assert_nothing_left(&world, cluster);
-}
-
-fn filled_by_script() {
-    let cluster = Cluster::shared();
-    for code in [0, 5] {
-        let world = world_at(cluster, "");
-        let _disk = Disk::below(&world);
-        let single = Single::new(&world, 5);
-        let body = format!(
-            "echo begun; head -c 2000000 /dev/zero >\"$TMPDIR/fill\" || echo full >\"$HOME/said\"; exit {code}"
-        );
-        let end = Stage::run(&world, &single, &body).end();
-        if code == 0 {
-            end.assert_success()
-        } else {
-            end.assert_job(code)
-        };
-        end.assert_log("begun");
-        assert_eq!(fs::read_to_string(world.user.home.join("said")).expect("said"), "full\n");
-        cleanup(&single);
-        assert_nothing_left(&world, cluster);
-    }
-}
-
-fn full_at_start() {
-    let cluster = Cluster::shared();
-    for login in [true, false] {
-        let mut world = world_at(cluster, IN_QUEUE);
-        world.token = None;
-        world.jobs = format!("login_shell = {login}");
-        world.write_config();
-        let disk = Disk::below(&world);
-        let single = Single::new(&world, 5);
-        let mut stage = Stage::run(&world, &single, &format!("{COUNT}; exit 6"));
-        let id = stage.job();
-        disk.fill(&world);
-        release(cluster, id);
-        let end = stage.end();
-        assert_ne!(end.code, 0, "{}", end.log);
-        assert_eq!((runs(&world), end.script.as_deref()), (1, Some("6")), "login shell {login}: {}", end.log);
-        cleanup(&single);
-        assert_nothing_left(&world, cluster);
-    }
-}
-
-/// A quota of files.
-fn no_more_files() {
-    let cluster = Cluster::shared();
-    let mut world = world_at(cluster, IN_QUEUE);
-    world.token = None;
-    world.write_config();
-    let disk = Disk::below(&world);
-    let single = Single::new(&world, 5);
-    let mut stage = Stage::run(&world, &single, &format!("{COUNT}; exit 6"));
-    let id = stage.job();
-    let status = Command::new("mount").args(["-o", "remount,nr_inodes=1"]).arg(&disk.0).status().expect("mount");
-    if !status.success() {
-        // No fewer than there are: so these are used up.
-        (0..10_000).find(|number| fs::write(disk.0.join(number.to_string()), "").is_err()).expect("it is full");
-    }
-    release(cluster, id);
-    let end = stage.end();
-    assert_ne!(end.code, 0, "{}", end.log);
-    assert!(end.log.contains(&format!("Slurm job {id};")) || end.script.as_deref() == Some("6"), "{}", end.log);
-    assert!(runs(&world) <= 1, "{}", end.log);
-    cleanup(&single);
-    assert_nothing_left(&world, cluster);
-}
-
-fn full_before_token() {
-    let cluster = Cluster::shared();
-    let world = world_at(cluster, &format!("{IN_QUEUE}\ntoken_timeout = \"5s\""));
-    let disk = Disk::below(&world);
-    let single = Single::new(&world, 5);
-    let mut stage = Stage::run(&world, &single, COUNT);
-    let id = stage.job();
-    disk.fill(&world);
-    release(cluster, id);
-    let end = stage.end();
-    end.assert_site().assert_log("the token file cannot be written").assert_log("the script was not started");
-    assert_eq!(runs(&world), 0);
-    cleanup(&single);
-    assert_nothing_left(&world, cluster);
 }

@@ -1,4 +1,4 @@
-//! One stage of a CI job at a cluster, to be looked at while it runs.
+//! One stage of a CI job, to be looked at while it runs.
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
@@ -10,18 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cluster::Cluster;
-use crate::contract::Single;
-use crate::world::{World, chown, until};
-
-/// A world whose jobs go to a cluster, with more lines for that section of the configuration.
-pub fn world_at(cluster: &Cluster, slurm: &str) -> World {
-    let mut world = World::new();
-    world.use_slurm(cluster);
-    slurm.clone_into(&mut world.slurm);
-    world.write_config();
-    world
-}
+use super::{Single, World};
 
 /// A stage that runs.
 pub struct Stage {
@@ -86,13 +75,15 @@ impl Stage {
     #[track_caller]
     pub fn until_says(&mut self, words: &str) {
         let start = Instant::now();
-        while !self.log().contains(words) {
+        loop {
+            // In this order: its last words are there when it has ended.
             let ended = self.child.try_wait().expect("wait");
-            assert!(
-                start.elapsed().as_secs() < 90 && ended.is_none(),
-                "{words:?} was not said ({ended:?}):\n{}",
-                self.log()
-            );
+            let log = self.log();
+            if log.contains(words) {
+                return;
+            }
+            let waits = start.elapsed().as_secs() < 120 && ended.is_none();
+            assert!(waits, "{words:?} was not said ({ended:?}):\n{log}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -106,6 +97,7 @@ impl Stage {
     #[track_caller]
     pub fn job(&mut self) -> u32 {
         self.until_says("submitted as Slurm job ");
+        self.until_says(" (name motmot-");
         let log = self.log();
         let (_, rest) = log.split_once("submitted as Slurm job ").expect("said");
         rest.split(' ').next().expect("a number").parse().expect("a number")
@@ -168,65 +160,9 @@ impl End {
     }
 }
 
-/// Answers SIGTERM with success.
-pub const POLITE: &str = "trap 'echo trapped; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
-
-/// How often a script has begun that calls [`COUNT`].
-pub fn runs(world: &World) -> usize {
-    fs::read_to_string(world.user.home.join("runs")).unwrap_or_default().lines().count()
-}
-
-/// In a script: counts that it has begun.
-pub const COUNT: &str = "echo \"$SLURM_JOB_ID\" >> \"$HOME/runs\"";
-
-/// In a script: waits for a file of the account, at most so long that a test has failed by then.
-pub fn wait_for(name: &str) -> String {
-    format!("for i in $(seq 3000); do [ ! -e \"$HOME/{name}\" ] || break; sleep 0.05; done")
-}
-
-/// Makes the file that [`wait_for`] waits for.
-pub fn let_go(world: &World, name: &str) {
-    let path = world.user.home.join(name);
-    fs::write(&path, "").expect("a file");
-    chown(&path, world.user.uid, world.user.gid);
-}
-
-pub fn cleanup(single: &Single<'_>) {
-    let output = single.stage("cleanup").output().expect("cleanup");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Nothing is left of any job: not in the queue, not among the processes, not on the disk, and no session.
-#[track_caller]
-pub fn assert_nothing_left(world: &World, cluster: &Cluster) {
-    let jobs: Vec<_> = cluster.jobs_of(&world.user.name);
-    // What is on its way out has been cancelled.
-    assert!(jobs.iter().all(|job| job.state == "COMPLETING"), "{jobs:?}");
-    let names: Vec<String> = world
-        .sessions()
-        .read_dir()
-        .expect("sessions")
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    assert_eq!(names, Vec::<String>::new(), "sessions");
-    let jobs = world.data_dir().join("jobs");
-    let left: Vec<_> = jobs.read_dir().into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    assert_eq!(left, Vec::<PathBuf>::new(), "directories of jobs");
-    until("no process of the account runs", || world.processes_of_user().is_empty());
-}
-
-/// A command of Slurm, as root.
-#[track_caller]
-pub fn order(cluster: &Cluster, program: &str, args: &[&str]) {
-    let output = cluster.command(program).args(args).output().expect(program);
-    assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// Of the configuration: jobs wait in the queue until [`release`].
-pub const IN_QUEUE: &str = "defaults = [\"--partition=closed\"]";
-
-#[track_caller]
-pub fn release(cluster: &Cluster, id: u32) {
-    order(cluster, "scontrol", &["update", &format!("JobId={id}"), "Partition=debug"]);
+/// The worker of this world's only stage. It hides its files in /proc.
+pub fn worker_of(world: &World) -> Option<Pid> {
+    let output =
+        Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
+    String::from_utf8_lossy(&output.stdout).trim().parse().ok().map(Pid::from_raw)
 }

@@ -34,7 +34,7 @@ impl Builder {
             ("JobAcctGatherType", "jobacct_gather/none"),
             ("JobRequeue", "1"),
             // A job that ignores SIGTERM shall not hold a test for half a minute.
-            ("KillWait", "2"),
+            ("KillWait", "5"),
             ("MailProg", "/bin/true"),
             ("MpiDefault", "none"),
             ("ProctrackType", "proctrack/linuxproc"),

@@ -1,7 +1,5 @@
 //! A GitLab for tests: a server of a few lines, which says what it is told to say.
 
-#![allow(dead_code)] // not everybody needs every way to answer
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -26,6 +24,7 @@ impl GitLab {
     }
 
     /// Its answer depends on the request.
+    #[allow(dead_code)] // for benchmarks
     pub fn by_request(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> Self {
         Self::serve(move |_, request, stream| respond(stream, "200 OK", "", answer(request).to_string().as_bytes()))
     }
@@ -55,6 +54,14 @@ impl GitLab {
             }
         });
         Self { url, requests }
+    }
+
+    /// The address of one that is down. Nobody else gets its port while it is held: a connection comes from there.
+    pub fn down() -> (String, [Box<dyn std::any::Any>; 2]) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let url = format!("http://{}", stream.local_addr().expect("an address"));
+        (url, [Box::new(listener), Box::new(stream)])
     }
 
     pub fn count(&self) -> usize {

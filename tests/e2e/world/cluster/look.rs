@@ -69,6 +69,17 @@ impl Cluster {
             .collect()
     }
 
+    /// Waits until an account has a job there, and says which.
+    #[track_caller]
+    pub fn until_job_of(&self, user: &str) -> Queued {
+        let mut found = None;
+        until(&format!("{user} has a job"), || {
+            found = self.jobs_of(user).pop();
+            found.is_some()
+        });
+        found.expect("found")
+    }
+
     /// All that the controller says about a job; nothing when it knows none or is away.
     pub fn job(&self, id: u32) -> BTreeMap<String, String> {
         let mut fields: Vec<(String, String)> = Vec::new();

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::world::{make_dir, until};
+use crate::world::{LaggingDisk, make_dir, until};
 
 /// A directory that is seen through a mount whose attributes and names are believed for some seconds.
 pub struct Delayed {
@@ -26,7 +26,7 @@ impl Delayed {
     }
 
     /// From now on `at` is seen with a delay. What it holds is at [`Delayed::real`], where there is none.
-    pub fn over(at: &Path, seconds: u32) -> Self {
+    pub fn over(_: LaggingDisk, at: &Path, seconds: u32) -> Self {
         let mut name = at.file_name().expect("a name").to_owned();
         name.push(".real");
         let real = at.with_file_name(name);

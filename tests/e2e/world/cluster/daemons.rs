@@ -95,7 +95,7 @@ fn has_marks(pid: u32, marks: &[String]) -> bool {
 
 /// Kills whatever runs for the jobs of these nodes, until nothing is left that could make more of it.
 pub(super) fn kill_jobs(logs: &[PathBuf], marks: &[String]) {
-    for _ in 0..100 {
+    for _ in 0..2000 {
         let found = of_jobs(logs, marks);
         let running: Vec<u32> = found.into_iter().filter(|pid| !is_zombie(*pid)).collect();
         if running.is_empty() {

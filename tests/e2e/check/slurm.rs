@@ -1,0 +1,189 @@
+//! `motmot check` with `jobs.executor = "slurm"`: what it finds about a real cluster, and in which words.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::world::check::{ask, ask_for_runner, check, first_rule};
+use crate::world::{Cluster, Rule, World, cases, chmod, chown, copy_program, make_dir};
+
+cases!(
+    fn a_cluster_that_can_be_used_has_no_problem(slurm: Slurm) {
+        let world = World::root(slurm)
+            .at(Cluster::shared(slurm))
+            .slurm(|section| {
+                section.defaults(["--partition=debug"]).limits(|limits| limits.partitions(["debug", "other"]))
+            })
+            .build();
+        ask(&world)
+            .is_good(true)
+            .says(&["ok       Slurm programs: sbatch, scancel, scontrol, squeue in /usr/bin"])
+            .says(&["ok       slurm.conf: ", "slurm.conf"])
+            .says(&["ok       Slurm version: "])
+            .says(&["ok       Slurm controller: Slurmctld(primary) at ", " is UP"])
+            .says(&["ok       Slurm partitions: ", "debug", "other"])
+            .does_not_say("PROBLEM")
+            .does_not_say("PrivateData");
+        // A site without Slurm hears nothing of it.
+        let plain = World::root(slurm).build();
+        check(&plain).does_not_say("lurm");
+    },
+    fn a_controller_that_is_dead_or_says_nothing_is_told_soon(slurm: Slurm) {
+        let cluster = Cluster::build(slurm).nodes(1).start();
+        let world = World::root(slurm).at(&cluster).build();
+        cluster.stop_controller();
+        let start = Instant::now();
+        ask(&world).is_good(false).says(&[
+            "PROBLEM  Slurm controller: ",
+            "no answer within 5 s",
+            "systemctl status slurmctld",
+        ]);
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        cluster.continue_controller();
+        cluster.kill_controller();
+        ask(&world)
+            .is_good(false)
+            .says(&[
+                "PROBLEM  Slurm controller: does not answer (Slurmctld(primary) at ",
+                "is DOWN",
+                "systemctl status slurmctld",
+            ])
+            .does_not_say("Slurm partitions");
+        check(&world).is_good(true).says(&["ok       Slurm: not asked: --offline"]);
+    },
+    fn munge_that_does_not_answer_is_not_taken_for_a_dead_controller(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let mut world = World::root(slurm).at(cluster).build();
+        let conf = world.dir.join("slurm.conf");
+        let text = fs::read_to_string(cluster.conf()).expect("slurm.conf");
+        fs::write(&conf, text + "AuthInfo=socket=/nonexistent/munge.socket\n").expect("slurm.conf");
+        chmod(&conf, 0o644);
+        world.change(|config| config.slurm(|section| section.conf(&conf)));
+        ask(&world)
+            .is_good(false)
+            .says(&[
+                "PROBLEM  Slurm controller: munge does not answer here",
+                "/nonexistent/munge.socket",
+                "systemctl start munge",
+            ])
+            .does_not_say("systemctl status slurmctld");
+    },
+    fn partitions_that_slurm_does_not_have_are_told_where_they_are_named(slurm: Slurm) {
+        let world = World::root(slurm)
+            .at(Cluster::shared(slurm))
+            .slurm(|section| {
+                section.defaults(["--partition=debug,nosuch"]).limits(|limits| limits.partitions(["debug", "ohter"]))
+            })
+            .rules([Rule::everybody().slurm(["--partition=gpuu"])])
+            .build();
+        let rule = format!("PROBLEM  rule at line {}: ", first_rule(&world));
+        ask(&world)
+            .is_good(false)
+            .says(&["PROBLEM  slurm.defaults: Slurm has no partition \"nosuch\"", "there are: ", "debug"])
+            .says(&[&rule, "Slurm has no partition \"gpuu\"", "every job under this rule"])
+            .says(&["warning  slurm.limits.partitions: Slurm has no partition \"ohter\"", "a typing error?"]);
+    },
+    fn a_runner_that_slurm_shows_no_jobs_is_told_what_it_must_be(slurm: Slurm) {
+        let cluster = Cluster::build(slurm).nodes(1).set("PrivateData", "jobs").start();
+        let world = World::with_capabilities(slurm).at(&cluster).build();
+        let name = &world.runner.as_ref().expect("a runner").name;
+        ask_for_runner(&world).is_good(true).says(&[
+            "warning  Slurm jobs: ",
+            "PrivateData",
+            &format!("sacctmgr modify user {name} set AdminLevel=Operator"),
+        ]);
+        // Root sees all.
+        ask(&World::root(slurm).at(&cluster).build()).is_good(true).does_not_say("PrivateData");
+    },
+    fn ones_own_runner_needs_no_rights_in_slurm(slurm: Slurm) {
+        let world = World::one_user().at(Cluster::shared(slurm)).build();
+        ask(&world).is_good(true).says(&["ok       Slurm controller: "]).does_not_say("PrivateData");
+    },
+    fn commands_of_slurm_that_are_missing_or_that_others_can_change_are_told(root: Root) {
+        let mut world = World::root(root).slurm(|section| section.bin_dir("/nonexistent/bin")).build();
+        check(&world)
+            .is_good(false)
+            .says(&["PROBLEM  sbatch: /nonexistent/bin/sbatch does not exist", "slurm.bin_dir"]);
+
+        let dir = world.dir.join("slurm-bin");
+        world.change(|config| config.slurm(|section| section.bin_dir(&dir)));
+        commands(&world);
+        check(&world).is_good(true).says(&["ok       Slurm programs: "]).says(&["ok       Slurm: not asked"]);
+
+        let sbatch = dir.join("sbatch");
+        fs::remove_file(&sbatch).expect("rm");
+        check(&world)
+            .is_good(false)
+            .says(&[&format!("PROBLEM  sbatch: {} does not exist", sbatch.display())])
+            .does_not_say("PROBLEM  scontrol");
+        copy_program(Path::new("/bin/true"), &sbatch, 0o755);
+        let shown = sbatch.display();
+        for (mode, mend) in [(0o777, "chmod go-w"), (0o700, "chmod 0755")] {
+            chmod(&sbatch, mode);
+            // Nor is anything executed that somebody else could have written.
+            ask(&world)
+                .is_good(false)
+                .says(&["PROBLEM  sbatch: ", &format!("{mend} {shown}")])
+                .does_not_say("Slurm version");
+        }
+        chmod(&sbatch, 0o755);
+        chown(&sbatch, world.user.uid, 0);
+        check(&world).is_good(false).says(&["PROBLEM  sbatch: ", &format!("chown root {shown}")]);
+        chown(&sbatch, 0, 0);
+        // Not needed, but executed where it is.
+        let sacct = dir.join("sacct");
+        copy_program(Path::new("/bin/true"), &sacct, 0o755);
+        chmod(&sacct, 0o777);
+        check(&world).is_good(false).says(&["PROBLEM  sacct: ", &format!("chmod go-w {}", sacct.display())]);
+        fs::remove_file(&sacct).expect("rm");
+        chmod(&dir, 0o777);
+        check(&world).is_good(false).says(&["PROBLEM  scontrol: ", &format!("chmod go-w {}", dir.display())]);
+    },
+    fn a_slurm_conf_that_cannot_be_used_is_told(root: Root) {
+        let mut world = World::root(root).slurm(|section| section.conf("/nonexistent/slurm.conf")).build();
+        let dir = commands(&world);
+        let conf = world.dir.join("slurm.conf");
+        world.change(|config| config.slurm(|section| section.bin_dir(&dir)));
+        ask(&world)
+            .is_good(false)
+            .says(&["PROBLEM  slurm.conf: /nonexistent/slurm.conf does not exist", "slurm.conf"])
+            .does_not_say("Slurm version");
+        world.change(|config| config.slurm(|section| section.conf(&conf)));
+        fs::write(&conf, "ClusterName=x\n").expect("slurm.conf");
+        let shown = conf.display();
+        for (mode, mend) in [(0o666, "chmod go-w"), (0o600, "chmod 0644")] {
+            chmod(&conf, mode);
+            check(&world).is_good(false).says(&["PROBLEM  slurm.conf: ", &format!("{mend} {shown}")]);
+        }
+        chmod(&conf, 0o644);
+        check(&world).is_good(true).says(&[&format!("ok       slurm.conf: {shown}")]);
+        chown(&conf, world.user.uid, 0);
+        check(&world).is_good(true).says(&["warning  slurm.conf: ", &format!("chown root {shown}")]);
+    },
+    fn stages_that_leave_out_the_script_are_a_warning(root: Root) {
+        let world = World::root(root).slurm(|section| section.bin_dir("/nonexistent/bin").stages(["script"])).build();
+        check(&world).says(&["warning  slurm.stages: has neither"]);
+    },
+    fn directories_that_do_not_suit_slurm_are_warnings(root: Root) {
+        let world = World::root(root)
+            .slurm(|section| section)
+            .token(|token| token.ttl("2m"))
+            .jobs(|jobs| jobs.state_dir("/dev/shm/motmot-test-none").data_dir("/dev/shm/{user}"))
+            .build();
+        check(&world)
+            .says(&["warning  jobs.state_dir: /dev/shm/motmot-test-none is in memory", "nobody would cancel them"])
+            .says(&["warning  jobs.data_dir: /dev/shm seems to be on a disk of this machine (tmpfs)", "every node"])
+            .says(&["warning  token.ttl: ", "5m or more"]);
+    }
+);
+
+/// Commands that do nothing, in a directory of root's.
+fn commands(world: &World) -> PathBuf {
+    let dir = world.dir.join("slurm-bin");
+    make_dir(&dir, 0o755);
+    for name in ["sbatch", "scancel", "scontrol", "squeue"] {
+        symlink("/bin/true", dir.join(name)).expect("symlink");
+    }
+    dir
+}

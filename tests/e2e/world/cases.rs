@@ -1,0 +1,91 @@
+//! How a test is written down, and how all of them are found.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use libtest_mimic::Trial;
+
+use super::needs::Body;
+use super::selection::Selection;
+
+/// One test. [`cases!`] makes it.
+pub struct Case {
+    /// Where it is, for the order.
+    place: (&'static str, u32),
+    /// With the path of its module, which begins with the name of this program.
+    path: &'static str,
+    body: Body,
+}
+
+inventory::collect!(Case);
+
+impl Case {
+    pub const fn new(place: (&'static str, u32), path: &'static str, body: Body) -> Self {
+        Self { place, path, body }
+    }
+
+    fn name(&self) -> &'static str {
+        self.path.split_once("::").map_or(self.path, |(_, name)| name)
+    }
+}
+
+/// Tests: functions whose names are sentences about behaviour. The parameter says what a test needs, and is the proof that
+/// it is there; see [`super::needs`]. Its full name begins with the path of its module.
+///
+/// With parentheses and commas, since rustfmt looks into no braces.
+macro_rules! cases {
+    ($($(#[$meta:meta])* fn $name:ident($($proof:ident: $Need:ident)?) $body:block),+ $(,)?) => {
+        $(
+            $(#[$meta])*
+            fn $name($($proof: $crate::world::$Need)?) $body
+
+            inventory::submit! {
+                $crate::world::Case::new(
+                    (file!(), line!()),
+                    concat!(module_path!(), "::", stringify!($name)),
+                    cases!(@body $name $($Need)?),
+                )
+            }
+        )+
+    };
+    (@body $name:ident) => { $crate::world::Body::Nothing($name) };
+    (@body $name:ident $Need:ident) => { $crate::world::Body::$Need($name) };
+}
+pub(crate) use cases;
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let mut selection = Selection::from_args(std::env::args());
+    // Tests wait more than they compute: for a scheduler, for time-outs.
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    selection.arguments.test_threads.get_or_insert(3 * cores);
+    let mut cases: Vec<&Case> = inventory::iter::<Case>.into_iter().collect();
+    cases.sort_by_key(|case| case.place);
+    let mut trials = Vec::new();
+    // Tests that lack the same thing are told together.
+    let mut skipped: BTreeMap<(&str, Vec<&str>), Vec<&str>> = BTreeMap::new();
+    for case in cases {
+        let (name, body, missing) = (case.name(), case.body, case.body.missing());
+        if !selection.has(name) {
+            continue;
+        }
+        let skip = !missing.is_empty();
+        if skip {
+            skipped.entry((body.need(), missing)).or_default().push(name);
+        }
+        let run = move || {
+            body.run();
+            Ok(())
+        };
+        trials.push(Trial::test(name, run).with_ignored_flag(skip));
+    }
+    for ((need, missing), names) in skipped.iter().filter(|_| !selection.arguments.list) {
+        eprintln!("{} tests need {need} and are skipped (missing: {}):", names.len(), missing.join(", "));
+        for name in names {
+            eprintln!("  {name}");
+        }
+    }
+    let conclusion = libtest_mimic::run(&selection.arguments, trials);
+    super::tear_down(conclusion.has_failed());
+    conclusion.exit_code()
+}

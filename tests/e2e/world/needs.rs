@@ -1,0 +1,108 @@
+//! What a test can need. Whoever holds one of these values runs where that is there: only the harness makes them, for a case
+//! that has asked for one. So what needs root (an account, a world of root's, a cluster) cannot be had without saying so.
+
+use super::cluster;
+use super::files::is_root;
+
+/// This process is root: it can make accounts and become them.
+#[derive(Clone, Copy)]
+pub struct Root(());
+
+/// Root, and Slurm's daemons for a cluster of the test's own.
+#[derive(Clone, Copy)]
+pub struct Slurm(());
+
+/// That, and a file system that can be told to lag behind.
+#[derive(Clone, Copy)]
+pub struct LaggingDisk(());
+
+/// A cluster with a database for its accounting.
+#[derive(Clone, Copy)]
+pub struct Accounting(());
+
+impl From<Slurm> for Root {
+    fn from(_: Slurm) -> Self {
+        Self(())
+    }
+}
+
+impl From<LaggingDisk> for Slurm {
+    fn from(_: LaggingDisk) -> Self {
+        Self(())
+    }
+}
+
+impl From<LaggingDisk> for Root {
+    fn from(_: LaggingDisk) -> Self {
+        Self(())
+    }
+}
+
+impl From<Accounting> for Slurm {
+    fn from(_: Accounting) -> Self {
+        Self(())
+    }
+}
+
+impl From<Accounting> for Root {
+    fn from(_: Accounting) -> Self {
+        Self(())
+    }
+}
+
+/// The body of a test, by what it needs.
+#[derive(Clone, Copy)]
+pub enum Body {
+    /// One user's own runner, as whoever runs the tests.
+    Nothing(fn()),
+    /// See [`Root`].
+    Root(fn(Root)),
+    /// See [`Slurm`].
+    Slurm(fn(Slurm)),
+    /// See [`LaggingDisk`].
+    LaggingDisk(fn(LaggingDisk)),
+    /// See [`Accounting`].
+    Accounting(fn(Accounting)),
+}
+
+impl Body {
+    /// What of its needs is not there.
+    pub fn missing(self) -> Vec<&'static str> {
+        let mut missing = Vec::new();
+        if !matches!(self, Self::Nothing(_)) && !is_root() {
+            missing.push("root");
+        }
+        if !matches!(self, Self::Nothing(_) | Self::Root(_)) {
+            missing.extend(cluster::missing(&cluster::PROGRAMS));
+        }
+        match self {
+            Self::LaggingDisk(_) => missing.extend(cluster::Delayed::impossible()),
+            Self::Accounting(_) => missing.extend(cluster::missing(&cluster::ACCOUNTING_PROGRAMS)),
+            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) => {}
+        }
+        missing
+    }
+
+    /// The same in a word.
+    pub fn need(self) -> &'static str {
+        match self {
+            Self::Nothing(_) => "nothing",
+            Self::Root(_) => "root",
+            Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
+        }
+    }
+
+    /// Runs it.
+    #[track_caller]
+    pub fn run(self) {
+        let missing = self.missing();
+        assert!(missing.is_empty(), "this needs what is not there: {}", missing.join(", "));
+        match self {
+            Self::Nothing(body) => body(),
+            Self::Root(body) => body(Root(())),
+            Self::Slurm(body) => body(Slurm(())),
+            Self::LaggingDisk(body) => body(LaggingDisk(())),
+            Self::Accounting(body) => body(Accounting(())),
+        }
+    }
+}
