@@ -13,7 +13,7 @@ use crate::policy::{self, Mode};
 use crate::scheduler::Placement;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
-use crate::token::{StageContext, TokenSettings, Ttl, mint};
+use crate::token::{Issuance, StageContext, Ttl, mint};
 use jose::{SigningKey, install_crypto};
 
 /// How long it takes to mint one token, self-check included: the mean of so many. The key is a throw-away, so that no
@@ -33,19 +33,14 @@ pub fn minting(tokens: u32) -> Result<Duration, Box<dyn std::error::Error>> {
     let config = "[gitlab]\nurl = \"https://gitlab.example\"\n[[map]]\nrun_as = \"{gitlab_user}\"\n";
     let Settings { map, accounts, .. } = Settings::parse(Path::new("bench.toml"), config)?;
     let admission = policy::decide(&map, &accounts, Mode::OnlySelf(geteuid()), &identity, &Nss)?;
-    let settings = TokenSettings {
+    let settings = Issuance {
         issuer: "https://ci.example".into(),
         audience: "https://a.example".into(),
         ttl: Ttl::DEFAULT,
         upstream_iss: "https://gitlab.example".into(),
     };
-    let stage = StageContext {
-        executor_stage: "build_script".into(),
-        attempt: None,
-        site: None,
-        cluster: None,
-        placement: Placement::Shell,
-    };
+    let stage =
+        StageContext { executor_stage: "build_script".into(), site: None, cluster: None, placement: Placement::Shell };
     let start = Instant::now();
     for _ in 0..tokens {
         mint(&key, &settings, &identity, admission.account(), &stage, Timestamp::now())?;

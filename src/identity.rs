@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::evidence::JobFacts;
 use crate::evidence::job_api::{self, JobApiError};
 use crate::evidence::payload::Payload;
-use crate::evidence::settings::GitLab;
+use crate::evidence::settings::GitLabSettings;
 
 /// What vouches for an identity; the token says it too (`assurance`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct Identity {
 
 impl Identity {
     /// Asks GitLab whose job the payload is.
-    pub fn establish(gitlab: &GitLab, payload: &Payload) -> Result<Self, JobApiError> {
+    pub fn establish(gitlab: &GitLabSettings, payload: &Payload) -> Result<Self, JobApiError> {
         Ok(Self { facts: job_api::ask(gitlab, payload)?, assurance: Assurance::JobApi })
     }
 

@@ -5,17 +5,17 @@
 //!
 //! # Reading order
 //!
-//! 1. [`stage::run`]: the whole program in one page.
-//! 2. [`evidence`], [`identity`], [`policy`], [`token`], [`launch`]: the stations that a job passes, in order. Each has a
+//! 1. `stage::run`: the whole program in one page.
+//! 2. `evidence`, `identity`, `policy`, `token`, `launch`: the stations that a job passes, in order. Each has a
 //!    type that only the station before it can make, so that none can be skipped:
 //!    `Payload` → `Identity` → `Account` → `Token` → `Order` → `Outcome`.
-//! 3. [`session`]: what one stage leaves for the next. [`runner`]: what GitLab Runner expects of all of them.
-//! 4. [`sys`]: the operating system, and the only unsafe code.
+//! 3. `session`: what one stage leaves for the next. `runner`: what GitLab Runner expects of all of them.
+//! 4. `sys`: the operating system, and the only unsafe code.
 //!
 //! # Two processes
 //!
 //! The *stage binary* is privileged. It reads evidence, decides, mints and supervises, and touches no path that a user
-//! controls. The *worker* ([`worker`]) is a program of its own that has become the job's account for good before its first
+//! controls. The *worker* (`worker`) is a program of its own that has become the job's account for good before its first
 //! instruction, and does everything that such paths need.
 //!
 //! # Who imports whom
@@ -44,22 +44,63 @@
 //! | `admin` | one file a verb | sys, config, report, runner, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
 //! | `bench` | what `cargo bench` measures from the inside | sys, scheduler, identity, policy, token, settings |
 
-pub mod admin;
 #[doc(hidden)]
 pub mod bench;
-pub mod config;
-pub mod evidence;
-pub mod identity;
-pub mod issuer;
-pub mod launch;
-pub mod order;
-pub mod policy;
-pub mod report;
-pub mod runner;
-pub mod scheduler;
-pub mod session;
-pub mod settings;
-pub mod stage;
-pub mod sys;
-pub mod token;
-pub mod worker;
+
+pub(crate) mod admin;
+pub(crate) mod config;
+pub(crate) mod evidence;
+pub(crate) mod identity;
+pub(crate) mod issuer;
+pub(crate) mod launch;
+pub(crate) mod order;
+pub(crate) mod policy;
+pub(crate) mod report;
+pub(crate) mod runner;
+pub(crate) mod scheduler;
+pub(crate) mod session;
+pub(crate) mod settings;
+pub(crate) mod stage;
+pub(crate) mod sys;
+pub(crate) mod token;
+pub(crate) mod worker;
+
+pub use admin::command_line::man_pages;
+pub use admin::man::Page;
+
+/// What the programs in `src/bin` call: all that this library is for.
+pub mod programs {
+    use std::process::ExitCode;
+
+    use crate::{admin, stage, worker};
+
+    /// `motmot`
+    pub fn motmot() -> ExitCode {
+        admin::command_line::main()
+    }
+
+    /// `motmot-config`
+    pub fn config() -> ExitCode {
+        stage::main("config", stage::config::main)
+    }
+
+    /// `motmot-prepare`
+    pub fn prepare() -> ExitCode {
+        stage::main("prepare", stage::prepare::main)
+    }
+
+    /// `motmot-run`
+    pub fn run() -> ExitCode {
+        stage::main("run", stage::run::main)
+    }
+
+    /// `motmot-cleanup`
+    pub fn cleanup() -> ExitCode {
+        stage::main("cleanup", stage::cleanup::main)
+    }
+
+    /// `motmot-worker`
+    pub fn worker() -> ExitCode {
+        worker::main()
+    }
+}

@@ -42,7 +42,6 @@ impl SubStage {
 /// What the runner tells every stage through its environment.
 #[derive(Clone, Debug)]
 pub struct Contract {
-    exit_codes: ExitCodes,
     exit_code_file: Option<PathBuf>,
     job_response_file: Option<PathBuf>,
     session: Option<String>,
@@ -118,7 +117,6 @@ impl Contract {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let path = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
-            exit_codes: ExitCodes::from_lookup(&lookup),
             exit_code_file: path("BUILD_EXIT_CODE_FILE").filter(|path| path.is_absolute()),
             job_response_file: path("JOB_RESPONSE_FILE"),
             session: lookup(SESSION_VARIABLE)
@@ -128,11 +126,6 @@ impl Contract {
             // used by a worker only, as the job's account.
             temp_project_dir: path("CUSTOM_ENV_RUNNER_TEMP_PROJECT_DIR").filter(|path| path.is_absolute()),
         }
-    }
-
-    /// The exit codes that the runner understands.
-    pub fn exit_codes(&self) -> ExitCodes {
-        self.exit_codes
     }
 
     /// `JOB_RESPONSE_FILE`
@@ -181,17 +174,22 @@ pub fn job_variable(name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn look_up(vars: &[(&str, &str)], name: &str) -> Option<OsString> {
+        vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+    }
+
     fn contract(vars: &[(&str, &str)]) -> Contract {
-        Contract::from_lookup(|name| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value)))
+        Contract::from_lookup(|name| look_up(vars, name))
     }
 
     #[test]
     fn exit_codes_come_from_the_runner_and_have_defaults() {
-        assert_eq!(contract(&[]).exit_codes(), ExitCodes { build_failure: 1, system_failure: 2 });
-        let own = contract(&[("BUILD_FAILURE_EXIT_CODE", "10"), ("SYSTEM_FAILURE_EXIT_CODE", "20")]);
-        assert_eq!(own.exit_codes(), ExitCodes { build_failure: 10, system_failure: 20 });
-        let odd = contract(&[("BUILD_FAILURE_EXIT_CODE", "0"), ("SYSTEM_FAILURE_EXIT_CODE", "x")]);
-        assert_eq!(odd.exit_codes(), ExitCodes::default(), "a failure must never exit with 0");
+        let codes = |vars: &[(&str, &str)]| ExitCodes::from_lookup(|name| look_up(vars, name));
+        assert_eq!(codes(&[]), ExitCodes { build_failure: 1, system_failure: 2 });
+        let own = codes(&[("BUILD_FAILURE_EXIT_CODE", "10"), ("SYSTEM_FAILURE_EXIT_CODE", "20")]);
+        assert_eq!(own, ExitCodes { build_failure: 10, system_failure: 20 });
+        let odd = codes(&[("BUILD_FAILURE_EXIT_CODE", "0"), ("SYSTEM_FAILURE_EXIT_CODE", "x")]);
+        assert_eq!(odd, ExitCodes::default(), "a failure must never exit with 0");
     }
 
     #[test]

@@ -5,20 +5,19 @@
 
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use thiserror::Error;
 
-use crate::config::ConfigError;
-use crate::config::reader::{Problems, Section};
-use crate::evidence::settings::{GitLab, read_gitlab};
-use crate::launch::settings::{Downscope, Executor, Jobs, read_jobs};
+use crate::config::{self, ConfigError, Section, Source};
+use crate::evidence::settings::{GitLabSettings, read_gitlab};
+use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
 use crate::policy::settings::{AccountLimits, MapRule, read_accounts, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
 use crate::scheduler::batch::Batch;
 use crate::scheduler::known::{Schedulers, read_schedulers};
-use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
+use crate::sys::files::{Owner, Secrecy, Trust, TrustError, read_trusted};
 use crate::sys::privilege::can_change_user;
-use crate::token::settings::{TokenSection, read_token};
+use crate::token::settings::{TokenSettings, read_token};
 
 /// Where the file is unless `--config` or `MOTMOT_CONFIG` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/motmot/config.toml";
@@ -30,11 +29,11 @@ const MAX_BYTES: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `[gitlab]`: whom we ask who a job is.
-    pub gitlab: GitLab,
+    pub gitlab: GitLabSettings,
     /// `[jobs]`: how jobs run.
-    pub jobs: Jobs,
+    pub jobs: JobSettings,
     /// `[token]`: what tokens say. Without the section jobs get none.
-    pub token: Option<TokenSection>,
+    pub token: Option<TokenSettings>,
     /// `[accounts]`: limits that no rule can lift.
     pub accounts: AccountLimits,
     /// `[[map]]`: the rules, in order.
@@ -45,7 +44,36 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
-impl Fault for ConfigError {
+/// Why there are no settings.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file can't be read, or must not be believed.
+    #[error(transparent)]
+    Untrusted(#[from] TrustError),
+    /// It is no text.
+    #[error("{} is not UTF-8: {error}", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where it is not.
+        error: std::str::Utf8Error,
+    },
+    /// It is not valid; all problems at once.
+    #[error(transparent)]
+    Invalid(#[from] ConfigError),
+}
+
+impl SettingsError {
+    /// The problems with their lines, as an admin wants to see them.
+    pub fn render(&self) -> String {
+        match self {
+            Self::Invalid(error) => error.render(),
+            Self::Untrusted(_) | Self::NotText { .. } => format!("error: {self}"),
+        }
+    }
+}
+
+impl Fault for SettingsError {
     /// The site's: no pipeline author can mend it.
     fn kind(&self) -> FailureKind {
         FailureKind::System
@@ -58,16 +86,15 @@ impl Fault for ConfigError {
 
 impl Settings {
     /// Reads, judges and checks the file.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
         // Stage binaries with capabilities run as the runner's ordinary account. Were that account's own file good enough,
         // whoever takes it over could lift every limit. Decided before the one and only read: a second look at the same
         // path can be shown another file.
         let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
-        let trust = Trust { owner, secrecy: Secrecy::Public };
-        let bytes = read_trusted(path, trust, MAX_BYTES).map_err(|error| ConfigError::Untrusted(Box::new(error)))?;
+        let bytes = read_trusted(path, Trust { owner, secrecy: Secrecy::Public }, MAX_BYTES)?;
         let text = String::from_utf8(bytes)
-            .map_err(|error| ConfigError::Untrusted(format!("{} is not UTF-8: {error}", path.display()).into()))?;
-        Self::parse(path, &text)
+            .map_err(|error| SettingsError::NotText { path: path.to_owned(), error: error.utf8_error() })?;
+        Self::parse(path, text)
     }
 
     /// The batch scheduler that jobs go to, if any.
@@ -85,29 +112,19 @@ impl Settings {
     }
 
     /// Checks the text of a configuration; `path` is for messages.
-    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let problems = Problems::default();
-        let (table, errors) = DeTable::parse_recoverable(text);
-        for error in &errors {
-            problems.add(error.span().unwrap_or(0..0), error.message().trim_end(), None);
-        }
-        let settings = if errors.is_empty() { read(Section::root(&table, &problems), text) } else { None };
-        let problems = problems.into_sorted();
-        match settings {
-            Some(settings) if problems.is_empty() => Ok(settings),
-            _ => Err(ConfigError::Invalid { path: path.to_owned(), text: text.to_owned(), problems }),
-        }
+    pub fn parse(path: &Path, text: impl Into<String>) -> Result<Self, SettingsError> {
+        Ok(config::read(&Source::new(path, text), read)?)
     }
 }
 
-fn read(mut root: Section<'_>, text: &str) -> Option<Settings> {
+fn read(mut root: Section<'_>) -> Option<Settings> {
     let gitlab = read_gitlab(root.section("gitlab"));
     let jobs = read_jobs(root.section("jobs"));
     let token = root.section("token");
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
     let accounts = read_accounts(root.section("accounts"));
-    let map = root.tables("map").into_iter().map(|section| read_rule(section, text)).collect::<Vec<_>>();
-    let schedulers = read_schedulers(&mut root, text);
+    let map: Vec<Option<MapRule>> = root.tables("map", read_rule);
+    let schedulers = read_schedulers(&mut root);
     let log = read_log(root.section("log"), default_log(jobs.downscope));
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;

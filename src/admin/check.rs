@@ -14,12 +14,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::config::ConfigError;
 use crate::evidence::job_api::{JobApiError, check_certificates, probe};
-use crate::evidence::settings::GitLab;
+use crate::evidence::settings::GitLabSettings;
 use crate::launch::settings::Downscope;
-use crate::settings::Settings;
-use crate::sys::files::TrustError;
+use crate::settings::{Settings, SettingsError};
 use batch::Ask;
 use findings::{Findings, counted, without_number};
 use runner::Runner;
@@ -95,24 +93,24 @@ fn settings(config: &Path, runner: &Runner, findings: &mut Findings) -> Option<S
     }
 }
 
-fn in_words(config: &Path, error: &ConfigError) -> String {
+fn in_words(config: &Path, error: &SettingsError) -> String {
     let shown = config.display();
     match error {
-        ConfigError::Invalid { problems, .. } => {
-            format!("{} in {shown}\n{}", counted(problems.len(), "problem"), error.render())
+        SettingsError::Invalid(invalid) => {
+            format!("{} in {shown}\n{}", counted(invalid.count(), "problem"), error.render())
         }
-        ConfigError::Untrusted(why) if why.downcast_ref::<TrustError>().is_some_and(TrustError::is_missing) => {
+        SettingsError::Untrusted(why) if why.is_missing() => {
             format!("{shown}: does not exist; copy packaging/config.toml there, or name another with --config")
         }
-        ConfigError::Untrusted(why) => without_number(why),
+        SettingsError::Untrusted(_) | SettingsError::NotText { .. } => without_number(error),
     }
 }
 
 /// Whether GitLab answers the question that identifies jobs.
-fn gitlab(gitlab: &GitLab, runner: &Runner, findings: &mut Findings) {
+fn gitlab(gitlab: &GitLabSettings, runner: &Runner, findings: &mut Findings) {
     let what = "GitLab";
     let url = gitlab.url.as_str();
-    let hasty = GitLab { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() };
+    let hasty = GitLabSettings { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() };
     match runner.act(|| probe(&hasty)) {
         Err(words) => findings.problem(what, words),
         Ok(Ok(300..=399)) => findings.warning(

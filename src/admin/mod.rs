@@ -5,7 +5,7 @@ pub mod command_line;
 pub mod demo;
 pub mod jwks;
 pub mod keys;
-mod man;
+pub mod man;
 pub mod reap;
 pub mod simulate;
 mod terminal;

@@ -1,5 +1,5 @@
 //! The `cleanup_exec` of a GitLab Runner custom executor.
 
 fn main() -> std::process::ExitCode {
-    motmot::stage::main("cleanup", motmot::stage::cleanup::main)
+    motmot::programs::cleanup()
 }

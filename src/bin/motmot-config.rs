@@ -1,5 +1,5 @@
 //! The `config_exec` of a GitLab Runner custom executor.
 
 fn main() -> std::process::ExitCode {
-    motmot::stage::main("config", motmot::stage::config::main)
+    motmot::programs::config()
 }

@@ -1,5 +1,5 @@
 //! The `prepare_exec` of a GitLab Runner custom executor.
 
 fn main() -> std::process::ExitCode {
-    motmot::stage::main("prepare", motmot::stage::prepare::main)
+    motmot::programs::prepare()
 }

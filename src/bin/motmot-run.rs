@@ -1,5 +1,5 @@
 //! The `run_exec` of a GitLab Runner custom executor.
 
 fn main() -> std::process::ExitCode {
-    motmot::stage::main("run", motmot::stage::run::main)
+    motmot::programs::run()
 }

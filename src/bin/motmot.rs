@@ -1,5 +1,5 @@
 //! The program of admins and jobs.
 
 fn main() -> std::process::ExitCode {
-    motmot::admin::command_line::main()
+    motmot::programs::motmot()
 }

@@ -1,94 +1,74 @@
 //! Problems of a configuration file, told with file, line, column, the line itself and a marker.
 
+use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use super::place::Source;
+
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(super) struct Problem {
     /// Bytes of the file that it is about.
-    pub span: Range<usize>,
+    pub(super) span: Range<usize>,
     /// What is wrong.
-    pub message: String,
+    pub(super) message: String,
     /// What to do about it.
-    pub help: Option<String>,
+    pub(super) help: Option<String>,
 }
 
-/// Why there is no configuration.
+/// A file that is not valid: all its problems, in the order of their places.
 #[derive(Debug)]
-pub enum ConfigError {
-    /// The file can't be read, or must not be believed.
-    Untrusted(Box<dyn std::error::Error + Send + Sync>),
-    /// It is not valid; all problems at once.
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Its text.
-        text: String,
-        /// In the order of their places.
-        problems: Vec<Problem>,
-    },
+pub struct ConfigError {
+    source: Arc<Source>,
+    problems: Vec<Problem>,
 }
 
 impl ConfigError {
+    pub(super) fn new(source: &Arc<Source>, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| problem.span.start);
+        Self { source: Arc::clone(source), problems }
+    }
+
+    /// How many problems there are.
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// The problems with their lines, as an admin wants to see them.
     pub fn render(&self) -> String {
-        match self {
-            Self::Untrusted(error) => format!("error: {error}"),
-            Self::Invalid { path, text, problems } => {
-                let renderer = Renderer::plain();
-                let path = path.display().to_string();
-                problems
-                    .iter()
-                    .map(|problem| {
-                        let snippet = Snippet::source(text.as_str())
-                            .path(path.as_str())
-                            .annotation(AnnotationKind::Primary.span(problem.span.clone()));
-                        let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
-                        if let Some(help) = &problem.help {
-                            group = group.element(Level::HELP.message(help.as_str()));
-                        }
-                        renderer.render(&[group])
-                    })
-                    .collect::<Vec<_>>()
-                    .join("\n\n")
-            }
+        let path = self.source.path().display().to_string();
+        let rendered: Vec<String> = self.problems.iter().map(|problem| self.render_one(&path, problem)).collect();
+        rendered.join("\n\n")
+    }
+
+    fn render_one(&self, path: &str, problem: &Problem) -> String {
+        let snippet = Snippet::source(self.source.text())
+            .path(path)
+            .annotation(AnnotationKind::Primary.span(problem.span.clone()));
+        let mut group = Level::ERROR.primary_title(problem.message.as_str()).element(snippet);
+        if let Some(help) = &problem.help {
+            group = group.element(Level::HELP.message(help.as_str()));
         }
+        Renderer::plain().render(&[group])
     }
 }
 
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Untrusted(error) => write!(f, "{error}"),
-            Self::Invalid { path, text, problems } => {
-                write!(
-                    f,
-                    "{} {} in the configuration",
-                    problems.len(),
-                    if problems.len() == 1 { "problem" } else { "problems" }
-                )?;
-                for problem in problems {
-                    let (line, column) = line_and_column(text, problem.span.start);
-                    write!(f, "\n{}:{line}:{column}: {}", path.display(), problem.message)?;
-                    if let Some(help) = &problem.help {
-                        write!(f, " ({help})")?;
-                    }
-                }
-                Ok(())
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.count();
+        write!(f, "{count} {} in the configuration", if count == 1 { "problem" } else { "problems" })?;
+        for Problem { span, message, help } in &self.problems {
+            let (line, column) = self.source.line_and_column(span.start);
+            write!(f, "\n{}:{line}:{column}: {message}", self.source.path().display())?;
+            if let Some(help) = help {
+                write!(f, " ({help})")?;
             }
         }
+        Ok(())
     }
 }
 
 impl std::error::Error for ConfigError {}
-
-/// Line and column of a byte, both counted from 1, the column in characters.
-pub fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(at.min(text.len()))];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    (line, column)
-}

@@ -2,59 +2,85 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problems::Problem;
+use super::outline::Outline;
+use super::place::{Place, Placed, Source};
+use super::problems::{ConfigError, Problem};
 
-/// Where problems are collected while a file is read.
-#[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
-
-impl Problems {
-    /// Notes one.
-    pub fn add(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
-        self.0.borrow_mut().push(Problem { span, message: message.into(), help: help.into() });
+/// Reads a file. `root` asks for what is in it, perhaps twice, and gives nothing if it noted a problem.
+pub fn read<T>(source: &Arc<Source>, root: impl Fn(Section<'_>) -> Option<T>) -> Result<T, ConfigError> {
+    let outline = Outline::of(source.text());
+    if !outline.is_whole()
+        && let Ok(value) = attempt(source, &outline, &root)
+    {
+        return Ok(value);
     }
-
-    /// All of them, in the order of their places in the file.
-    pub fn into_sorted(self) -> Vec<Problem> {
-        let mut problems = self.0.into_inner();
-        problems.sort_by_key(|problem| problem.span.start);
-        problems
-    }
+    attempt(source, &Outline::whole(source.text()), &root).map_err(|problems| ConfigError::new(source, problems))
 }
 
-/// A value, and where it stands.
-#[derive(Clone, Debug)]
-pub struct At<T> {
-    /// The value.
-    pub value: T,
-    /// Bytes of the file.
-    pub span: Range<usize>,
+pub(super) fn attempt<T>(
+    source: &Arc<Source>,
+    outline: &Outline<'_>,
+    root: impl Fn(Section<'_>) -> Option<T>,
+) -> Result<T, Vec<Problem>> {
+    let reading = Reading { source, outline, problems: RefCell::default() };
+    let (table, errors) = DeTable::parse_recoverable(&outline.text);
+    for error in &errors {
+        reading.add(error.span().unwrap_or(0..0), error.message().trim_end().to_owned(), None);
+    }
+    let value = if errors.is_empty() && outline.fits(table.get_ref()) {
+        root(Section::new(&reading, Vec::new(), 0..0, Some(table.get_ref())))
+    } else {
+        None
+    };
+    let problems = reading.problems.into_inner();
+    value.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// What all sections of a file have in common.
+struct Reading<'f> {
+    source: &'f Arc<Source>,
+    outline: &'f Outline<'f>,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Reading<'_> {
+    fn add(&self, span: Range<usize>, message: String, help: Option<String>) {
+        self.problems.borrow_mut().push(Problem { span, message, help });
+    }
 }
 
 /// One table of the file. Every key has to be asked for: what nobody asked for is unknown, and unknown is a problem.
 pub struct Section<'f> {
-    name: String,
+    reading: &'f Reading<'f>,
+    name: Vec<&'static str>,
     span: Range<usize>,
     table: Option<&'f DeTable<'f>>,
-    known: BTreeSet<&'static str>,
-    problems: &'f Problems,
+    /// Where the text begins in which the table has its places.
+    base: usize,
+    known: Vec<&'static str>,
 }
 
 impl<'f> Section<'f> {
-    /// The whole file.
-    pub fn root(table: &'f Spanned<DeTable<'f>>, problems: &'f Problems) -> Self {
-        Self { name: String::new(), span: 0..0, table: Some(table.get_ref()), known: BTreeSet::new(), problems }
+    fn new(
+        reading: &'f Reading<'f>,
+        name: Vec<&'static str>,
+        span: Range<usize>,
+        table: Option<&'f DeTable<'f>>,
+    ) -> Self {
+        Self { reading, name, span, table, base: 0, known: Vec::new() }
     }
 
-    /// Where the section stands; nowhere if the file does not have it.
-    pub fn span(&self) -> Range<usize> {
-        self.span.clone()
+    /// Where the section stands; if the file does not have it, the one above, or the beginning of the file.
+    pub fn place(&self) -> Place {
+        Place::new(self.reading.source, self.span.clone())
     }
 
     /// Whether the file has this section.
@@ -62,182 +88,113 @@ impl<'f> Section<'f> {
         self.table.is_some()
     }
 
-    /// Notes a problem.
-    pub fn problem(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<Option<String>>) {
-        self.problems.add(span, message, help);
+    /// The key with the name of its section, for messages.
+    pub fn full(&self, key: &str) -> String {
+        self.name.iter().copied().chain([key]).collect::<Vec<_>>().join(".")
+    }
+
+    /// Notes a problem. Whoever reads a value may go on with any other in its stead.
+    pub fn problem(&self, place: &Place, message: impl Into<String>) {
+        self.reading.add(place.span(), message.into(), None);
+    }
+
+    /// Notes a problem, and what to do about it.
+    pub fn problem_with_help(&self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        self.reading.add(place.span(), message.into(), Some(help.into()));
     }
 
     /// A table below this one. If it is absent, all its keys are.
     pub fn section(&mut self, key: &'static str) -> Section<'f> {
-        let name = self.full(key);
-        let (table, span) = match self.get(key) {
-            Some(value) => match value.get_ref() {
-                DeValue::Table(table) => (Some(table), value.span()),
-                other => {
-                    self.wrong_type(&value.span(), key, "a table", other);
-                    (None, value.span())
-                }
-            },
-            None => (None, self.span.clone()),
-        };
-        Section { name, span, table, known: BTreeSet::new(), problems: self.problems }
-    }
-
-    /// An array of tables (`[[key]]`).
-    pub fn tables(&mut self, key: &'static str) -> Vec<Section<'f>> {
-        let name = self.full(key);
-        let Some(value) = self.get(key) else { return Vec::new() };
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(&value.span(), key, &format!("an array of tables ([[{key}]])"), value.get_ref());
-            return Vec::new();
-        };
-        let mut sections = Vec::new();
-        for element in array {
-            match element.get_ref() {
-                DeValue::Table(table) => {
-                    sections.push(Section {
-                        name: name.clone(),
-                        span: element.span(),
-                        table: Some(table),
-                        known: BTreeSet::new(),
-                        problems: self.problems,
-                    });
-                }
-                other => self.wrong_type(&element.span(), key, "a table", other),
+        let (mut table, mut span) = (None, self.span.clone());
+        if let Some(value) = self.get(key) {
+            span = self.span_of(value);
+            match value.get_ref() {
+                DeValue::Table(found) => table = Some(found),
+                _ => self.wrong_type(key, "a table", value),
             }
         }
-        sections
+        let name = self.name.iter().copied().chain([key]).collect();
+        Section { base: self.base, ..Section::new(self.reading, name, span, table) }
+    }
+
+    /// An array of tables (`[[key]]`), read one by one.
+    pub fn tables<T>(&mut self, key: &'static str, mut read: impl FnMut(Section<'_>) -> T) -> Vec<T> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, &format!("an array of tables ([[{key}]])"), value);
+            return Vec::new();
+        };
+        let name: Vec<_> = self.name.iter().copied().chain([key]).collect();
+        let mut all = Vec::with_capacity(array.len());
+        for element in array {
+            let span = self.span_of(element);
+            if let Some(parts) = self.reading.outline.tables_at(span.start) {
+                all.reserve(parts.len());
+                all.extend(parts.iter().filter_map(|part| self.part(part, &name, key, &mut read)));
+            } else if let DeValue::Table(table) = element.get_ref() {
+                let section = Section::new(self.reading, name.clone(), span, Some(table));
+                all.push(read(Section { base: self.base, ..section }));
+            } else {
+                self.wrong_type(key, "a table", element);
+            }
+        }
+        all
+    }
+
+    /// A table that the outline does not have.
+    fn part<T>(
+        &self,
+        part: &Range<usize>,
+        name: &[&'static str],
+        key: &str,
+        read: impl FnOnce(Section<'_>) -> T,
+    ) -> Option<T> {
+        let (root, errors) = DeTable::parse_recoverable(&self.reading.source.text()[part.clone()]);
+        let table = root.get_ref().get(key).and_then(|value| value.get_ref().as_array()?.first());
+        let (Some(table), true) = (table, errors.is_empty()) else {
+            // Then the whole file is read again, and says it better.
+            self.reading.add(part.clone(), String::new(), None);
+            return None;
+        };
+        let span = part.start..part.start + table.span().len();
+        let section = Section::new(self.reading, name.to_vec(), span, table.get_ref().as_table());
+        Some(read(Section { base: part.start, ..section }))
     }
 
     /// A string.
-    pub fn string(&mut self, key: &'static str) -> Option<At<String>> {
-        let value = self.get(key)?;
-        if let DeValue::String(text) = value.get_ref() {
-            Some(At { value: text.to_string(), span: value.span() })
-        } else {
-            self.wrong_type(&value.span(), key, "a string", value.get_ref());
-            None
-        }
-    }
-
-    /// A string that must be there, if the section is.
-    pub fn required_string(&mut self, key: &'static str, example: &str) -> Option<At<String>> {
-        if self.is_present() && self.table.is_some_and(|table| table.get(key).is_none()) {
-            self.known.insert(key);
-            self.problem(
-                self.span(),
-                format!("`{}` is missing", self.full(key)),
-                format!("for example: {key} = {example}"),
-            );
-            return None;
-        }
-        self.string(key)
+    pub fn string(&mut self, key: &'static str) -> Option<Placed<String>> {
+        let (text, span) = self.text(key)?;
+        Some(self.placed(text.to_owned(), span))
     }
 
     /// A string turned into something else by `parse`; its error becomes a problem at the string's place.
-    pub fn parsed<T, E: std::fmt::Display>(
+    pub fn parsed<T, E: Display>(&mut self, key: &'static str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        let (text, span) = self.text(key)?;
+        self.checked(key, text, span, parse)
+    }
+
+    /// The same, with its place.
+    pub fn parsed_placed<T, E: Display>(
         &mut self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Option<T> {
-        let at = self.string(key)?;
-        self.checked(at, key, parse)
+    ) -> Option<Placed<T>> {
+        let (text, span) = self.text(key)?;
+        Some(self.placed(self.checked(key, text, span.clone(), parse)?, span))
     }
 
-    /// The same for a string already taken.
-    pub fn checked<T, E: std::fmt::Display>(
-        &self,
-        at: At<String>,
-        key: &str,
+    /// The same for a key that must be there, if the section is.
+    pub fn required<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        example: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        match parse(&at.value) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.problem(at.span, format!("`{}` {error}", self.full(key)), None);
-                None
-            }
+        if self.table.is_some_and(|table| table.get(key).is_none()) {
+            let help = format!("for example: {key} = {example}");
+            self.problem_with_help(&self.place(), format!("`{}` is missing", self.full(key)), help);
         }
-    }
-
-    /// true or false.
-    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
-        let value = self.get(key)?;
-        if let DeValue::Boolean(flag) = value.get_ref() {
-            Some(*flag)
-        } else {
-            self.wrong_type(&value.span(), key, "true or false", value.get_ref());
-            None
-        }
-    }
-
-    /// A whole number that is not negative.
-    pub fn number(&mut self, key: &'static str) -> Option<At<u64>> {
-        let value = self.get(key)?;
-        self.as_number(key, value)
-    }
-
-    /// A span of time, written "90s", "5m", "1h 30m".
-    pub fn duration(&mut self, key: &'static str) -> Option<At<Duration>> {
-        let at = self.string(key)?;
-        let span = at.span.clone();
-        self.checked(at, key, |text| {
-            text.parse::<jiff::SignedDuration>()
-                .ok()
-                .and_then(|time| Duration::try_from(time).ok())
-                .filter(|time| !time.is_zero())
-                .ok_or_else(|| format!("is not a span of time: {text:?}; write \"90s\", \"5m\" or \"1h 30m\""))
-        })
-        .map(|value| At { value, span })
-    }
-
-    /// A list of strings.
-    pub fn strings(&mut self, key: &'static str) -> Option<Vec<String>> {
-        Some(self.strings_at(key)?.value.into_iter().map(|at| at.value).collect())
-    }
-
-    /// A list of strings, each with its place.
-    pub fn strings_at(&mut self, key: &'static str) -> Option<At<Vec<At<String>>>> {
-        let value = self.get(key)?;
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(&value.span(), key, "a list of strings", value.get_ref());
-            return None;
-        };
-        let mut strings = Vec::new();
-        for element in array {
-            match element.get_ref() {
-                DeValue::String(text) => strings.push(At { value: text.to_string(), span: element.span() }),
-                other => self.wrong_type(&element.span(), key, "a list of strings", other),
-            }
-        }
-        Some(At { value: strings, span: value.span() })
-    }
-
-    /// A table of free names with strings for values.
-    pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, At<String>> {
-        let section = self.section(key);
-        let mut map = BTreeMap::new();
-        for (name, value) in section.table.into_iter().flatten() {
-            match value.get_ref() {
-                DeValue::String(text) => {
-                    map.insert(name.get_ref().to_string(), At { value: text.to_string(), span: value.span() });
-                }
-                other => section.wrong_type(&value.span(), name.get_ref(), "a string", other),
-            }
-        }
-        map
-    }
-
-    /// A table of free names with whole numbers for values. None if the file does not have it.
-    pub fn number_map(&mut self, key: &'static str) -> Option<At<BTreeMap<String, At<u64>>>> {
-        let section = self.section(key);
-        let mut map = BTreeMap::new();
-        for (name, value) in section.table? {
-            if let Some(number) = section.as_number(name.get_ref(), value) {
-                map.insert(name.get_ref().to_string(), number);
-            }
-        }
-        Some(At { value: map, span: section.span })
+        self.parsed(key, parse)
     }
 
     /// One word of a few.
@@ -250,57 +207,167 @@ impl<'f> Section<'f> {
         })
     }
 
-    /// Says which keys nobody knows. To be called when all keys have been asked for.
-    pub fn finish(self) {
-        for (key, _) in self.table.into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            if !self.known.contains(name) {
-                let nearest = self
-                    .known
-                    .iter()
-                    .map(|known| (strsim::levenshtein(known, name), known))
-                    .min()
-                    .filter(|(far, _)| *far <= 2);
-                let help = match nearest {
-                    Some((_, known)) => format!("did you mean `{known}`?"),
-                    None if self.known.is_empty() => "no key is allowed here".into(),
-                    None => format!("allowed here: {}", self.known.iter().copied().collect::<Vec<_>>().join(", ")),
-                };
-                self.problem(key.span(), format!("unknown key `{}`", self.full(name)), help);
-            }
-        }
-    }
-
-    fn get(&mut self, key: &'static str) -> Option<&'f Spanned<DeValue<'f>>> {
-        self.known.insert(key);
-        self.table?.get(key)
-    }
-
-    fn as_number(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<At<u64>> {
-        if let DeValue::Integer(number) = value.get_ref()
-            && let Ok(number) = u64::from_str_radix(number.as_str(), number.radix())
-        {
-            Some(At { value: number, span: value.span() })
+    /// true or false.
+    pub fn boolean(&mut self, key: &'static str) -> Option<bool> {
+        let value = self.get(key)?;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            Some(*flag)
         } else {
-            self.wrong_type(&value.span(), key, "a whole number that is not negative", value.get_ref());
+            self.wrong_type(key, "true or false", value);
             None
         }
     }
 
-    /// The key with the name of its section.
-    pub fn full(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    /// A whole number that is not negative.
+    pub fn number(&mut self, key: &'static str) -> Option<Placed<u64>> {
+        let value = self.get(key)?;
+        self.as_number(key, value)
     }
 
-    fn wrong_type(&self, span: &Range<usize>, key: &str, wanted: &str, found: &DeValue<'_>) {
-        self.problem(
-            span.clone(),
-            format!("`{}` must be {wanted}, not {} {}", self.full(key), article(found.type_str()), found.type_str()),
-            None,
-        );
+    /// A span of time, written "90s", "5m", "1h 30m"; never none at all.
+    pub fn duration(&mut self, key: &'static str) -> Option<Placed<Duration>> {
+        self.parsed_placed(key, |text| {
+            text.parse::<jiff::SignedDuration>()
+                .ok()
+                .and_then(|time| Duration::try_from(time).ok())
+                .filter(|time| !time.is_zero())
+                .ok_or_else(|| format!("is not a span of time: {text:?}; write \"90s\", \"5m\" or \"1h 30m\""))
+        })
     }
-}
 
-fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+    /// A span of time of so many minutes at most; `why` no more.
+    pub fn duration_up_to(&mut self, key: &'static str, minutes: u64, why: &str) -> Option<Duration> {
+        let Placed { value, place } = self.duration(key)?;
+        if value > Duration::from_mins(minutes) {
+            self.problem(&place, format!("`{}` must be {minutes}m or less: {why}", self.full(key)));
+        }
+        Some(value)
+    }
+
+    /// A list of strings.
+    pub fn strings(&mut self, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
+        let value = self.get(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, "a list of strings", value);
+            return None;
+        };
+        let mut strings = Vec::with_capacity(array.len());
+        for element in array {
+            match element.get_ref() {
+                DeValue::String(text) => strings.push(self.placed(text.to_string(), self.span_of(element))),
+                _ => self.wrong_type(key, "a list of strings", element),
+            }
+        }
+        Some(self.placed(strings, self.span_of(value)))
+    }
+
+    /// A list of strings, each turned into something else by `parse`.
+    pub fn parsed_each<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let list = self.strings(key)?.value.into_iter();
+        Some(list.filter_map(|at| self.checked(key, &at.value, at.place.span(), &parse)).collect())
+    }
+
+    /// A table of free names with strings for values.
+    pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, Placed<String>> {
+        let section = self.section(key);
+        let mut map = BTreeMap::new();
+        for (name, value) in section.table.into_iter().flatten() {
+            let name = name.get_ref();
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    map.insert(name.to_string(), section.placed(text.to_string(), section.span_of(value)));
+                }
+                _ => section.wrong_type(name, "a string", value),
+            }
+        }
+        map
+    }
+
+    /// A table of free names with whole numbers for values. None if the file does not have it.
+    pub fn number_map(&mut self, key: &'static str) -> Option<Placed<BTreeMap<String, u64>>> {
+        let section = self.section(key);
+        let numbers = section.table?.iter().filter_map(|(name, value)| {
+            let number = section.as_number(name.get_ref(), value)?;
+            Some((name.get_ref().to_string(), number.value))
+        });
+        let numbers = numbers.collect();
+        Some(Placed { value: numbers, place: section.place() })
+    }
+
+    /// Says which keys nobody knows. To be called when all keys have been asked for.
+    pub fn finish(self) {
+        for (key, _) in self.table.into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let known: BTreeSet<&str> = self.known.iter().copied().collect();
+            let nearest = known.iter().map(|known| (strsim::levenshtein(known, name), known)).min();
+            let help = match nearest {
+                Some((0..=2, known)) => format!("did you mean `{known}`?"),
+                Some(_) => format!("allowed here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+                None => "no key is allowed here".to_owned(),
+            };
+            self.reading.add(self.moved(key.span()), format!("unknown key `{}`", self.full(name)), Some(help));
+        }
+    }
+
+    fn get(&mut self, key: &'static str) -> Option<&'f Spanned<DeValue<'f>>> {
+        self.known.push(key);
+        self.table?.get(key)
+    }
+
+    fn text(&mut self, key: &'static str) -> Option<(&'f str, Range<usize>)> {
+        let value = self.get(key)?;
+        if let DeValue::String(text) = value.get_ref() {
+            Some((text, self.span_of(value)))
+        } else {
+            self.wrong_type(key, "a string", value);
+            None
+        }
+    }
+
+    fn as_number(&self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Placed<u64>> {
+        if let DeValue::Integer(number) = value.get_ref()
+            && let Ok(number) = u64::from_str_radix(number.as_str(), number.radix())
+        {
+            Some(self.placed(number, self.span_of(value)))
+        } else {
+            self.wrong_type(key, "a whole number that is not negative", value);
+            None
+        }
+    }
+
+    fn checked<T, E: Display>(
+        &self,
+        key: &str,
+        text: &str,
+        span: Range<usize>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        parse(text).map_err(|error| self.reading.add(span, format!("`{}` {error}", self.full(key)), None)).ok()
+    }
+
+    fn wrong_type(&self, key: &str, wanted: &str, found: &Spanned<DeValue<'_>>) {
+        let kind = found.get_ref().type_str();
+        let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        let message = format!("`{}` must be {wanted}, not {article} {kind}", self.full(key));
+        self.reading.add(self.span_of(found), message, None);
+    }
+
+    fn placed<T>(&self, value: T, span: Range<usize>) -> Placed<T> {
+        Placed { value, place: Place::new(self.reading.source, span) }
+    }
+
+    fn span_of(&self, value: &Spanned<DeValue<'_>>) -> Range<usize> {
+        self.moved(value.span())
+    }
+
+    fn moved(&self, span: Range<usize>) -> Range<usize> {
+        span.start + self.base..span.end + self.base
+    }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::payload::{JobToken, Payload};
 use super::{JobFacts, RefType};
-use crate::evidence::settings::GitLab;
+use crate::evidence::settings::GitLabSettings;
 use crate::report::{FailureKind, Fault};
 use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 
@@ -83,7 +83,7 @@ impl Fault for JobApiError {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct JobAnswer {
     id: Option<u64>,
     status: Option<String>,
     user: Option<AnswerUser>,
@@ -107,10 +107,10 @@ struct AnswerPipeline {
 }
 
 /// Asks GitLab about the job of the payload and puts both together. Blocks; takes at most a few times `gitlab.timeout`.
-pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> {
+pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let agent = agent(gitlab)?;
     let body = fetch(&agent, gitlab, &payload.job_token)?;
-    let answer: Answer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
+    let answer: JobAnswer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
         url: gitlab.url.as_str().to_owned(),
         why: format!("not the JSON of a job (line {}, column {})", error.line(), error.column()),
     })?;
@@ -119,7 +119,7 @@ pub fn ask(gitlab: &GitLab, payload: &Payload) -> Result<JobFacts, JobApiError> 
 
 /// Asks GitLab once as for a job, but without a token, for a check before there are jobs: any answer will do.
 /// Gives the HTTP status; a GitLab says 401.
-pub fn probe(gitlab: &GitLab) -> Result<u16, JobApiError> {
+pub fn probe(gitlab: &GitLabSettings) -> Result<u16, JobApiError> {
     let unreachable = |error: ureq::Error| JobApiError::Unreachable {
         url: gitlab.url.as_str().to_owned(),
         why: match error {
@@ -134,11 +134,11 @@ pub fn probe(gitlab: &GitLab) -> Result<u16, JobApiError> {
 }
 
 /// Whether the certificates of the configuration are usable; asks nobody.
-pub fn check_certificates(gitlab: &GitLab) -> Result<(), JobApiError> {
+pub fn check_certificates(gitlab: &GitLabSettings) -> Result<(), JobApiError> {
     agent(gitlab).map(drop)
 }
 
-fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
+fn agent(gitlab: &GitLabSettings) -> Result<ureq::Agent, JobApiError> {
     use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
     let roots = match &gitlab.ca_file {
         None => RootCerts::PlatformVerifier,
@@ -178,13 +178,13 @@ fn agent(gitlab: &GitLab) -> Result<ureq::Agent, JobApiError> {
 }
 
 /// What one try led to.
-enum Attempt {
+enum Fetched {
     Answer(Vec<u8>),
     Retry(String),
     Final(JobApiError),
 }
 
-fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u8>, JobApiError> {
+fn fetch(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) -> Result<Vec<u8>, JobApiError> {
     let mut pause = FIRST_PAUSE;
     let mut last = String::new();
     for attempt in 0..TRIES {
@@ -193,17 +193,17 @@ fn fetch(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Result<Vec<u
             pause *= 2;
         }
         match fetch_once(agent, gitlab, token) {
-            Attempt::Answer(body) => return Ok(body),
-            Attempt::Retry(why) => last = why,
-            Attempt::Final(error) => return Err(error),
+            Fetched::Answer(body) => return Ok(body),
+            Fetched::Retry(why) => last = why,
+            Fetched::Final(error) => return Err(error),
         }
     }
     Err(JobApiError::Unreachable { url: gitlab.url.as_str().to_owned(), why: last })
 }
 
-fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt {
+fn fetch_once(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) -> Fetched {
     let url = gitlab.url.as_str().to_owned();
-    let unusable = |why: String| Attempt::Final(JobApiError::Unusable { url: url.clone(), why });
+    let unusable = |why: String| Fetched::Final(JobApiError::Unusable { url: url.clone(), why });
     let mut response = match agent
         .get(format!("{url}/api/v4/job"))
         .header("JOB-TOKEN", token.expose())
@@ -211,26 +211,26 @@ fn fetch_once(agent: &ureq::Agent, gitlab: &GitLab, token: &JobToken) -> Attempt
         .call()
     {
         Ok(response) => response,
-        Err(error) => return Attempt::Retry(error.to_string()),
+        Err(error) => return Fetched::Retry(error.to_string()),
     };
     match response.status().as_u16() {
         200 => {}
-        code @ (401 | 403) => return Attempt::Final(JobApiError::TokenRefused(code)),
+        code @ (401 | 403) => return Fetched::Final(JobApiError::TokenRefused(code)),
         code @ 300..=399 => {
             return unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address"));
         }
-        code @ (408 | 429 | 500..=599) => return Attempt::Retry(format!("HTTP {code}")),
+        code @ (408 | 429 | 500..=599) => return Fetched::Retry(format!("HTTP {code}")),
         code => return unusable(format!("HTTP {code}")),
     }
     match response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec() {
-        Ok(body) => Attempt::Answer(body),
+        Ok(body) => Fetched::Answer(body),
         Err(ureq::Error::BodyExceedsLimit(_)) => unusable("the answer is longer than 1 MiB".into()),
-        Err(error) => Attempt::Retry(error.to_string()),
+        Err(error) => Fetched::Retry(error.to_string()),
     }
 }
 
 /// Checks that the answer is about the job of the payload, and joins what both say.
-fn bind(answer: Answer, payload: &Payload) -> Result<JobFacts, JobApiError> {
+fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
     let same = |what, answer: u64, payload: u64| {
         if answer == payload {
             Ok(())

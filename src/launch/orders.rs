@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::settings::Jobs;
+use super::settings::JobSettings;
 use crate::order::directories::Directories;
 use crate::order::{RunOrder, ShellKind, TokenPlace};
 use crate::policy::Account;
@@ -20,7 +20,7 @@ impl RunOrder {
     /// A run of a script as `account`.
     pub fn new(
         account: &Account,
-        jobs: &Jobs,
+        jobs: &JobSettings,
         directories: &Directories,
         session: &str,
         profile_output: ProfileOutput,
@@ -60,7 +60,7 @@ pub enum Scripts {
 /// given, and the site's variables may hold the password of a proxy.
 pub fn wrapper_settings(
     account: &Account,
-    jobs: &Jobs,
+    jobs: &JobSettings,
     directories: &Directories,
     session: &str,
     token: Option<(&TokenPlace, Duration)>,
@@ -101,7 +101,12 @@ pub fn submission_environment(account: &Account, session: &str) -> BTreeMap<Stri
 
 /// From nothing: neither the runner's environment nor the pipeline's variables. The script sets the latter itself, as the
 /// job's account, when it can do no harm any more.
-fn environment(account: &Account, jobs: &Jobs, directories: &Directories, session: &str) -> BTreeMap<String, String> {
+fn environment(
+    account: &Account,
+    jobs: &JobSettings,
+    directories: &Directories,
+    session: &str,
+) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
     environment.extend(jobs.environment.clone());
     environment.extend(who(account, session));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::reader::Section;
 use crate::config::values::{self, Template};
+use crate::config::{Placed, Section};
 use crate::order::ShellKind;
 use crate::scheduler::Kind;
 use crate::scheduler::known::kinds;
@@ -31,7 +31,7 @@ pub enum Executor {
 
 /// `[jobs]`
 #[derive(Clone, Debug)]
-pub struct Jobs {
+pub struct JobSettings {
     /// How the driver becomes the job's account.
     pub downscope: Downscope,
     /// What runs the script.
@@ -55,9 +55,7 @@ pub struct Jobs {
 }
 
 /// Reads the section.
-pub fn read_jobs(mut section: Section<'_>) -> Jobs {
-    /// The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
-    const LONGEST_KILL: Duration = Duration::from_mins(3);
+pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let downscope = section
         .choice("downscope", &[("setuid", Downscope::Setuid), ("none", Downscope::None)])
         .unwrap_or(Downscope::Setuid);
@@ -65,49 +63,51 @@ pub fn read_jobs(mut section: Section<'_>) -> Jobs {
     executors.extend(kinds().map(|kind| (kind.word(), Executor::Batch(kind))));
     let executor = section.choice("executor", &executors).unwrap_or(Executor::Shell);
     let data_dir = section.parsed("data_dir", Template::parse);
-    let kill_timeout = section.duration("kill_timeout");
-    if let Some(at) = &kill_timeout
-        && at.value > LONGEST_KILL
-    {
-        section.problem(
-            at.span.clone(),
-            "`jobs.kill_timeout` must be 3m or less: the runner waits no longer than 5m for a stage to end",
-            None,
-        );
-    }
-    let message = section.string("message").map(|at| at.value);
-    let shell = section
-        .boolean("login_shell")
-        .map_or(ShellKind::Login, |login| if login { ShellKind::Login } else { ShellKind::Plain });
-    let shell_path = section.parsed("shell_path", values::absolute_path).unwrap_or_else(|| PathBuf::from("/bin/bash"));
+    // The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
+    let kill_timeout =
+        section.duration_up_to("kill_timeout", 3, "the runner waits no longer than 5m for a stage to end");
+    let message = section.string("message").map(Placed::into_value);
+    let login_shell = section.boolean("login_shell").unwrap_or(true);
+    let shell_path = section.parsed("shell_path", values::absolute_path);
     let state_dir = section.parsed("state_dir", Template::parse);
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
-    let mut environment = BTreeMap::new();
-    for (name, at) in section.string_map("environment") {
-        if let Err(why) = values::variable_name(&name) {
-            section.problem(at.span.clone(), format!("`jobs.environment.{name}` {why}"), None);
-        } else if at.value.contains('\0') {
-            section.problem(at.span.clone(), format!("`jobs.environment.{name}` contains a NUL character"), None);
-        }
-        environment.insert(name, at.value);
-    }
+    let environment = read_environment(&mut section);
     section.finish();
-    let state_default = match (downscope, executor) {
-        (Downscope::Setuid, Executor::Shell) => "/run/motmot",
-        // Batch jobs survive a reboot of this machine. What is needed to cancel them must, too.
-        (Downscope::Setuid, Executor::Batch(_)) => "/var/lib/motmot",
-        (Downscope::None, _) => "{home}/.local/state/motmot",
-    };
-    Jobs {
+    JobSettings {
         downscope,
         executor,
         data_dir: data_dir.unwrap_or_else(|| Template::known("{home}/.motmot")),
-        kill_timeout: kill_timeout.map_or(Duration::from_mins(1), |at| at.value),
+        kill_timeout: kill_timeout.unwrap_or(Duration::from_mins(1)),
         message,
-        shell,
-        shell_path,
-        state_dir: state_dir.unwrap_or_else(|| Template::known(state_default)),
+        shell: if login_shell { ShellKind::Login } else { ShellKind::Plain },
+        shell_path: shell_path.unwrap_or_else(|| PathBuf::from("/bin/bash")),
+        state_dir: state_dir.unwrap_or_else(|| default_state_dir(downscope, executor)),
         environment,
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
     }
 }
+
+fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {
+    let mut environment = BTreeMap::new();
+    for (name, Placed { value, place }) in section.string_map("environment") {
+        if let Err(why) = values::variable_name(&name) {
+            section.problem(&place, format!("`jobs.environment.{name}` {why}"));
+        } else if value.contains('\0') {
+            section.problem(&place, format!("`jobs.environment.{name}` contains a NUL character"));
+        }
+        environment.insert(name, value);
+    }
+    environment
+}
+
+fn default_state_dir(downscope: Downscope, executor: Executor) -> Template {
+    Template::known(match (downscope, executor) {
+        (Downscope::Setuid, Executor::Shell) => "/run/motmot",
+        // Batch jobs survive a reboot of this machine. What is needed to cancel them must, too.
+        (Downscope::Setuid, Executor::Batch(_)) => "/var/lib/motmot",
+        (Downscope::None, _) => "{home}/.local/state/motmot",
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -198,11 +198,6 @@ impl Account {
         self.entry.uid()
     }
 
-    /// Primary group id.
-    pub fn gid(&self) -> Gid {
-        self.entry.gid()
-    }
-
     /// Home directory.
     pub fn home(&self) -> &Path {
         self.entry.home()

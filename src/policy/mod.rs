@@ -173,8 +173,8 @@ fn holds(when: &When, facts: &JobFacts) -> bool {
 
 fn describe(rule: &MapRule) -> String {
     match &rule.name {
-        Some(name) => format!("{name:?} (line {})", rule.line),
-        None => format!("[[map]] at line {}", rule.line),
+        Some(name) => format!("{name:?} (line {})", rule.place.line()),
+        None => format!("[[map]] at line {}", rule.place.line()),
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::config::line_and_column;
-use crate::config::reader::Section;
 use crate::config::values;
+use crate::config::{Place, Placed, Section};
 use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
 
 /// `[accounts]`
@@ -25,8 +24,8 @@ pub struct AccountLimits {
 pub struct MapRule {
     /// What the admin calls it.
     pub name: Option<String>,
-    /// Line of the file where it begins, from 1.
-    pub line: usize,
+    /// Where it begins.
+    pub place: Place,
     /// Conditions; all must hold. None: always.
     pub when: When,
     /// The account.
@@ -55,38 +54,41 @@ pub enum RunAs {
 
 /// Reads `[accounts]`.
 pub fn read_accounts(mut section: Section<'_>) -> AccountLimits {
-    let min_uid = section.number("min_uid");
-    let number = match &min_uid {
-        None => 1000,
-        Some(at) => u32::try_from(at.value).ok().filter(|uid| *uid > 0).unwrap_or_else(|| {
-            section.problem(
-                at.span.clone(),
-                "`accounts.min_uid` must be between 1 and 4294967295",
-                "root is refused whatever it says".to_owned(),
-            );
-            1000
-        }),
-    };
-    let deny_users = section.strings("deny_users").unwrap_or_default();
-    let deny_groups = section.strings("deny_groups").unwrap_or_default();
-    let shells = section.strings("shells").unwrap_or_default().into_iter().map(PathBuf::from).collect();
+    let min_uid = section.number("min_uid").and_then(|at| {
+        let uid = u32::try_from(at.value).ok().filter(|uid| *uid > 0);
+        if uid.is_none() {
+            let message = "`accounts.min_uid` must be between 1 and 4294967295";
+            section.problem_with_help(&at.place, message, "root is refused whatever it says");
+        }
+        uid
+    });
+    let deny_users = names(&mut section, "deny_users");
+    let deny_groups = names(&mut section, "deny_groups");
+    let shells = names(&mut section, "shells").into_iter().map(PathBuf::from).collect();
     section.finish();
-    AccountLimits { min_uid: number, deny_users, deny_groups, shells }
+    AccountLimits { min_uid: min_uid.unwrap_or(1000), deny_users, deny_groups, shells }
+}
+
+fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
+    section.strings(key).map(Placed::into_value).unwrap_or_default().into_iter().map(Placed::into_value).collect()
 }
 
 /// Reads one `[[map]]`.
-pub fn read_rule(mut section: Section<'_>, text: &str) -> Option<MapRule> {
-    let (line, _) = line_and_column(text, section.span().start);
-    let name = section.string("name").map(|at| at.value);
-    let mut when = section.section("when");
-    let conditions =
-        When { user: when.parsed("user", values::visible_text), user_id: when.number("user_id").map(|at| at.value) };
-    when.finish();
-    let run_as =
-        section.required_string("run_as", "\"{gitlab_user}\"").and_then(|at| section.checked(at, "run_as", run_as));
+pub fn read_rule(mut section: Section<'_>) -> Option<MapRule> {
+    let name = section.string("name").map(Placed::into_value);
+    let when = read_when(section.section("when"));
+    let run_as = section.required("run_as", "\"{gitlab_user}\"", run_as);
     let options = read_rule_options(&mut section);
+    let place = section.place();
     section.finish();
-    Some(MapRule { name, line, when: conditions, run_as: run_as?, options })
+    Some(MapRule { name, place, when, run_as: run_as?, options })
+}
+
+fn read_when(mut section: Section<'_>) -> When {
+    let user = section.parsed("user", values::visible_text);
+    let user_id = section.number("user_id").map(Placed::into_value);
+    section.finish();
+    When { user, user_id }
 }
 
 fn run_as(text: &str) -> Result<RunAs, String> {
@@ -97,3 +99,6 @@ fn run_as(text: &str) -> Result<RunAs, String> {
         _ => values::visible_text(text).map(RunAs::Account),
     }
 }
+
+#[cfg(test)]
+mod tests;

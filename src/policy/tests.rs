@@ -1,9 +1,8 @@
-use std::path::Path;
-
 use nix::unistd::{Gid, Uid};
 
 use super::*;
-use crate::settings::Settings;
+use crate::config::{self, Section, Source};
+use crate::policy::settings::{read_accounts, read_rule};
 use crate::sys::accounts::PasswdEntry;
 
 /// A name service of a few lines.
@@ -51,10 +50,19 @@ fn decide_for(login: &str, config: &str) -> Result<Admission, PolicyError> {
 }
 
 fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Admission, PolicyError> {
-    let settings = Settings::parse(Path::new("c.toml"), &format!("[gitlab]\nurl = \"https://gl.example\"\n{config}"))
-        .expect("valid config");
+    let (limits, rules) = limits_and_rules(config);
     let identity = Identity::for_test(|facts| facts["user_login"] = login.into());
-    decide(&settings.map, &settings.accounts, mode, &identity, &People)
+    decide(&rules, &limits, mode, &identity, &People)
+}
+
+fn limits_and_rules(config: &str) -> (AccountLimits, Vec<MapRule>) {
+    let source = Source::new("c.toml", format!("# Lines\n# before it.\n{config}"));
+    let read = |mut root: Section<'_>| {
+        let limits = read_accounts(root.section("accounts"));
+        let rules: Option<Vec<_>> = root.tables("map", read_rule).into_iter().collect();
+        Some((limits, rules?))
+    };
+    config::read(&source, read).expect("valid config")
 }
 
 const SAME_NAME: &str = "[[map]]\nrun_as = \"{gitlab_user}\"\n";
@@ -124,11 +132,9 @@ fn nobody_becomes_the_account_that_the_driver_runs_as() {
 #[test]
 fn a_later_stage_goes_on_only_as_the_very_account_that_is_still_admitted() {
     let mode = Mode::ChangeUser { own: Uid::from_raw(1009) };
-    let limits = |config: &str| {
-        let text = format!("[gitlab]\nurl = \"https://gl.example\"\n{config}");
-        Settings::parse(Path::new("c.toml"), &text).expect("valid config").accounts
+    let again = |name: &str, uid, config: &str| {
+        readmit(&Decision::for_test(name, uid), &limits_and_rules(config).0, mode, &People)
     };
-    let again = |name: &str, uid, config: &str| readmit(&Decision::for_test(name, uid), &limits(config), mode, &People);
     assert_eq!(again("ford", 1002, "").expect("admitted").uid(), Uid::from_raw(1002));
     assert!(matches!(again("ford", 1003, ""), Err(NoLonger::OtherNumber { .. })));
     for (name, uid, config) in [

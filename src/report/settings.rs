@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::reader::Section;
+use crate::config::Section;
 use crate::config::values;
 
 /// `[log]`
@@ -12,14 +12,12 @@ pub struct LogSettings {
     pub file: Option<PathBuf>,
 }
 
-/// Reads the section. `default` is the file where it says nothing.
+/// Reads the section. `default` is the file where it says nothing; an empty name is no file.
 pub fn read_log(mut section: Section<'_>, default: Option<PathBuf>) -> LogSettings {
-    let file = section.string("file");
-    let file = match file {
-        Some(at) if at.value.is_empty() => None,
-        Some(at) => section.checked(at, "file", values::absolute_path),
-        None => default,
-    };
+    let file = section.parsed("file", |text| match text {
+        "" => Ok(None),
+        _ => values::absolute_path(text).map(Some),
+    });
     section.finish();
-    LogSettings { file }
+    LogSettings { file: file.unwrap_or(default) }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::Scheduler;
 use super::kind::Kind;
 use super::settings::{BatchSettings, WrongWord};
-use crate::config::reader::Section;
+use crate::config::Section;
 use crate::report::{FailureKind, Fault};
 use crate::sys::call::{Answer, Call};
 
@@ -17,8 +17,8 @@ use crate::sys::call::{Answer, Call};
 pub struct Known {
     /// What it is called.
     pub(super) kind: Kind,
-    /// Reads and judges its section; an absent one is all defaults. With the text of the whole file, for line numbers.
-    pub(super) read: fn(Section<'_>, &str) -> Arc<dyn Batch>,
+    /// Reads and judges its section; an absent one is all defaults.
+    pub(super) read: fn(Section<'_>) -> Arc<dyn Batch>,
     /// Judges options that a rule fixes for its jobs, and brings them to one spelling, which it accepts again.
     pub(super) judge: fn(&[String]) -> Result<Vec<String>, WrongWord>,
 }
@@ -39,12 +39,7 @@ pub trait Batch: Debug + Send + Sync {
     ///
     /// `rule` is the rule for people, and the words that it fixes. `job` has variables of the job and their texts; those that
     /// [`BatchSettings::parameters`] does not name are not looked at.
-    fn resources(
-        &self,
-        rule: Option<(&str, &[String])>,
-        job: &[(String, String)],
-        config_path: &Path,
-    ) -> Result<Resources, NotGranted>;
+    fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted>;
 
     /// The programs that the driver and jobs' accounts execute for it.
     fn programs(&self) -> Programs<'_>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Known};
 use super::{Kind, slurm};
-use crate::config::reader::Section;
+use crate::config::Section;
 
 /// All of them. Where nothing else is said, the first is meant.
 pub(super) static KNOWN: &[Known] = &[slurm::KNOWN];
@@ -18,9 +18,9 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
 #[derive(Clone, Debug)]
 pub struct Schedulers(Vec<Arc<dyn Batch>>);
 
-/// Reads and judges all their sections, the unused ones included. `text` is the whole file, for line numbers.
-pub fn read_schedulers(root: &mut Section<'_>, text: &str) -> Schedulers {
-    Schedulers(KNOWN.iter().map(|known| (known.read)(root.section(known.kind.word()), text)).collect())
+/// Reads and judges all their sections, the unused ones included.
+pub fn read_schedulers(root: &mut Section<'_>) -> Schedulers {
+    Schedulers(KNOWN.iter().map(|known| (known.read)(root.section(known.kind.word()))).collect())
 }
 
 impl Schedulers {

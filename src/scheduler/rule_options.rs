@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Kind;
 use super::known::KNOWN;
 use super::settings::read_words;
-use crate::config::reader::Section;
+use crate::config::Section;
 
 /// Options that jobs under a rule cannot change, for each scheduler its own, judged by it. To everybody else they are words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

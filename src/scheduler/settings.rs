@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::kind::Setting;
 use super::submission::Requeue;
-use crate::config::reader::Section;
 use crate::config::values;
+use crate::config::{Placed, Section};
 use crate::runner::{SCRIPT_NAMES, SCRIPT_PATTERNS};
 
 /// The part of a scheduler's section that is not its own.
@@ -102,11 +102,11 @@ pub struct WrongWord {
 
 /// Reads this part of a section; what is absent has its default.
 pub(super) fn read_batch(section: &mut Section<'_>) -> BatchSettings {
-    let parameters = each(section, "parameters", |name| values::variable_name(name).map(|()| name.to_owned()));
-    let stages = each(section, Setting::Stages.key(), StagePattern::parse);
+    let parameters = section.parsed_each("parameters", |name| values::variable_name(name).map(|()| name.to_owned()));
+    let stages = section.parsed_each(Setting::Stages.key(), StagePattern::parse);
     let allocation = section.choice("allocation", &[("stage", Allocation::Stage), ("job", Allocation::Job)]);
     let requeue = section.boolean(Setting::Requeue.key()).unwrap_or(false);
-    let mut timeout = |setting: Setting| section.duration(setting.key()).map(|at| at.value);
+    let mut timeout = |setting: Setting| section.duration(setting.key()).map(Placed::into_value);
     let unknown_timeout = timeout(Setting::UnknownTimeout);
     let output_timeout = timeout(Setting::OutputTimeout);
     let token_timeout = timeout(Setting::TokenTimeout);
@@ -127,18 +127,12 @@ pub(super) fn read_words<T>(
     key: &'static str,
     judge: impl FnOnce(&[String]) -> Result<T, WrongWord>,
 ) -> Option<T> {
-    let list = section.strings_at(key)?;
+    let list = section.strings(key)?;
     let words: Vec<String> = list.value.iter().map(|at| at.value.clone()).collect();
     judge(&words)
         .map_err(|wrong| {
-            let span = list.value.get(wrong.index).map_or(list.span, |at| at.span.clone());
-            section.problem(span, format!("`{}`: {}", section.full(key), wrong.why), None);
+            let place = list.value.get(wrong.index).map_or(&list.place, |word| &word.place);
+            section.problem(place, format!("`{}`: {}", section.full(key), wrong.why));
         })
         .ok()
-}
-
-/// A list whose every element is checked. None if the key is absent.
-fn each<T>(section: &mut Section<'_>, key: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Vec<T>> {
-    let list = section.strings_at(key)?;
-    Some(list.value.into_iter().filter_map(|at| section.checked(at, key, &parse)).collect())
 }

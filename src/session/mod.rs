@@ -24,7 +24,7 @@ mod secrets;
 mod slots;
 mod store;
 
-pub use jobs::{KnownJob, KnownJobs, Script};
+pub use jobs::{KnownJob, Script};
 pub use opened::{Claim, Session};
 pub use store::SessionError;
 

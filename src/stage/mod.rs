@@ -15,4 +15,4 @@ mod scheduled;
 mod sweep;
 mod tokens;
 
-pub use edge::{Arguments, command, main};
+pub use edge::{command, main};

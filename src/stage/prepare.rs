@@ -42,7 +42,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     // Refused now rather than after the sources have been fetched.
     let batch = match settings.batch() {
         None => None,
-        Some(batch) => Some((batch, resources(&arguments.config, batch, &session)?)),
+        Some(batch) => Some((batch, resources(batch, &session)?)),
     };
     let place = match &batch {
         Some((batch, resources)) if batch.settings().runs_scripts() => {
@@ -93,8 +93,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     match batch {
         Some((batch, resources)) if batch.settings().allocation == Allocation::Job => {
-            let (config, termination) = (&arguments.config, &arguments.termination);
-            BatchStage { config, settings: &settings, batch, session: &session, account: &account, termination }
+            let termination = &arguments.termination;
+            BatchStage { settings: &settings, batch, session: &session, account: &account, termination }
                 .allocate(resources)
         }
         _ => Ok(()),

@@ -39,9 +39,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
     if let Some(batch) = scheduler_of(&settings, &sub_stage) {
-        let (config, termination) = (&arguments.config, &arguments.termination);
-        let stage =
-            BatchStage { config, settings: &settings, batch, session: &session, account: &account, termination };
+        let termination = &arguments.termination;
+        let stage = BatchStage { settings: &settings, batch, session: &session, account: &account, termination };
         return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
     }
 

@@ -38,7 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One stage of a job at the scheduler.
 pub struct BatchStage<'a> {
-    pub config: &'a Path,
     pub settings: &'a Settings,
     pub batch: &'a dyn Batch,
     pub session: &'a Session,
@@ -52,11 +51,11 @@ pub fn scheduler_of<'a>(settings: &'a Settings, sub_stage: &SubStage) -> Option<
 }
 
 /// The resources of a job: the site's, the rule's, and what the job asks for within its limits.
-pub fn resources(config: &Path, batch: &dyn Batch, session: &Session) -> Result<Resources, Failure> {
+pub fn resources(batch: &dyn Batch, session: &Session) -> Result<Resources, Failure> {
     let names = batch.settings().parameters.iter();
     let wanted: Vec<_> = names.filter_map(|name| Some((name.clone(), job_variable(name)?))).collect();
     let decision = session.decision();
-    Ok(batch.resources(Some((decision.rule(), decision.options().of(batch.kind()))), &wanted, config)?)
+    Ok(batch.resources(Some((decision.rule(), decision.options().of(batch.kind()))), &wanted)?)
 }
 
 impl BatchStage<'_> {
@@ -72,7 +71,7 @@ impl BatchStage<'_> {
         let (job, name, settings) = match self.batch.settings().allocation {
             Allocation::Stage => {
                 let name = JobName::new(self.session.name(), number);
-                let resources = resources(self.config, self.batch, self.session)?;
+                let resources = resources(self.batch, self.session)?;
                 let job = self.new_job(&name, sub_stage.as_str(), resources);
                 (job, name, Some(self.wrapper_settings(Scripts::One)))
             }

@@ -16,8 +16,8 @@ use crate::scheduler::Placement;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::sys::files::Owner;
-use crate::token::settings::TokenSection;
-use crate::token::{Jitter, StageContext, Token, TokenError, TokenSettings, back_off, mint, refresh_delay};
+use crate::token::settings::TokenSettings;
+use crate::token::{Issuance, Jitter, StageContext, Token, TokenError, back_off, mint, refresh_delay};
 
 /// How long after its expiry a token is still masked: clocks differ, and so do readers.
 const MASKED_AFTER_EXPIRY: i64 = 600;
@@ -25,8 +25,8 @@ const MASKED_AFTER_EXPIRY: i64 = 600;
 /// Mints for one sub-stage.
 pub struct StageTokens<'a> {
     keys: KeyRing,
-    section: &'a TokenSection,
-    settings: TokenSettings,
+    section: &'a TokenSettings,
+    settings: Issuance,
     session: &'a Session,
     account: &'a Account,
     context: StageContext,
@@ -56,7 +56,7 @@ impl Fault for NoToken {
 impl<'a> StageTokens<'a> {
     /// Loads the key.
     pub fn new(
-        section: &'a TokenSection,
+        section: &'a TokenSettings,
         settings: &Settings,
         session: &'a Session,
         account: &'a Account,
@@ -70,7 +70,7 @@ impl<'a> StageTokens<'a> {
         Ok(Self {
             keys: KeyRing::load(&section.keys, Owner::RootOrSelf).map_err(NoToken::from)?,
             section,
-            settings: TokenSettings {
+            settings: Issuance {
                 issuer: section.issuer.as_str().to_owned(),
                 audience: section.audience.clone(),
                 ttl: section.ttl,
@@ -80,7 +80,6 @@ impl<'a> StageTokens<'a> {
             account,
             context: StageContext {
                 executor_stage: sub_stage.as_str().to_owned(),
-                attempt: None,
                 site: section.site.clone(),
                 cluster: section.cluster.clone(),
                 placement: Placement::Shell,

@@ -22,7 +22,7 @@ const BACKDATE: i64 = 60;
 
 /// What the site says about all of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSettings {
+pub struct Issuance {
     /// `iss`: who we are. Verifiers compare it byte for byte.
     pub issuer: String,
     /// `aud`: the one service, or group of services, that the token is for.
@@ -39,8 +39,6 @@ pub struct TokenSettings {
 pub struct StageContext {
     /// The runner's name for the stage: `build_script`, `get_sources`, ... Not the stage of `.gitlab-ci.yml`.
     pub executor_stage: String,
-    /// Which try of the job this is, from 1.
-    pub attempt: Option<u32>,
     /// The site's name.
     pub site: Option<String>,
     /// The cluster's name.
@@ -60,7 +58,7 @@ pub enum IdentityType {
 /// `ref_protected`, a string as in GitLab's tokens. Unknown is neither of these but no claim at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Protected {
+pub enum RefProtection {
     /// `"true"`
     True,
     /// `"false"`
@@ -76,10 +74,9 @@ pub enum RunnerEnvironment {
 }
 
 /// All claims of a token. A claim's meaning is documented where its value comes from: [`JobFacts`], [`Account`],
-/// [`StageContext`], [`TokenSettings`].
+/// [`StageContext`], [`Issuance`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the names are the documentation; see above")]
 pub struct Claims {
     pub iss: String,
     pub sub: String,
@@ -112,7 +109,7 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ref_protected: Option<Protected>,
+    pub ref_protected: Option<RefProtection>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha: Option<String>,
     pub runner_environment: RunnerEnvironment,
@@ -125,7 +122,6 @@ pub struct Claims {
 /// The `hpc` object: what is local to this site. Nested, so that no verifier takes a member for one it knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "documented at StageContext and Placement")]
 pub struct Hpc {
     pub local_user: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,8 +146,6 @@ pub struct Hpc {
     /// Free text of the pipeline's author.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub attempt: Option<String>,
 }
 
 /// Why no claims can be made.
@@ -171,7 +165,7 @@ pub enum ClaimsError {
 impl Claims {
     /// What a token issued at `now` says. The random part of `jti` is the only thing that is not an argument.
     pub(super) fn new(
-        settings: &TokenSettings,
+        settings: &Issuance,
         identity: &Identity,
         account: &Account,
         stage: &StageContext,
@@ -205,7 +199,9 @@ impl Claims {
             ref_path: full_ref(facts.ref_type(), git_ref.as_deref()),
             git_ref,
             ref_type: facts.ref_type(),
-            ref_protected: facts.ref_protected().map(|yes| if yes { Protected::True } else { Protected::False }),
+            ref_protected: facts
+                .ref_protected()
+                .map(|yes| if yes { RefProtection::True } else { RefProtection::False }),
             sha: known(facts.sha()),
             runner_environment: RunnerEnvironment::SelfHosted,
             upstream_iss: needed("GitLab's address (gitlab.url in the configuration)", &settings.upstream_iss)?,
@@ -239,7 +235,6 @@ impl Hpc {
             executor_stage: needed("executor stage", &stage.executor_stage)?,
             ci_stage: known(facts.ci_stage()),
             job_name: known(facts.job_name()),
-            attempt: stage.attempt.map(|attempt| attempt.to_string()),
         })
     }
 }

@@ -50,11 +50,6 @@ impl Ttl {
         i64::from(self.0)
     }
 
-    /// As a duration.
-    pub fn duration(self) -> Duration {
-        Duration::from_secs(u64::from(self.0))
-    }
-
     /// As a duration that is compared with differences of times.
     pub fn signed(self) -> SignedDuration {
         SignedDuration::from_secs(self.as_secs())
@@ -163,7 +158,7 @@ mod tests {
             life in 60_i64..=21_600, dice: u32,
         ) {
             let delay = refresh_delay(at(issued), at(now), ttl(life), Jitter::from_random(dice));
-            prop_assert!(delay >= Duration::from_secs(1) && delay <= ttl(life).duration() * 55 / 100);
+            prop_assert!(delay >= Duration::from_secs(1) && delay <= Duration::from_secs(u64::from(ttl(life).0)) * 55 / 100);
         }
 
         #[test]

@@ -10,7 +10,7 @@ pub mod settings;
 pub mod signing;
 pub mod subject;
 
-pub use claims::{StageContext, TokenSettings};
+pub use claims::{Issuance, StageContext};
 pub use lifetime::{Jitter, Ttl, back_off, refresh_delay};
 pub use signing::{Token, TokenError, mint};
 

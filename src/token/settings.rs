@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::lifetime::Ttl;
-use crate::config::reader::Section;
+use crate::config::Section;
 use crate::config::values::{self, BaseUrl};
 
 /// `[token]`
 #[derive(Clone, Debug)]
-pub struct TokenSection {
+pub struct TokenSettings {
     /// `iss`
     pub issuer: Issuer,
     /// `aud`
@@ -46,24 +46,19 @@ impl Issuer {
 }
 
 /// Reads the section.
-pub fn read_token(mut section: Section<'_>) -> Option<TokenSection> {
-    let issuer = section
-        .required_string("issuer", "\"https://ci.hpc.example\"")
-        .and_then(|at| section.checked(at, "issuer", Issuer::parse));
-    let audience = section
-        .required_string("audience", "\"https://hpc.example\"")
-        .and_then(|at| section.checked(at, "audience", values::visible_text));
+pub fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
+    let issuer = section.required("issuer", "\"https://ci.hpc.example\"", Issuer::parse);
+    let audience = section.required("audience", "\"https://hpc.example\"", values::visible_text);
     let ttl = section.duration("ttl").and_then(|at| {
-        let span = at.span.clone();
         let life = jiff::SignedDuration::try_from(at.value).unwrap_or(jiff::SignedDuration::MAX);
-        Ttl::new(life).map_err(|error| section.problem(span, format!("`token.ttl`: {error}"), None)).ok()
+        Ttl::new(life).map_err(|error| section.problem(&at.place, format!("`token.ttl`: {error}"))).ok()
     });
     let keys = section.parsed("keys", values::absolute_path);
     let variable = section.parsed("variable", |text| values::variable_name(text).map(|()| text.to_owned()));
     let site = section.parsed("site", values::visible_text);
     let cluster = section.parsed("cluster", values::visible_text);
     section.finish();
-    Some(TokenSection {
+    Some(TokenSettings {
         issuer: issuer?,
         audience: audience?,
         ttl: ttl.unwrap_or(Ttl::DEFAULT),
@@ -73,3 +68,6 @@ pub fn read_token(mut section: Section<'_>) -> Option<TokenSection> {
         cluster,
     })
 }
+
+#[cfg(test)]
+mod tests;

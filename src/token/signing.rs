@@ -8,7 +8,7 @@ use thiserror::Error;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::claims::{Claims, ClaimsError, StageContext, TokenSettings};
+use super::claims::{Claims, ClaimsError, Issuance, StageContext};
 use crate::identity::Identity;
 use crate::policy::Account;
 
@@ -103,9 +103,10 @@ pub enum TokenError {
 /// What was signed is then judged by the code that strangers' tokens meet, with the key from the document that others
 /// read, and compared with what it should say: a fault in signing must not leave the house (a wrong ECDSA signature can
 /// give the private key away).
+#[expect(clippy::disallowed_methods, reason = "the one place where something is signed")]
 pub fn mint(
     key: &SigningKey,
-    settings: &TokenSettings,
+    settings: &Issuance,
     identity: &Identity,
     account: &Account,
     stage: &StageContext,
@@ -181,6 +182,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a stranger who has the key")]
     fn a_token_is_read_back_as_what_it_was_asked_to_say_and_a_strangers_is_not() {
         let keys = KeySet::from_jwks(&Jwks::new(vec![key(1).public_jwk().clone()])).unwrap();
         let verifier = Verifier::new(keys, settings().issuer, settings().audience, crate::token::Ttl::MAX.signed());
@@ -206,7 +208,7 @@ pub(crate) mod tests {
     #[test]
     fn every_life_within_bounds_can_be_minted() {
         for ttl in [crate::token::Ttl::MIN, crate::token::Ttl::MAX] {
-            let settings = TokenSettings { ttl, ..settings() };
+            let settings = Issuance { ttl, ..settings() };
             mint(
                 &key(2),
                 &settings,

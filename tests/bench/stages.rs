@@ -25,6 +25,7 @@ fn main() {
     println!("median of {ROUNDS} rounds, taken in turn; wall time and CPU time of all processes\n");
     world.stage_cost("login_shell = true");
     world.stage_cost("login_shell = false");
+    world.rules_cost(10_000);
     world.job_cost();
     world.memory();
     world.throughput();
@@ -88,28 +89,22 @@ impl World {
         command
     }
 
-    /// A session for single stages, from a GitLab of a few lines.
+    /// A session for single stages.
     fn session(&self, jobs: &str) -> String {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().expect("a request");
-            let _ = stream.read(&mut [0; 4096]);
-            let body = json!({"id": 1, "status": "running", "user": {"id": 42, "username": "adent"}}).to_string();
-            let _ = std::io::Write::write_all(
-                &mut stream,
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
-            );
-        });
+        let (server, url) = gitlab();
         self.configure(&url, jobs);
-        let payload =
-            json!({"id": 1, "token": "t", "job_info": {"project_id": 7, "project_full_path": "g/p", "user_id": 42}});
-        fs::write(self.path("tmp/response.json"), payload.to_string()).expect("payload");
+        self.write_payload();
         let output = self.stage("config").output().expect("config");
         server.join().expect("the server");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         answer["job_env"]["MOTMOT_SESSION"].as_str().expect("a session").to_owned()
+    }
+
+    fn write_payload(&self) {
+        let payload =
+            json!({"id": 1, "token": "t", "job_info": {"project_id": 7, "project_full_path": "g/p", "user_id": 42}});
+        fs::write(self.path("tmp/response.json"), payload.to_string()).expect("payload");
     }
 
     fn script(&self, body: &str) -> PathBuf {
@@ -148,6 +143,44 @@ impl World {
             ms(run.1) - ms(bare.1)
         );
         self.clean_up(&session);
+    }
+
+    /// A configuration of many rules beside one of one rule. The last rule is the one that decides.
+    fn rules_cost(&self, count: usize) {
+        let (mut one, mut many) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS / 4 {
+            one.push(self.config_stage(0));
+            many.push(self.config_stage(count - 1));
+        }
+        let (one, many) = (median(one), median(many));
+        println!("{count} rules: config stage beside 1 rule");
+        println!("  1 rule                {:>7.2} ms wall  {:>7.2} ms CPU", ms(one.0), ms(one.1));
+        println!("  {count} rules           {:>7.2} ms wall  {:>7.2} ms CPU", ms(many.0), ms(many.1));
+        println!(
+            "  added                 {:>7.2} ms wall  {:>7.2} ms CPU   (aim: under 20 ms)\n",
+            ms(many.0) - ms(one.0),
+            ms(many.1) - ms(one.1)
+        );
+    }
+
+    /// One config stage, with so many rules for others before the one that decides.
+    fn config_stage(&self, others: usize) -> (Duration, Duration) {
+        let (server, url) = gitlab();
+        self.configure(&url, "");
+        let path = self.path("config.toml");
+        let text = fs::read_to_string(&path).expect("config");
+        let (before, last) = text.split_once("[[map]]").expect("a rule");
+        let rules: String = (0..others)
+            .map(|i| format!("[[map]]\nwhen = {{ user = \"user{i}\" }}\nrun_as = \"account{i}\"\n\n"))
+            .collect();
+        fs::write(&path, format!("{before}{rules}[[map]]{last}")).expect("config");
+        self.write_payload();
+        let output = self.path("tmp/answer");
+        let cost = measure(self.stage("config").stdout(fs::File::create(&output).expect("a file")));
+        server.join().expect("the server");
+        let answer: Value = serde_json::from_slice(&fs::read(&output).expect("an answer")).expect("JSON");
+        self.clean_up(answer["job_env"]["MOTMOT_SESSION"].as_str().expect("a session"));
+        cost
     }
 
     fn clean_up(&self, session: &str) {
@@ -261,6 +294,22 @@ fn tokens() {
         1.0 / each.as_secs_f64()
     );
     println!("openssl speed: {}", openssl.lines().last().unwrap_or("not here").trim());
+}
+
+/// A GitLab of a few lines: it answers one question.
+fn gitlab() -> (std::thread::JoinHandle<()>, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a request");
+        let _ = stream.read(&mut [0; 4096]);
+        let body = json!({"id": 1, "status": "running", "user": {"id": 42, "username": "adent"}}).to_string();
+        let _ = std::io::Write::write_all(
+            &mut stream,
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),
+        );
+    });
+    (server, url)
 }
 
 fn ms(time: Duration) -> f64 {

@@ -58,8 +58,11 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
     if ask == Ask::No {
         return findings.ok(kind.name(), "not asked: --offline");
     }
-    let rules: Vec<_> =
-        settings.map.iter().map(|rule| (format!("rule at line {}", rule.line), rule.options.of(kind))).collect();
+    let rules: Vec<_> = settings
+        .map
+        .iter()
+        .map(|rule| (format!("rule at line {}", rule.place.line()), rule.options.of(kind)))
+        .collect();
     let uid = runner.uid();
     let looks_on = settings.jobs.downscope == Downscope::Setuid && !uid.is_root();
     let onlooker = looks_on.then(|| (runner.name(), uid.as_raw()));

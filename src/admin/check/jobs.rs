@@ -9,10 +9,10 @@ use nix::unistd::AccessFlags;
 use super::findings::{Findings, plain};
 use super::runner::Runner;
 use crate::launch::orders::DEFAULT_PATH;
-use crate::launch::settings::{Downscope, Jobs};
+use crate::launch::settings::{Downscope, JobSettings};
 
 /// All of it.
-pub(super) fn judge(jobs: &Jobs, runner: &Runner, findings: &mut Findings) {
+pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) {
     findings.judged("shell", shell(jobs, runner));
     data_directory(jobs, findings);
     for command in ["git", "gitlab-runner"] {
@@ -32,7 +32,7 @@ pub(super) fn is_executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.mode() & 0o111 == 0o111)
 }
 
-fn shell(jobs: &Jobs, runner: &Runner) -> Result<String, String> {
+fn shell(jobs: &JobSettings, runner: &Runner) -> Result<String, String> {
     let path = &jobs.shell_path;
     let shown = path.display();
     let meta = fs::metadata(path)
@@ -52,7 +52,7 @@ fn shell(jobs: &Jobs, runner: &Runner) -> Result<String, String> {
 }
 
 /// Where it is not below the home directories, what is the same for all accounts must be there, and safe.
-fn data_directory(jobs: &Jobs, findings: &mut Findings) {
+fn data_directory(jobs: &JobSettings, findings: &mut Findings) {
     let (what, text) = ("jobs.data_dir", jobs.data_dir.as_str());
     if text.starts_with("{home}") {
         return findings.ok(what, text);

@@ -21,7 +21,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     let mut good = true;
     let mut to_self = false;
     for (index, rule) in rules.iter().enumerate() {
-        let what = format!("rule at line {}", rule.line);
+        let what = format!("rule at line {}", rule.place.line());
         if let Some(words) = rules[..index].iter().find_map(|earlier| shadow(earlier, rule)) {
             good = false;
             findings.problem(&what, words);
@@ -55,7 +55,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
         }
         if let Some(rule) = rules.iter().find(|rule| is_open(&rule.when) && matches!(rule.run_as, RunAs::Account(_))) {
             findings.warning(
-                &format!("rule at line {}", rule.line),
+                &format!("rule at line {}", rule.place.line()),
                 "it has no conditions, so whoever starts a pipeline here has this account; add when = { user = \"you\" }",
             );
         }
@@ -79,17 +79,17 @@ fn is_open(when: &When) -> bool {
 
 /// Why the later of two rules is never reached, if so.
 fn shadow(earlier: &MapRule, later: &MapRule) -> Option<String> {
-    let line = earlier.line;
     let When { user, user_id } = &earlier.when;
-    if is_open(&earlier.when) {
-        Some(format!("is never reached, the rule at line {line} has no conditions"))
+    let why = if is_open(&earlier.when) {
+        "has no conditions"
     } else if earlier.when == later.when {
-        Some(format!("is never reached, the rule at line {line} has the same conditions"))
+        "has the same conditions"
     } else if (user.is_none() || *user == later.when.user) && (user_id.is_none() || *user_id == later.when.user_id) {
-        Some(format!("is never reached, the rule at line {line} already matches all its jobs; put this one before it"))
+        "already matches all its jobs; put this one before it"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(format!("is never reached, the rule at line {} {why}", earlier.place.line()))
 }
 
 /// Limits that name nobody: a typing error there lets in whom it was to keep out.
@@ -131,16 +131,16 @@ pub(super) fn judge_limits(limits: &AccountLimits, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{self, Source};
+    use crate::policy::settings::read_rule;
 
     fn rule(user: Option<&str>, user_id: Option<u64>) -> MapRule {
-        let when = When { user: user.map(str::to_owned), user_id };
-        MapRule {
-            name: None,
-            line: 7,
-            when,
-            run_as: RunAs::GitLabUser,
-            options: crate::scheduler::rule_options::RuleOptions::default(),
-        }
+        let user = user.map(|user| format!("user = {user:?}"));
+        let user_id = user_id.map(|id| format!("user_id = {id}"));
+        let when: Vec<String> = user.into_iter().chain(user_id).collect();
+        let text = format!("\n\n\n\n\n\n[[map]]\nwhen = {{ {} }}\nrun_as = \"{{gitlab_user}}\"\n", when.join(", "));
+        let rules = config::read(&Source::new("c.toml", text), |mut root| root.tables("map", read_rule).pop()?);
+        rules.expect("a rule")
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::issuer::keys::KeyRing;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::sys::files::Owner;
-use crate::token::settings::TokenSection;
+use crate::token::settings::TokenSettings;
 
 /// All of it.
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
@@ -155,7 +155,7 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
     Ok(format!("{shown} does not exist yet; the first job makes it"))
 }
 
-fn keys(token: &TokenSection, runner: &Runner) -> Result<String, String> {
+fn keys(token: &TokenSettings, runner: &Runner) -> Result<String, String> {
     if let Some(meta) = look(&token.keys)?
         && meta.uid() != 0
         && let Some(words) = runner.not_ours(&token.keys, meta.uid())

@@ -197,7 +197,9 @@ impl Drive<'_> {
         let now = Instant::now();
         let Some(feed) = self.feed.as_deref_mut() else { return Done::Nothing };
         let (command, delay) = fresh(feed).into_command();
-        command.into_iter().for_each(|command| self.command(command));
+        if let Some(command) = command {
+            self.command(command);
+        }
         Done::Event(Event::Token(now + delay))
     }
 

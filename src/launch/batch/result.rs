@@ -264,17 +264,14 @@ mod tests {
         judge(&case, &Slurm::new(Path::new("/usr/bin"), None))
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "shorter at the calls")]
     fn is_success(verdict: Option<Verdict>) -> bool {
         verdict.is_some_and(|verdict| verdict.judgement == Judgement::Success)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "shorter at the calls")]
     fn is_site(verdict: Option<Verdict>) -> bool {
         verdict.is_some_and(|verdict| verdict.judgement == Judgement::Site)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "shorter at the calls")]
     fn code(verdict: Option<Verdict>) -> Option<u8> {
         match verdict?.judgement {
             Judgement::Job(code) => Some(code),

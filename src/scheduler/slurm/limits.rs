@@ -20,37 +20,29 @@ use std::time::Duration;
 
 use super::amounts::{Time, count, gres, memory, nodes, show_memory, show_time, time};
 use super::options::{Given, SlurmOptions};
-
-/// A limit, and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limit<T> {
-    /// What it admits.
-    pub value: T,
-    /// Line of the file, from 1.
-    pub line: usize,
-}
+use crate::config::{Place, Placed};
 
 /// `[slurm.limits]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Admitted partitions.
-    pub partitions: Option<Limit<Vec<String>>>,
+    pub partitions: Option<Placed<Vec<String>>>,
     /// Admitted accounts of Slurm.
-    pub accounts: Option<Limit<Vec<String>>>,
+    pub accounts: Option<Placed<Vec<String>>>,
     /// Admitted qualities of service.
-    pub qos: Option<Limit<Vec<String>>>,
+    pub qos: Option<Placed<Vec<String>>>,
     /// Most nodes.
-    pub nodes: Option<Limit<u64>>,
+    pub nodes: Option<Placed<u64>>,
     /// Most tasks.
-    pub ntasks: Option<Limit<u64>>,
+    pub ntasks: Option<Placed<u64>>,
     /// Most processors for one task.
-    pub cpus_per_task: Option<Limit<u64>>,
+    pub cpus_per_task: Option<Placed<u64>>,
     /// Longest run.
-    pub time: Option<Limit<Duration>>,
+    pub time: Option<Placed<Duration>>,
     /// Most memory of one node, in KiB.
-    pub mem: Option<Limit<u64>>,
+    pub mem: Option<Placed<u64>>,
     /// Most of each generic resource on one node; what is not listed is refused.
-    pub gres: Option<Limit<BTreeMap<String, u64>>>,
+    pub gres: Option<Placed<BTreeMap<String, u64>>>,
 }
 
 /// What goes beyond which limit.
@@ -60,14 +52,14 @@ pub(super) struct Breach {
     pub(super) given: usize,
     /// The limit.
     pub(super) key: &'static str,
-    /// Its line.
-    pub(super) line: usize,
+    /// Its place.
+    pub(super) place: Place,
     /// What it admits.
     pub(super) why: String,
 }
 
-/// A breach without the option: the limit, its line, and what it admits.
-type Excess = (&'static str, usize, String);
+/// A breach without the option: what the limit says.
+type Excess = (&'static str, Place, String);
 
 /// A bound for what several options ask for together, and these options.
 type Product = (&'static [&'static str], fn(&Limits, &SlurmOptions) -> Result<(), Excess>);
@@ -142,8 +134,8 @@ impl Limits {
         let Some(limit) = &self.time else { return Ok(()) };
         match time(value) {
             Some(Time::Bounded(seconds)) if seconds <= limit.value.as_secs() => Ok(()),
-            Some(_) => Err(("time", limit.line, format!("admits at most {}", show_time(limit.value)))),
-            None => Err(not_understood("time", limit.line, "MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS")),
+            Some(_) => Err(("time", limit.place.clone(), format!("admits at most {}", show_time(limit.value)))),
+            None => Err(not_understood("time", &limit.place, "MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS")),
         }
     }
 
@@ -152,8 +144,8 @@ impl Limits {
         match memory(value) {
             // 0 is all the memory of a node.
             Some(size) if size > 0 && size <= limit.value => Ok(()),
-            Some(_) => Err(("mem", limit.line, format!("admits at most {}", show_memory(limit.value)))),
-            None => Err(not_understood("mem", limit.line, "a number with K, M, G or T")),
+            Some(_) => Err(("mem", limit.place.clone(), format!("admits at most {}", show_memory(limit.value)))),
+            None => Err(not_understood("mem", &limit.place, "a number with K, M, G or T")),
         }
     }
 
@@ -165,15 +157,15 @@ impl Limits {
     /// Generic resources for each of so many users of them on so many nodes.
     fn gres_times(&self, value: &str, prefix: &str, users: u64, nodes: u64) -> Result<(), Excess> {
         let Some(limit) = &self.gres else { return Ok(()) };
-        let wanted = gres(value, prefix).ok_or_else(|| not_understood("gres", limit.line, "NAME:TYPE:NUMBER"))?;
+        let wanted = gres(value, prefix).ok_or_else(|| not_understood("gres", &limit.place, "NAME:TYPE:NUMBER"))?;
         for (name, count) in wanted {
             let Some(most) = limit.value.get(name) else {
-                return Err(("gres", limit.line, format!("admits {} only", list(limit.value.keys()))));
+                return Err(("gres", limit.place.clone(), format!("admits {} only", list(limit.value.keys()))));
             };
             let total = count.saturating_mul(users);
             if total > most.saturating_mul(nodes) {
                 let all = if users > 1 { format!("; these are {total} for {nodes} nodes") } else { String::new() };
-                return Err(("gres", limit.line, format!("admits at most {most} {name} on a node{all}")));
+                return Err(("gres", limit.place.clone(), format!("admits at most {most} {name} on a node{all}")));
             }
         }
         Ok(())
@@ -192,8 +184,10 @@ impl Limits {
         }
         match tasks(all) {
             Some(tasks) if tasks <= limit.value => Ok(()),
-            Some(tasks) => Err(("ntasks", limit.line, format!("admits at most {}; these are {tasks}", limit.value))),
-            None => Err(not_understood("ntasks", limit.line, "numbers for --nodes and --ntasks-per-node")),
+            Some(tasks) => {
+                Err(("ntasks", limit.place.clone(), format!("admits at most {}; these are {tasks}", limit.value)))
+            }
+            None => Err(not_understood("ntasks", &limit.place, "numbers for --nodes and --ntasks-per-node")),
         }
     }
 
@@ -207,15 +201,15 @@ impl Limits {
             (Some(tasks), Some(each)) if tasks.div_ceil(each) <= limit.value => Ok(()),
             (Some(tasks), Some(each)) => {
                 let nodes = tasks.div_ceil(each);
-                Err(("nodes", limit.line, format!("admits at most {}; these are {nodes}", limit.value)))
+                Err(("nodes", limit.place.clone(), format!("admits at most {}; these are {nodes}", limit.value)))
             }
-            _ => Err(not_understood("nodes", limit.line, "numbers for --ntasks and --ntasks-per-node")),
+            _ => Err(not_understood("nodes", &limit.place, "numbers for --ntasks and --ntasks-per-node")),
         }
     }
 
     fn gpus_of_tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
         let (Some(limit), Some(each)) = (&self.gres, all.get("gpus-per-task")) else { return Ok(()) };
-        let unclear = || not_understood("gres", limit.line, "numbers for --nodes, --ntasks and --ntasks-per-node");
+        let unclear = || not_understood("gres", &limit.place, "numbers for --nodes, --ntasks and --ntasks-per-node");
         let nodes = all.get("nodes").map_or(Some(1), nodes).ok_or_else(unclear)?;
         self.gres_times(each, "gpu:", tasks(all).ok_or_else(unclear)?, nodes)
     }
@@ -228,41 +222,41 @@ impl Limits {
         // sbatch asks for both together.
         match all.get("sockets-per-node").map(count) {
             Some(Some(sockets)) => self.gres_times(each, "gpu:", sockets, 1),
-            _ => Err(not_understood("gres", limit.line, "a number for --sockets-per-node")),
+            _ => Err(not_understood("gres", &limit.place, "a number for --sockets-per-node")),
         }
     }
 }
 
-fn breach(given: usize, (key, line, why): Excess) -> Breach {
-    Breach { given, key, line, why }
+fn breach(given: usize, (key, place, why): Excess) -> Breach {
+    Breach { given, key, place, why }
 }
 
-fn listed(key: &'static str, limit: Option<&Limit<Vec<String>>>, value: &str) -> Result<(), Excess> {
+fn listed(key: &'static str, limit: Option<&Placed<Vec<String>>>, value: &str) -> Result<(), Excess> {
     match limit {
         // Slurm takes the first of several partitions that can run the job.
         Some(limit) if !value.split(',').all(|name| limit.value.iter().any(|admitted| admitted == name)) => {
-            Err((key, limit.line, format!("admits {}", list(&limit.value))))
+            Err((key, limit.place.clone(), format!("admits {}", list(&limit.value))))
         }
         _ => Ok(()),
     }
 }
 
-fn at_most(key: &'static str, limit: Option<&Limit<u64>>, value: Option<u64>, form: &str) -> Result<(), Excess> {
+fn at_most(key: &'static str, limit: Option<&Placed<u64>>, value: Option<u64>, form: &str) -> Result<(), Excess> {
     match (limit, value) {
         (None, _) => Ok(()),
         (Some(limit), Some(value)) if value <= limit.value => Ok(()),
-        (Some(limit), Some(_)) => Err((key, limit.line, format!("admits at most {}", limit.value))),
-        (Some(limit), None) => Err(not_understood(key, limit.line, form)),
+        (Some(limit), Some(_)) => Err((key, limit.place.clone(), format!("admits at most {}", limit.value))),
+        (Some(limit), None) => Err(not_understood(key, &limit.place, form)),
     }
 }
 
 /// For what has no bound that could be compared.
-fn never<T>(key: &'static str, limit: Option<&Limit<T>>, instead: &str) -> Result<(), Excess> {
-    limit.map_or(Ok(()), |limit| Err((key, limit.line, format!("could not be kept; {instead}"))))
+fn never<T>(key: &'static str, limit: Option<&Placed<T>>, instead: &str) -> Result<(), Excess> {
+    limit.map_or(Ok(()), |limit| Err((key, limit.place.clone(), format!("could not be kept; {instead}"))))
 }
 
-fn not_understood(key: &'static str, line: usize, form: &str) -> Excess {
-    (key, line, format!("cannot be compared with it; write {form}"))
+fn not_understood(key: &'static str, place: &Place, form: &str) -> Excess {
+    (key, place.clone(), format!("cannot be compared with it; write {form}"))
 }
 
 /// Names for a message.

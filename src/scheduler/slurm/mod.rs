@@ -16,7 +16,6 @@ mod shown;
 mod table;
 mod wishes;
 
-use std::path::Path;
 use std::sync::Arc;
 
 pub use advice::KIND;
@@ -32,7 +31,7 @@ use crate::sys::call::{Answer, Call};
 /// How its words in the configuration are read.
 pub(super) const KNOWN: Known = Known {
     kind: KIND,
-    read: |section, text| Arc::new(read_slurm(section, text)),
+    read: |section| Arc::new(read_slurm(section)),
     judge: |words| Ok(SlurmOptions::parse_words(words)?.args()),
 };
 
@@ -115,17 +114,12 @@ impl Batch for SlurmSettings {
         Arc::new(Slurm::new(&self.bin_dir, self.conf.as_deref()))
     }
 
-    fn resources(
-        &self,
-        rule: Option<(&str, &[String])>,
-        job: &[(String, String)],
-        config_path: &Path,
-    ) -> Result<Resources, NotGranted> {
+    fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted> {
         // They were judged when the rule was read. Should that not hold, no job is submitted without them.
         let fixed = rule.map(|(name, words)| Ok((name, SlurmOptions::parse_words(words)?))).transpose();
         let fixed = fixed.map_err(|error: options::OptionError| NotGranted(error.into()))?;
         let rule = fixed.as_ref().map(|(name, fixed)| (*name, fixed));
-        let combined = self.combine(rule, job, config_path).map_err(|refused| NotGranted(refused.into()))?;
+        let combined = self.combine(rule, job).map_err(|refused| NotGranted(refused.into()))?;
         Ok(Resources { options: combined.options.args(), from_job: combined.from_job })
     }
 

@@ -1,8 +1,6 @@
 //! Three hands write options for sbatch: the site's defaults, the job, and the rule that the job's user falls under. Here they
 //! meet: the job overrides defaults within `allow` and `limits`, and nobody overrides a rule.
 
-use std::path::Path;
-
 use thiserror::Error;
 
 use super::limits::list;
@@ -99,10 +97,8 @@ impl SlurmSettings {
         &self,
         rule: Option<(&str, &SlurmOptions)>,
         job: &[(String, String)],
-        config_path: &Path,
     ) -> Result<Combined, WishRefused> {
-        // The directory is nothing that authors need to know.
-        let file = config_path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = || self.place.file_name();
         let mut wanted = self.wanted(job)?;
         if let Some((name, fixed)) = rule {
             for Wanted { variable, given } in &wanted {
@@ -113,7 +109,7 @@ impl SlurmSettings {
                         written: given.written.clone(),
                         variable: (*variable).to_owned(),
                         rule: name.to_owned(),
-                        file,
+                        file: file(),
                         fixed: against.word(),
                     });
                 }
@@ -126,7 +122,7 @@ impl SlurmSettings {
                 written: given.written.clone(),
                 variable: (*variable).to_owned(),
                 name: given.option.name,
-                file,
+                file: file(),
                 allowed: list(self.allow.iter().copied()),
             });
         }
@@ -136,8 +132,8 @@ impl SlurmSettings {
             written: wanted[breach.given].given.written.clone(),
             variable: wanted[breach.given].variable.to_owned(),
             key: breach.key,
-            file,
-            line: breach.line,
+            file: breach.place.file_name(),
+            line: breach.place.line(),
             why: breach.why,
         })?;
         let from_job = wanted.iter().map(|wanted| wanted.given.option.name.to_owned()).collect();

@@ -6,8 +6,8 @@ use crate::scheduler::slurm::KIND;
 /// 2023-11-14T22:13:20Z
 pub(crate) const NOW: i64 = 1_700_000_000;
 
-pub(crate) fn settings() -> TokenSettings {
-    TokenSettings {
+pub(crate) fn settings() -> Issuance {
+    Issuance {
         issuer: "https://ci.hpc.example".into(),
         audience: "https://hpc.example".into(),
         ttl: Ttl::DEFAULT,
@@ -22,7 +22,6 @@ pub(crate) fn account() -> Account {
 pub(crate) fn stage() -> StageContext {
     StageContext {
         executor_stage: "build_script".into(),
-        attempt: Some(1),
         site: None,
         cluster: Some("alps".into()),
         placement: Placement::Batch(BatchPlacement {
@@ -71,7 +70,7 @@ fn a_full_token_has_gitlabs_names_and_types() {
             "hpc": {
                 "local_user": "arthur", "cluster": "alps", "scheduler": "slurm", "account": "g33",
                 "partition": "debug", "job_id": "1234_5", "executor_stage": "build_script",
-                "ci_stage": "build", "job_name": "build: [gcc]", "attempt": "1",
+                "ci_stage": "build", "job_name": "build: [gcc]",
             },
         })
     );
@@ -88,7 +87,7 @@ fn unknown_facts_are_left_out_and_never_become_defaults() {
         facts["namespace_id"] = 0.into();
         facts["pipeline_source"] = "".into();
     };
-    let shell = StageContext { placement: Placement::Shell, attempt: None, cluster: None, ..stage() };
+    let shell = StageContext { placement: Placement::Shell, cluster: None, ..stage() };
     let value = serde_json::to_value(made(bare, &shell).unwrap()).unwrap();
     let mut names: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();

@@ -1,11 +1,9 @@
-//! Ending a job before its time: because the stage was asked to end, or because the job must not go on.
+//! The end of a job before its time: how far it has come, and when the next step is due.
 
 use std::time::{Duration, Instant};
 
-use super::submission::Stage;
-use super::{Action, BatchOutcome, Calling, Course, Job, Plan, Until, Verdict};
-use crate::scheduler::{Phase, Signal};
-use crate::sys::call::Answer;
+use super::{Calling, Plan, Verdict};
+use crate::scheduler::Signal;
 use crate::token::back_off;
 
 /// After SIGKILL to a script in a job that goes on: how long until the whole job is cancelled.
@@ -14,31 +12,25 @@ const LAST_RESORT: Duration = Duration::from_secs(15);
 /// this, too.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
 /// A job that was cancelled, and is not: how long until that is tried again.
-const AGAIN: Duration = Duration::from_secs(15);
-/// While the answer to a submission is awaited.
-const ANSWER_FIRST: Duration = Duration::from_millis(500);
-/// The first look after the scheduler has taken an order to cancel; later ones come after longer pauses.
-const LOOK: Duration = Duration::from_millis(150);
-/// A job whose script has ended: how long until it is cancelled all the same.
-const ENDS_BY_ITSELF: Duration = Duration::from_secs(10);
+pub(super) const AGAIN: Duration = Duration::from_secs(15);
 
 /// An end that has begun.
 #[derive(Debug)]
 pub(super) struct Ending {
-    since: Instant,
-    why: Why,
-    way: Way,
-    order: Order,
+    pub(super) since: Instant,
+    pub(super) why: Why,
+    pub(super) way: Way,
+    pub(super) order: Order,
     /// When the next call is due.
-    next: Instant,
-    failures: u32,
+    pub(super) next: Instant,
+    pub(super) failures: u32,
     /// When we learned that what had to end has ended.
-    over: Option<Instant>,
+    pub(super) over: Option<Instant>,
 }
 
 /// What the stage says in the end.
 #[derive(Debug)]
-enum Why {
+pub(super) enum Why {
     /// That somebody asked.
     Asked,
     /// This.
@@ -47,7 +39,7 @@ enum Why {
 
 /// How it is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// Only the script: the job goes on for other stages.
     Script(Sent),
     /// The whole job.
@@ -56,7 +48,7 @@ enum Way {
 
 /// What was sent to the script so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+pub(super) enum Sent {
     Nothing,
     Terminate,
     Kill,
@@ -64,7 +56,7 @@ enum Sent {
 
 /// An order to cancel the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     NotTaken,
     /// The scheduler has taken it.
     Taken,
@@ -72,20 +64,13 @@ enum Order {
     Gone,
 }
 
-/// Whether the end of a job is known.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sure {
-    Yes,
-    No,
-}
-
 impl Ending {
-    fn new(now: Instant, way: Way, why: Why) -> Self {
+    pub(super) fn new(now: Instant, way: Way, why: Why) -> Self {
         Self { since: now, why, way, order: Order::NotTaken, next: now, failures: 0, over: None }
     }
 
     /// At this time it is over, whatever is known.
-    fn deadline(&self, plan: &Plan) -> Instant {
+    pub(super) fn deadline(&self, plan: &Plan) -> Instant {
         self.since + plan.kill_timeout + plan.patience
     }
 
@@ -104,7 +89,7 @@ impl Ending {
     }
 
     /// What is due now.
-    fn next_step(&mut self, plan: &Plan, now: Instant) -> Option<Signal> {
+    pub(super) fn next_step(&mut self, plan: &Plan, now: Instant) -> Option<Signal> {
         let (way, signal, pause) = match self.way {
             Way::Script(Sent::Nothing) => (Way::Script(Sent::Terminate), Some(Signal::Terminate), plan.kill_timeout),
             Way::Script(Sent::Terminate) => (Way::Script(Sent::Kill), Some(Signal::Kill), LAST_RESORT),
@@ -119,7 +104,7 @@ impl Ending {
     }
 
     /// A call has not reached the scheduler: how often in a row.
-    fn has_failed(&mut self, now: Instant) -> u32 {
+    pub(super) fn has_failed(&mut self, now: Instant) -> u32 {
         self.failures = self.failures.saturating_add(1);
         self.way = match self.way {
             // Nothing, if the script has begun meanwhile: then it is to be sent anew in any case.
@@ -132,187 +117,7 @@ impl Ending {
     }
 }
 
-fn last_output(plan: &Plan) -> Duration {
+/// How long the output of a script that has ended is awaited.
+pub(super) fn last_output(plan: &Plan) -> Duration {
     LAST_OUTPUT.max(plan.kill_timeout)
-}
-
-impl Course {
-    /// Somebody asks the stage to end. Once; a runner may ask several times.
-    pub(super) fn begin_ending(&mut self, now: Instant) {
-        if let Some(ending) = &mut self.ending {
-            ending.why = Why::Asked;
-            return;
-        }
-        // A job that serves several stages is given back by cleanup. But one that waits has no script to be told, and would
-        // begin with this one when its time comes.
-        let own = matches!(self.plan.job, Job::New(..));
-        let way = if own || self.seen.waits() { Way::Job } else { Way::Script(Sent::Nothing) };
-        self.ending = Some(Ending::new(now, way, Why::Asked));
-    }
-
-    /// The job was left by an earlier stage. First it is looked at: as a rule it has ended by itself.
-    pub(super) fn end_left(&mut self, now: Instant) {
-        let mut ending = Ending::new(now, Way::Job, Why::Asked);
-        // Not before somebody has looked; there is no later moment than this.
-        ending.next = now + self.plan.patience;
-        self.ending = Some(ending);
-        self.asking.at(now);
-    }
-
-    /// The job must not go on.
-    pub(super) fn end_because(&mut self, verdict: Verdict, now: Instant) {
-        self.ending = Some(Ending::new(now, Way::Job, Why::MustNotGoOn(verdict)));
-    }
-
-    /// Does what is due, until nothing of the job is left, or there is no more time for it.
-    pub(super) fn pursue_ending(&mut self, now: Instant) {
-        let Some(ending) = &mut self.ending else { return };
-        if ending.deadline(&self.plan) <= now {
-            return self.finish_ending(Sure::No);
-        }
-        match self.submitting.stage() {
-            Stage::Preparing => return self.finish_ending(Sure::Yes),
-            // The answer, or the search by name, comes first.
-            Stage::Remembering | Stage::Calling | Stage::Unsure { .. } => {
-                ending.next = now + ANSWER_FIRST;
-                return;
-            }
-            Stage::Done(_) => {}
-        }
-        let script_ended = matches!(ending.way, Way::Script(_)) && self.script.completed.is_some();
-        if ending.order == Order::Gone || self.seen.ended.is_some() || script_ended {
-            let bound = *ending.over.get_or_insert(now) + last_output(&self.plan);
-            ending.next = bound;
-            // What a script has written until it ended is shown. That nobody has seen it begin says nothing: its mark may
-            // hang in a file system.
-            let nothing_to_show = self.plan.until != Until::ScriptEnd || Self::never_ran(&self.seen, &self.script);
-            if nothing_to_show || self.script.has_drained().is_some() || bound <= now {
-                self.finish_ending(Sure::Yes);
-            } else {
-                self.look_for_the_last_time();
-            }
-            return;
-        }
-        // What looked like the end of the script was that of an earlier start.
-        ending.over = None;
-        if self.calling.is_none() && ending.next <= now {
-            self.next_step(now);
-        }
-    }
-
-    pub(super) fn finish_ending(&mut self, sure: Sure) {
-        match (self.plan.until, sure) {
-            (Until::Gone, Sure::Yes) => return self.finish(BatchOutcome::Gone),
-            (Until::Gone, Sure::No) => return self.finish_not_gone(),
-            (_, Sure::No) => {
-                let words = format!("warning: {}; the cleanup stage goes on with that", self.not_gone_words());
-                self.act(Action::Tell(words));
-            }
-            (_, Sure::Yes) => {}
-        }
-        match self.ending.take().map(|ending| ending.why) {
-            Some(Why::MustNotGoOn(verdict)) => self.judged(verdict),
-            Some(Why::Asked) | None => self.finish(BatchOutcome::Terminated(self.id().cloned())),
-        }
-    }
-
-    fn not_gone_words(&self) -> String {
-        format!("{} has not confirmed that job {} is gone", self.plan.scheduler.name(), self.plan.expected.name)
-    }
-
-    pub(super) fn finish_not_gone(&mut self) {
-        self.finish(BatchOutcome::NotGone(self.not_gone_words()));
-    }
-
-    fn next_step(&mut self, now: Instant) {
-        let Some(id) = self.id().cloned() else { return };
-        let Some(ending) = &mut self.ending else { return };
-        match ending.next_step(&self.plan, now) {
-            Some(signal) => self.call(Calling::Signal(id, signal)),
-            None => self.call(Calling::Cancel(id)),
-        }
-    }
-
-    /// Whether the scheduler has taken the order to cancel the job.
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.order != Order::NotTaken)
-    }
-
-    /// The scheduler knows no such job, after it has taken the order to cancel it.
-    pub(super) fn is_gone(&mut self) {
-        if let Some(ending) = &mut self.ending {
-            ending.order = Order::Gone;
-        }
-    }
-
-    /// Somebody has made our job look like another one: its owner, as a rule, by a new name. He may cancel both.
-    pub(super) fn cancel_what_is_not_ours(&mut self, now: Instant) {
-        let Some(id) = self.id().cloned() else { return };
-        if self.calling.is_none() {
-            self.call(Calling::Cancel(id));
-            self.submitting.becomes_unsure(now);
-        } else {
-            self.asking.at(now + AGAIN);
-        }
-    }
-
-    /// At once, should nothing be on its way.
-    pub(super) fn cancel_now(&mut self, now: Instant) {
-        if let Some(ending) = &mut self.ending
-            && self.calling.is_none()
-        {
-            ending.next = now;
-        }
-    }
-
-    /// A job whose number nobody knows.
-    pub(super) fn cancel_by_name(&mut self) {
-        if self.calling.is_none() {
-            self.call(Calling::CancelByName);
-        }
-    }
-
-    pub(super) fn on_cancel_answer(&mut self, what: &Calling, answer: &Answer, now: Instant) {
-        let done = self.plan.scheduler.done(answer);
-        let Some(ending) = &mut self.ending else { return };
-        match done {
-            Ok(()) => {
-                ending.failures = 0;
-                if !matches!(what, Calling::Signal(..)) {
-                    ending.order = Order::Taken;
-                    ending.next = now + AGAIN;
-                    self.asking.anew();
-                    self.asking.at(now + LOOK);
-                }
-            }
-            Err(words) => {
-                if ending.has_failed(now) == 1 {
-                    let name = self.plan.scheduler.name();
-                    self.act(Action::Say(format!("{name} cannot cancel the job now, trying again: {words}")));
-                }
-                if self.id().is_none()
-                    && let Some(ending) = &self.ending
-                {
-                    self.asking.at(ending.next);
-                }
-            }
-        }
-    }
-
-    /// The job lives. While its end is awaited it is asked for more often.
-    pub(super) fn ask_about_ending(&mut self, phase: &Phase, now: Instant) {
-        let Some(ending) = &self.ending else { return };
-        let cancelled = self.is_cancelled();
-        let own_end = match self.plan.job {
-            Job::Ended(_) if now < ending.since + ENDS_BY_ITSELF => true,
-            _ => *phase == Phase::Completing,
-        };
-        let until_gone = self.plan.until == Until::Gone;
-        if until_gone && !cancelled && !own_end {
-            self.cancel_now(now);
-        }
-        if until_gone || cancelled {
-            self.asking.doubling(LOOK, 4, now);
-        }
-    }
 }

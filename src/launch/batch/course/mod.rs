@@ -11,7 +11,8 @@
 //! * Nobody waits for ever: there is always a next deadline, or an answer that is on its way.
 //!
 //! Each concern has a file with its state: the [submission], the questions ([`asking`]) and the [answers] to them,
-//! [silence], the [script] as the worker sees it, its [token], the [ending] that somebody asks for, and the [conclusion].
+//! [silence], the [script] as the worker sees it, its [token], the [ending] that somebody asks for and its [pursuit], and the
+//! [conclusion].
 
 mod action;
 mod answers;
@@ -21,6 +22,7 @@ mod ending;
 mod event;
 mod job;
 mod plan;
+mod pursuit;
 mod script;
 mod silence;
 mod submission;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::ending::Sure;
 use super::{Action, BatchOutcome, Calling, Course, Job, Until, Verdict};
 use crate::launch::batch::result::AskedBy;
 use crate::scheduler::{JobId, SubmitAnswer};
@@ -178,7 +177,7 @@ impl Course {
     fn on_not_found(&mut self) {
         let name = self.plan.scheduler.name();
         if self.is_cancelled() {
-            self.finish_ending(Sure::Yes);
+            self.finish_ended();
         } else if self.ending.is_some() {
             // Perhaps it only does not show it to us: its owner says so, too.
             self.cancel_by_name();

@@ -1,19 +1,15 @@
 use std::path::Path;
 
-use toml::de::DeTable;
-
 use super::*;
-use crate::config::reader::Problems;
+use crate::config::{self, Source};
 use crate::scheduler::Requeue;
 use crate::scheduler::settings::Allocation;
 
 /// Settings as if they stood in a whole file.
 pub(in crate::scheduler::slurm) fn slurm(more: &str) -> SlurmSettings {
     let text = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{more}");
-    let (table, problems) = (DeTable::parse(&text).expect("TOML"), Problems::default());
-    let settings = read_slurm(Section::root(&table, &problems).section("slurm"), &text);
-    assert!(problems.into_sorted().is_empty(), "{more}");
-    settings
+    let source = Source::new("/etc/motmot/config.toml", text);
+    config::read(&source, |mut root| Some(read_slurm(root.section("slurm")))).expect(more)
 }
 
 #[test]

@@ -4,10 +4,7 @@ use crate::scheduler::slurm::settings::tests::slurm;
 
 pub(in crate::scheduler::slurm) fn combine(slurm: &SlurmSettings, text: &str) -> Result<Vec<String>, String> {
     let job = [("SCHEDULER_PARAMETERS".to_owned(), text.to_owned())];
-    slurm
-        .combine(None, &job, Path::new("/etc/motmot/config.toml"))
-        .map(|combined| combined.options.args())
-        .map_err(|refused| refused.to_string())
+    slurm.combine(None, &job).map(|combined| combined.options.args()).map_err(|refused| refused.to_string())
 }
 
 #[test]
@@ -19,16 +16,14 @@ fn the_job_overrides_defaults_and_the_rule_overrides_the_job() {
     let job = |a: &str, b: &str| {
         [("B".to_owned(), b.to_owned()), ("A".to_owned(), a.to_owned()), ("C".into(), "--uid=0".into())]
     };
-    let path = Path::new("/etc/motmot/config.toml");
     let rule = Some(("\"climate\" (line 9)", &fixed));
-    let combined =
-        slurm.combine(rule, &job("-p gpu -t 5 -A climate", "--mem-per-cpu=1G -t 7"), path).expect("admitted");
+    let combined = slurm.combine(rule, &job("-p gpu -t 5 -A climate", "--mem-per-cpu=1G -t 7")).expect("admitted");
     assert_eq!(
         combined.options.args(),
         ["--partition=gpu", "--mem-per-cpu=1G", "--time=7", "--account=climate", "--exclusive"]
     );
     assert_eq!(combined.from_job, ["partition", "mem-per-cpu", "time"]);
-    let nothing = slurm.combine(rule, &job("", " "), path).expect("admitted");
+    let nothing = slurm.combine(rule, &job("", " ")).expect("admitted");
     assert!(nothing.from_job.is_empty());
     for (text, words) in [
         (
@@ -38,7 +33,7 @@ fn the_job_overrides_defaults_and_the_rule_overrides_the_job() {
         ("-s", "sets `--exclusive`"),
         ("--exclusive=user", "sets `--exclusive`"),
     ] {
-        let refused = slurm.combine(rule, &job(text, ""), path).expect_err(text).to_string();
+        let refused = slurm.combine(rule, &job(text, "")).expect_err(text).to_string();
         assert!(refused.contains(words) && !refused.contains("/etc"), "{refused}");
     }
 }
@@ -48,7 +43,7 @@ fn what_the_rule_says_too_needs_no_permission() {
     let slurm = slurm("[slurm]\nallow = [\"time\"]\n[slurm.limits]\npartitions = [\"batch\"]\n");
     let fixed = options("-p gpu").expect("valid");
     let job = [("SCHEDULER_PARAMETERS".to_owned(), "--partition=gpu".to_owned())];
-    assert!(slurm.combine(Some(("r", &fixed)), &job, Path::new("c")).expect("admitted").from_job.is_empty());
+    assert!(slurm.combine(Some(("r", &fixed)), &job).expect("admitted").from_job.is_empty());
     let refused = combine(&slurm, "-p batch").unwrap_err();
     assert_eq!(
         refused,

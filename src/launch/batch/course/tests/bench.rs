@@ -154,9 +154,19 @@ impl Bench {
                 let seconds = (self.now - self.start).as_secs_f64();
                 return Err(format!("but at {seconds} already: {}", actions.join(" & ")));
             }
+            self.must_go_on()?;
         }
         self.now = at;
         Ok(())
+    }
+
+    /// What was due is done, or it would be due for ever.
+    fn must_go_on(&self) -> Result<(), String> {
+        if self.course.next_deadline().is_some_and(|due| due <= self.now) {
+            Err("time stands still".into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Time passes, and each question is answered like this. All other actions, and how many questions there were.
@@ -173,6 +183,7 @@ impl Bench {
             if all.iter().any(|action| action.starts_with("finish")) {
                 break;
             }
+            self.must_go_on()?;
         }
         self.now = at;
         all.push(format!("{} questions", self.questions - before));

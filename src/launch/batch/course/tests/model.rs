@@ -22,6 +22,7 @@ const SETTLED: Duration = Duration::from_secs(5);
 const MOST_SUBMISSIONS: u32 = 3;
 
 /// A course, what is on its way to it, and what has been seen.
+#[expect(clippy::struct_excessive_bools, reason = "each says that something was seen, and goes with any of the others")]
 pub struct Model {
     course: Course,
     pub plan: Arc<Plan>,

@@ -1,0 +1,104 @@
+//! Where a value stands. It knows as long as somebody may have to be told.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file: its path, its text, and where its lines begin.
+#[derive(PartialEq, Eq)]
+pub struct Source {
+    path: PathBuf,
+    text: String,
+    /// Counted once. Counting up to each value anew takes a time that grows with the square of their number.
+    line_starts: Vec<usize>,
+}
+
+impl Source {
+    /// A text and the path that messages name.
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
+        let text = text.into();
+        let line_starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
+        Arc::new(Self { path: path.into(), line_starts: line_starts.collect(), text })
+    }
+
+    /// The path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Line and column of a byte, both counted from 1, the column in characters.
+    pub(super) fn line_and_column(&self, at: usize) -> (usize, usize) {
+        let at = self.text.floor_char_boundary(at.min(self.text.len()));
+        let line = self.line_starts.partition_point(|start| *start <= at);
+        let column = self.text[self.line_starts[line - 1]..at].chars().count() + 1;
+        (line, column)
+    }
+}
+
+/// A part of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    source: Arc<Source>,
+    span: Range<usize>,
+}
+
+impl Place {
+    pub(super) fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
+        Self { source: Arc::clone(source), span }
+    }
+
+    /// Bytes of the file.
+    pub(super) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// The line where it begins, from 1.
+    pub fn line(&self) -> usize {
+        self.source.line_and_column(self.span.start).0
+    }
+
+    /// The file's name without its directory, which is nothing that authors of pipelines need to know.
+    pub fn file_name(&self) -> String {
+        self.source.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
+/// Not the text: each value with a place would show all of it.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.path).finish()
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{:?}", self.source.path.display(), self.span)
+    }
+}
+
+/// A value and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl<T> Placed<T> {
+    /// Where nobody has to be told any more.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    /// Something made of the value, at its place.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Placed<U> {
+        Placed { value: make(self.value), place: self.place }
+    }
+}

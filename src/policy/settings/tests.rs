@@ -1,0 +1,49 @@
+use super::*;
+use crate::config::{self, Source};
+
+fn rules(text: &str) -> Result<Vec<MapRule>, String> {
+    let source = Source::new("c.toml", text);
+    let read = |mut root: Section<'_>| root.tables("map", read_rule).into_iter().collect();
+    config::read(&source, read).map_err(|error| error.to_string())
+}
+
+#[test]
+fn rules_keep_their_order_and_line() {
+    let map = rules("\n\n\n[[map]]\nwhen = { user = \"adent\" }\nrun_as = \"arthur\"\n\n[[map]]\nname = \"rest\"\nrun_as = \"{gitlab_user}\"\n").expect("valid");
+    assert_eq!(map[0].run_as, RunAs::Account("arthur".into()));
+    assert_eq!(map[0].when.user.as_deref(), Some("adent"));
+    assert_eq!((map[0].place.line(), map[1].place.line()), (4, 8));
+    assert_eq!(map[1].when, When::default());
+}
+
+#[test]
+fn a_condition_that_this_version_does_not_know_is_not_ignored() {
+    // Ignoring it would widen the rule.
+    let error = rules("[[map]]\nwhen = { ref_protected = true }\nrun_as = \"svc\"\n").unwrap_err();
+    assert!(error.contains("unknown key `map.when.ref_protected`"), "{error}");
+}
+
+#[test]
+fn problems_of_a_rule_carry_their_places() {
+    for (text, wanted) in [
+        ("[[map]]\nrun_as = \"x\"\nslurm = [\"--uid=0\"]\n", "3:10: `map.slurm`: `--uid=0` cannot be set"),
+        ("[[map]]\nrun_as = \"x\"\n[[map]]\nname = \"y\"\n", "3:1: `map.run_as` is missing"),
+        ("[[map]]\nrun_as = \"x\"\n[[map]]\nrun_as = \"{user}\"\n", "4:10: `map.run_as` knows {gitlab_user} only"),
+    ] {
+        let error = rules(text).expect_err(text);
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+}
+
+#[test]
+fn no_limit_lets_root_in() {
+    let limits = |text: &str| {
+        config::read(&Source::new("c.toml", text), |mut root| Some(read_accounts(root.section("accounts"))))
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(limits("[accounts]\nmin_uid = 1\n").expect("valid").min_uid, 1);
+    for number in ["0", "4294967296"] {
+        let error = limits(&format!("[accounts]\nmin_uid = {number}\n")).unwrap_err();
+        assert!(error.contains("`accounts.min_uid` must be between 1 and 4294967295 (root is refused"), "{error}");
+    }
+}
