@@ -55,7 +55,7 @@ impl<'t> Outline<'t> {
                 Some((run, _)) if is_below(header, run.key) => {}
                 _ => {
                     copied = outline.cut(text, current.take(), copied, start);
-                    current = key.map(|key| (Run { key, tables: vec![start..start] }, at));
+                    current = key.map(|key| (Run { key, tables: Vec::from([start..start]) }, at));
                 }
             }
         }

@@ -1,3 +1,4 @@
+use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::values::{BaseUrl, Template};
 use super::*;
 
 /// What a test reads: tables `[[tree]]`, and beside them a section.
+#[expect(clippy::unnecessary_wraps, reason = "what a reader is asked for")]
 fn forest(mut root: Section<'_>) -> Option<String> {
     let trees = root.tables("tree", |mut section| {
         let (place, name) = (section.place(), section.string("name"));
@@ -75,7 +77,7 @@ fn a_place_names_its_file_without_the_directory() {
 fn trees(count: usize) -> String {
     let mut text = "[ground]\nwords = \"\"\"\nof several\n[[tree]]\n\"\"\"\n".to_owned();
     for number in 0..count {
-        text += &format!("[[tree]]\nname = \"{number}\"\nbelow = {{ roots = \"deep\" }}\napples = {number}\n");
+        let _ = writeln!(text, "[[tree]]\nname = \"{number}\"\nbelow = {{ roots = \"deep\" }}\napples = {number}");
     }
     text
 }

@@ -27,17 +27,9 @@ cases!(
             );
         }
     },
-    fn the_sample_configuration_is_valid() {
-        let path = file("packaging/config.toml");
-        let text = fs::read_to_string(&path).expect("the sample");
-        motmot::settings::Settings::parse(&path, &text).unwrap_or_else(|error| panic!("{}", error.render()));
-        // What is commented out has to be valid, too.
-        let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
-        motmot::settings::Settings::parse(&path, &all).unwrap_or_else(|error| panic!("{}", error.render()));
-    },
     fn the_man_pages_are_true() {
         let dir = file("packaging/man");
-        for page in motmot::admin::command_line::man_pages() {
+        for page in motmot::man_pages() {
             let name = format!("{}.{}", page.name, page.section);
             let mut text = Vec::new();
             clap_mangen::Man::new(page.command)
@@ -91,22 +83,17 @@ cases!(
         }
         assert!(count > 60, "{count} messages");
     },
-    fn what_the_page_on_slurm_configures_is_valid() {
-        let page = read("packaging/doc/slurm.md");
-        let (_, page) = page.split_once("\n## Set it up\n").expect("the section");
-        let begun = page.lines().skip_while(|line| !line.starts_with("    "));
-        let sample = begun.take_while(|line| line.is_empty() || line.starts_with("    "));
-        let text: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
-        let path = file("packaging/doc/slurm.md");
-        let whole = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{text}");
-        assert!(whole.contains("executor = \"slurm\"") && whole.contains("[[map]]"), "{whole}");
-        for whole in [whole.clone(), whole.replace("#: ", "")] {
-            motmot::settings::Settings::parse(&path, &whole).unwrap_or_else(|error| panic!("{}", error.render()));
-        }
-    },
     fn links_between_pages_lead_somewhere() {
-        let pages =
-            ["README.md", "SECURITY.md", "CHANGELOG.md", "packaging/doc/operations.md", "packaging/doc/slurm.md"];
+        let pages = [
+            "README.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "tests/README.md",
+            "packaging/doc/operations.md",
+            "packaging/doc/slurm.md",
+            "packaging/doc/attacks.md",
+        ];
         for page in pages {
             let text = read(page);
             for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
