@@ -19,11 +19,11 @@ pub(super) struct Outline<'t> {
     /// As long as the whole text.
     pub(super) text: Cow<'t, str>,
     /// What is missing in it, by the place of the header that stands for it.
-    runs: BTreeMap<usize, Run<'t>>,
+    runs: BTreeMap<usize, TableRun<'t>>,
 }
 
 /// Tables of one kind, one behind the other.
-struct Run<'t> {
+struct TableRun<'t> {
     key: &'t str,
     /// Each from its header to the next.
     tables: Vec<Range<usize>>,
@@ -39,7 +39,7 @@ impl<'t> Outline<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         let mut outline = Self { text: Cow::Owned(String::with_capacity(text.len())), runs: BTreeMap::new() };
         // The run that goes on here, and where the first line behind its first header is.
-        let mut current: Option<(Run<'t>, usize)> = None;
+        let mut current: Option<(TableRun<'t>, usize)> = None;
         let (mut at, mut copied) = (0, 0);
         for line in text.split_inclusive('\n') {
             at += line.len();
@@ -55,7 +55,7 @@ impl<'t> Outline<'t> {
                 Some((run, _)) if is_below(header, run.key) => {}
                 _ => {
                     copied = outline.cut(text, current.take(), copied, start);
-                    current = key.map(|key| (Run { key, tables: Vec::from([start..start]) }, at));
+                    current = key.map(|key| (TableRun { key, tables: Vec::from([start..start]) }, at));
                 }
             }
         }
@@ -65,7 +65,7 @@ impl<'t> Outline<'t> {
     }
 
     /// Ends a run; tells up to where the text is copied.
-    fn cut(&mut self, text: &str, run: Option<(Run<'t>, usize)>, copied: usize, end: usize) -> usize {
+    fn cut(&mut self, text: &str, run: Option<(TableRun<'t>, usize)>, copied: usize, end: usize) -> usize {
         let Some((mut run, from)) = run else { return copied };
         run.end(end);
         let kept = self.text.to_mut();
@@ -98,7 +98,7 @@ impl<'t> Outline<'t> {
     }
 }
 
-impl Run<'_> {
+impl TableRun<'_> {
     fn begin(&mut self, start: usize) {
         self.end(start);
         self.tables.push(start..start);
