@@ -73,10 +73,8 @@ cases!(
                     message.trim_start_matches("motmot: ").split("...").flat_map(|p| p.split("Slurm")).collect();
                 assert!(parts.iter().any(|part| part.trim().len() >= 7), "{message:?} says too little");
                 for part in parts {
-                    assert!(
-                        sources.contains(part),
-                        "{part:?} of {message:?} is in no source any more; see packaging/doc/slurm.md"
-                    );
+                    let there = sources.contains(part) || there_in_pieces(&sources, part);
+                    assert!(there, "{part:?} of {message:?} is in no source any more; see packaging/doc/slurm.md");
                 }
                 count += 1;
             }
@@ -122,6 +120,24 @@ fn read(name: &str) -> String {
     fs::read_to_string(file(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// Whether all clauses of it are there. What an author can do about it is advice of the scheduler's own room; the names of
+/// settings and options in a clause may be variables, too.
+fn there_in_pieces(sources: &str, part: &str) -> bool {
+    part.split("; ").all(|clause| {
+        let named = |word: &&str| word.starts_with("slurm.") || word.starts_with("--");
+        match clause.split([' ', ',', '(', ')']).find(named) {
+            _ if sources.contains(clause) => true,
+            Some(name) => {
+                let (before, behind) = clause.split_once(name).expect("found in it");
+                sources.contains(name.trim_start_matches("slurm."))
+                    && sources.contains(before)
+                    && sources.contains(behind)
+            }
+            None => false,
+        }
+    })
+}
+
 /// What stands between one or more backticks.
 fn code_spans(mut text: &str) -> Vec<String> {
     let mut spans = Vec::new();
@@ -140,7 +156,9 @@ fn gather(dir: &Path, text: &mut String) {
     for entry in fs::read_dir(dir).expect("sources").flatten() {
         let path = entry.path();
         if path.is_dir() {
-            gather(&path, text);
+            if !path.ends_with("tests") {
+                gather(&path, text);
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
             let source = fs::read_to_string(&path).expect("a source");
             text.push_str(source.split("#[cfg(test)]").next().unwrap_or_default());
