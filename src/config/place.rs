@@ -32,6 +32,12 @@ impl Source {
         &self.text
     }
 
+    /// Its lines, each with the end of it.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.line_starts.iter().skip(1).copied().chain([self.text.len()]);
+        self.line_starts.iter().zip(ends).map(|(start, end)| *start..end)
+    }
+
     /// Line and column of a byte, both counted from 1, the column in characters.
     pub(super) fn line_and_column(&self, at: usize) -> (usize, usize) {
         let at = self.text.floor_char_boundary(at.min(self.text.len()));

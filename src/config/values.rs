@@ -99,7 +99,8 @@ pub fn absolute_path(text: &str) -> Result<PathBuf, String> {
 
 /// One word, printable.
 pub fn visible_text(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    let visible = |c: char| c.is_ascii_graphic() || !(c.is_control() || c.is_whitespace());
+    if text.is_empty() || !text.chars().all(visible) {
         return Err(format!("must not be empty or contain spaces or control characters: {text:?}"));
     }
     Ok(text.to_owned())
