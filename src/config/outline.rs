@@ -16,6 +16,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::Source;
 
+/// What stands where a run was, piece by piece.
+const BLANKS: &str = "                                                                ";
+
 /// A file's text without the tables that are read one by one.
 pub(super) struct Outline<'t> {
     /// As long as the whole text.
@@ -89,7 +92,12 @@ impl<'t> Outline<'t> {
         run.end(end);
         let kept = self.text.to_mut();
         kept.push_str(&text[kept.len()..run.from]);
-        kept.push_str(&" ".repeat(end - run.from));
+        let mut missing = end - run.from;
+        while missing > 0 {
+            let blanks = &BLANKS[..missing.min(BLANKS.len())];
+            kept.push_str(blanks);
+            missing -= blanks.len();
+        }
         self.runs.insert(run.parts[0].header.start, run.parts);
     }
 
