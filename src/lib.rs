@@ -41,11 +41,11 @@
 //! | `issuer` | the ring of keys | sys |
 //! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
-//! | `admin` | one file a verb | sys, config, report, runner, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
-//! | `bench` | what `cargo bench` measures from the inside | sys, scheduler, identity, policy, token, settings |
+//! | `admin` | one file a verb | sys, config, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
+//! | `probe` | what our own tests and benchmarks need from the inside | sys, scheduler, identity, policy, token, settings, stage |
 
 #[doc(hidden)]
-pub mod bench;
+pub mod probe;
 
 pub(crate) mod admin;
 pub(crate) mod config;

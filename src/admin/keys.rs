@@ -21,11 +21,11 @@ const OWNER: Owner = Owner::RootOrSelf;
 #[derive(Debug, Args)]
 pub struct KeysArgs {
     #[command(subcommand)]
-    verb: Verb,
+    verb: KeysVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum KeysVerb {
     /// Make the first signing key (ES256); never replaces one
     Init {
         /// The directory of keys [default: token.keys of the configuration]
@@ -48,8 +48,8 @@ enum Verb {
 /// Exit codes: 0 done, 7 no usable keys.
 pub fn run(args: KeysArgs, configured_dir: impl FnOnce() -> anyhow::Result<PathBuf>) -> ExitCode {
     let text = match args.verb {
-        Verb::Init { dir } => chosen(dir, configured_dir).and_then(|dir| init(&dir)),
-        Verb::List { dir, json } => chosen(dir, configured_dir).and_then(|dir| list(&dir, json)),
+        KeysVerb::Init { dir } => chosen(dir, configured_dir).and_then(|dir| init(&dir)),
+        KeysVerb::List { dir, json } => chosen(dir, configured_dir).and_then(|dir| list(&dir, json)),
     };
     match text {
         Ok(text) => answer(&text, ExitCode::SUCCESS),

@@ -14,65 +14,91 @@ use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
+use super::place::Source;
+
+/// What stands where a run was, piece by piece.
+const BLANKS: &str = "                                                                ";
+
 /// A file's text without the tables that are read one by one.
 pub(super) struct Outline<'t> {
     /// As long as the whole text.
     pub(super) text: Cow<'t, str>,
     /// What is missing in it, by the place of the header that stands for it.
-    runs: BTreeMap<usize, Run<'t>>,
+    runs: BTreeMap<usize, Vec<Part>>,
 }
 
-/// Tables of one kind, one behind the other.
-struct Run<'t> {
+/// One table of a run.
+pub(super) struct Part {
+    /// Its header.
+    pub(super) header: Range<usize>,
+    /// What has to be parsed.
+    pub(super) text: Range<usize>,
+    /// What that is.
+    pub(super) form: Form,
+}
+
+/// What the text of a table is.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// Its keys: what is behind the header.
+    Keys,
+    /// Header and all, since tables below it have headers of their own.
+    Tables,
+}
+
+/// The run that goes on at a line.
+struct TableRun<'t> {
     key: &'t str,
-    /// Each from its header to the next.
-    tables: Vec<Range<usize>>,
+    parts: Vec<Part>,
+    /// The first line behind its first header.
+    from: usize,
 }
 
 impl<'t> Outline<'t> {
     /// The file as a whole.
-    pub(super) fn whole(text: &'t str) -> Self {
-        Self { text: Cow::Borrowed(text), runs: BTreeMap::new() }
+    pub(super) fn whole(source: &'t Source) -> Self {
+        Self { text: Cow::Borrowed(source.text()), runs: BTreeMap::new() }
     }
 
     /// The file without its runs.
-    pub(super) fn of(text: &'t str) -> Self {
+    pub(super) fn of(source: &'t Source) -> Self {
+        let text = source.text();
         let mut outline = Self { text: Cow::Owned(String::with_capacity(text.len())), runs: BTreeMap::new() };
-        // The run that goes on here, and where the first line behind its first header is.
-        let mut current: Option<(Run<'t>, usize)> = None;
-        let (mut at, mut copied) = (0, 0);
-        for line in text.split_inclusive('\n') {
-            at += line.len();
-            let header = line.trim_start_matches([' ', '\t']);
+        let mut current: Option<TableRun<'t>> = None;
+        for line in source.lines() {
+            let header = text[line.clone()].trim_start_matches([' ', '\t']);
             if !header.starts_with('[') {
                 continue;
             }
-            let start = at - header.len();
-            let key = plain_header(header);
-            match &mut current {
-                Some((run, _)) if key == Some(run.key) => run.begin(start),
-                // `[key.below]` belongs to the last table.
-                Some((run, _)) if is_below(header, run.key) => {}
-                _ => {
-                    copied = outline.cut(text, current.take(), copied, start);
-                    current = key.map(|key| (Run { key, tables: vec![start..start] }, at));
+            let start = line.end - header.len();
+            match (&mut current, plain_header(header)) {
+                (Some(run), Some(key)) if key == run.key => run.begin(start),
+                (Some(run), _) if is_below(header, run.key) => run.deepen(),
+                (_, key) => {
+                    outline.cut(text, current.take(), start);
+                    current = key.map(|key| TableRun::new(key, start, line.end));
                 }
             }
         }
-        copied = outline.cut(text, current, copied, at);
+        outline.cut(text, current, text.len());
+        let copied = outline.text.len();
         outline.text.to_mut().push_str(&text[copied..]);
         outline
     }
 
-    /// Ends a run; tells up to where the text is copied.
-    fn cut(&mut self, text: &str, run: Option<(Run<'t>, usize)>, copied: usize, end: usize) -> usize {
-        let Some((mut run, from)) = run else { return copied };
+    /// Ends a run.
+    fn cut(&mut self, text: &str, run: Option<TableRun<'t>>, end: usize) {
+        let Some(mut run) = run else { return };
         run.end(end);
         let kept = self.text.to_mut();
-        kept.push_str(&text[copied..from]);
-        kept.push_str(&" ".repeat(end - from));
-        self.runs.insert(run.tables[0].start, run);
-        end
+        kept.push_str(&text[kept.len()..run.from]);
+        let mut missing = end - run.from;
+        while missing > 0 {
+            let blanks = &BLANKS[..missing.min(BLANKS.len())];
+            kept.push_str(blanks);
+            missing -= blanks.len();
+        }
+        self.runs.insert(run.parts[0].header.start, run.parts);
     }
 
     /// Whether anything is cut out.
@@ -83,30 +109,46 @@ impl<'t> Outline<'t> {
     /// Whether each run begins where a table does, and nothing else in the file says something about it. If so, and if
     /// outline and tables are valid, then the file is, and has these tables at these places: each begins where the
     /// one before has ended.
-    pub(super) fn fits(&self, outline: &DeTable<'_>) -> bool {
-        self.runs.iter().all(|(start, run)| {
-            let header = outline.get(run.key).and_then(|value| value.get_ref().as_array()).and_then(|tables| {
+    pub(super) fn fits(&self, source: &Source, outline: &DeTable<'_>) -> bool {
+        self.runs.iter().all(|(start, parts)| {
+            let key = source.text()[parts[0].header.clone()].trim_matches(['[', ']']);
+            let table = outline.get(key).and_then(|value| value.get_ref().as_array()).and_then(|tables| {
                 tables.binary_search_by_key(start, |table| table.span().start).ok().map(|at| tables[at].get_ref())
             });
-            matches!(header, Some(DeValue::Table(table)) if table.is_empty())
+            matches!(table, Some(DeValue::Table(table)) if table.is_empty())
         })
     }
 
     /// The tables that the one with its header at this place stands for.
-    pub(super) fn tables_at(&self, start: usize) -> Option<&[Range<usize>]> {
-        self.runs.get(&start).map(|run| run.tables.as_slice())
+    pub(super) fn parts_at(&self, start: usize) -> Option<&[Part]> {
+        self.runs.get(&start).map(Vec::as_slice)
     }
 }
 
-impl Run<'_> {
+impl<'t> TableRun<'t> {
+    fn new(key: &'t str, start: usize, from: usize) -> Self {
+        let mut run = Self { key, parts: Vec::new(), from };
+        run.begin(start);
+        run
+    }
+
     fn begin(&mut self, start: usize) {
         self.end(start);
-        self.tables.push(start..start);
+        let behind = start + "[[]]".len() + self.key.len();
+        self.parts.push(Part { header: start..behind, text: behind..behind, form: Form::Keys });
+    }
+
+    /// A header below the last table.
+    fn deepen(&mut self) {
+        if let Some(part) = self.parts.last_mut() {
+            part.text.start = part.header.start;
+            part.form = Form::Tables;
+        }
     }
 
     fn end(&mut self, end: usize) {
-        if let Some(last) = self.tables.last_mut() {
-            last.end = end;
+        if let Some(part) = self.parts.last_mut() {
+            part.text.end = end;
         }
     }
 }

@@ -18,8 +18,11 @@ impl Source {
     /// A text and the path that messages name.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         let text = text.into();
-        let line_starts = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
-        Arc::new(Self { path: path.into(), line_starts: line_starts.collect(), text })
+        let ends = || memchr::memchr_iter(b'\n', text.as_bytes());
+        let mut line_starts = Vec::with_capacity(ends().count() + 1);
+        line_starts.push(0);
+        line_starts.extend(ends().map(|end| end + 1));
+        Arc::new(Self { path: path.into(), line_starts, text })
     }
 
     /// The path, as it was given.
@@ -30,6 +33,12 @@ impl Source {
     /// The text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Its lines, each with the end of it.
+    pub(super) fn lines(&self) -> impl Iterator<Item = Range<usize>> {
+        let ends = self.line_starts.iter().skip(1).copied().chain([self.text.len()]);
+        self.line_starts.iter().zip(ends).map(|(start, end)| *start..end)
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters.

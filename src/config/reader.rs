@@ -4,25 +4,26 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::outline::Outline;
+use super::outline::{Form, Outline, Part};
 use super::place::{Place, Placed, Source};
 use super::problems::{ConfigError, Problem};
 
 /// Reads a file. `root` asks for what is in it, perhaps twice, and gives nothing if it noted a problem.
 pub fn read<T>(source: &Arc<Source>, root: impl Fn(Section<'_>) -> Option<T>) -> Result<T, ConfigError> {
-    let outline = Outline::of(source.text());
+    let outline = Outline::of(source);
     if !outline.is_whole()
         && let Ok(value) = attempt(source, &outline, &root)
     {
         return Ok(value);
     }
-    attempt(source, &Outline::whole(source.text()), &root).map_err(|problems| ConfigError::new(source, problems))
+    attempt(source, &Outline::whole(source), &root).map_err(|problems| ConfigError::new(source, problems))
 }
 
 pub(super) fn attempt<T>(
@@ -35,8 +36,8 @@ pub(super) fn attempt<T>(
     for error in &errors {
         reading.add(error.span().unwrap_or(0..0), error.message().trim_end().to_owned(), None);
     }
-    let value = if errors.is_empty() && outline.fits(table.get_ref()) {
-        root(Section::new(&reading, Vec::new(), 0..0, Some(table.get_ref())))
+    let value = if errors.is_empty() && outline.fits(source, table.get_ref()) {
+        root(Section::new(&reading, Rc::default(), 0..0, Some(table.get_ref())))
     } else {
         None
     };
@@ -60,7 +61,7 @@ impl Reading<'_> {
 /// One table of the file. Every key has to be asked for: what nobody asked for is unknown, and unknown is a problem.
 pub struct Section<'f> {
     reading: &'f Reading<'f>,
-    name: Vec<&'static str>,
+    name: Rc<[&'static str]>,
     span: Range<usize>,
     table: Option<&'f DeTable<'f>>,
     /// Where the text begins in which the table has its places.
@@ -71,7 +72,7 @@ pub struct Section<'f> {
 impl<'f> Section<'f> {
     fn new(
         reading: &'f Reading<'f>,
-        name: Vec<&'static str>,
+        name: Rc<[&'static str]>,
         span: Range<usize>,
         table: Option<&'f DeTable<'f>>,
     ) -> Self {
@@ -124,15 +125,15 @@ impl<'f> Section<'f> {
             self.wrong_type(key, &format!("an array of tables ([[{key}]])"), value);
             return Vec::new();
         };
-        let name: Vec<_> = self.name.iter().copied().chain([key]).collect();
+        let name: Rc<[_]> = self.name.iter().copied().chain([key]).collect();
         let mut all = Vec::with_capacity(array.len());
         for element in array {
             let span = self.span_of(element);
-            if let Some(parts) = self.reading.outline.tables_at(span.start) {
+            if let Some(parts) = self.reading.outline.parts_at(span.start) {
                 all.reserve(parts.len());
                 all.extend(parts.iter().filter_map(|part| self.part(part, &name, key, &mut read)));
             } else if let DeValue::Table(table) = element.get_ref() {
-                let section = Section::new(self.reading, name.clone(), span, Some(table));
+                let section = Section::new(self.reading, Rc::clone(&name), span, Some(table));
                 all.push(read(Section { base: self.base, ..section }));
             } else {
                 self.wrong_type(key, "a table", element);
@@ -144,21 +145,27 @@ impl<'f> Section<'f> {
     /// A table that the outline does not have.
     fn part<T>(
         &self,
-        part: &Range<usize>,
-        name: &[&'static str],
+        part: &Part,
+        name: &Rc<[&'static str]>,
         key: &str,
         read: impl FnOnce(Section<'_>) -> T,
     ) -> Option<T> {
-        let (root, errors) = DeTable::parse_recoverable(&self.reading.source.text()[part.clone()]);
-        let table = root.get_ref().get(key).and_then(|value| value.get_ref().as_array()?.first());
-        let (Some(table), true) = (table, errors.is_empty()) else {
-            // Then the whole file is read again, and says it better.
-            self.reading.add(part.clone(), String::new(), None);
-            return None;
+        let Part { header, text, form } = part;
+        let (root, errors) = DeTable::parse_recoverable(&self.reading.source.text()[text.clone()]);
+        let table = match form {
+            Form::Keys => Some(root.get_ref()),
+            Form::Tables => root.get_ref().get(key).and_then(|value| {
+                let tables = value.get_ref().as_array()?;
+                tables.first()?.get_ref().as_table()
+            }),
         };
-        let span = part.start..part.start + table.span().len();
-        let section = Section::new(self.reading, name.to_vec(), span, table.get_ref().as_table());
-        Some(read(Section { base: part.start, ..section }))
+        if table.is_none() || !errors.is_empty() {
+            // Then the whole file is read again, and says it better.
+            self.reading.add(header.clone(), String::new(), None);
+            return None;
+        }
+        let section = Section::new(self.reading, Rc::clone(name), header.clone(), table);
+        Some(read(Section { base: text.start, ..section }))
     }
 
     /// A string.
@@ -190,11 +197,13 @@ impl<'f> Section<'f> {
         example: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        if self.table.is_some_and(|table| table.get(key).is_none()) {
+        let text = self.text(key);
+        if text.is_none() && self.table.is_some_and(|table| !table.contains_key(key)) {
             let help = format!("for example: {key} = {example}");
             self.problem_with_help(&self.place(), format!("`{}` is missing", self.full(key)), help);
         }
-        self.parsed(key, parse)
+        let (text, span) = text?;
+        self.checked(key, text, span, parse)
     }
 
     /// One word of a few.

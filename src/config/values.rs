@@ -99,7 +99,10 @@ pub fn absolute_path(text: &str) -> Result<PathBuf, String> {
 
 /// One word, printable.
 pub fn visible_text(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    // What is ASCII, and that is nearly all, is judged byte by byte.
+    let visible =
+        text.bytes().all(|b| b.is_ascii_graphic()) || !text.chars().any(|c| c.is_control() || c.is_whitespace());
+    if text.is_empty() || !visible {
         return Err(format!("must not be empty or contain spaces or control characters: {text:?}"));
     }
     Ok(text.to_owned())

@@ -9,10 +9,10 @@ pub const MASK: &[u8] = b"[MASKED]";
 
 /// The secrets of a stage: shared between what mints tokens and what passes output on.
 #[derive(Clone, Default)]
-pub struct Secrets(Arc<Mutex<Known>>);
+pub struct Secrets(Arc<Mutex<KnownSecret>>);
 
 #[derive(Default)]
-struct Known {
+struct KnownSecret {
     generation: u64,
     needles: Vec<(Arc<Finder<'static>>, i64)>,
 }

@@ -110,7 +110,7 @@ impl<'a> Run<'a> {
     }
 }
 
-enum Event {
+enum RunEvent {
     Report(io::Result<Option<Report>>),
     WorkerEnded,
     Terminate,
@@ -119,11 +119,11 @@ enum Event {
 /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
 pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
     let (workplace, worker, socket) = Workplace::open(run.program, &run.target, run.secrets, run.group)?;
-    let expected = if run.script.is_some() { Expected::Ending } else { Expected::Done };
+    let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
     let (events, inbox) = channel();
     let (on_terminate, on_end) = (events.clone(), events.clone());
-    termination.subscribe(move || drop(on_terminate.send(Event::Terminate)));
-    worker.when_ended(move || drop(on_end.send(Event::WorkerEnded)))?;
+    termination.subscribe(move || drop(on_terminate.send(RunEvent::Terminate)));
+    worker.when_ended(move || drop(on_end.send(RunEvent::WorkerEnded)))?;
     read_report(socket.try_clone()?, events)?;
     let commands = write_commands(socket)?;
     // The writer thread ends with the worker; there is nobody to tell if that is now.
@@ -135,7 +135,7 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
     if let Some(script) = run.script {
         let _ = commands.send(Command::Script(script));
     }
-    let stage = Stage::Running { until: run.limit.map(|limit| Instant::now() + limit) };
+    let stage = RunStage::Running { until: run.limit.map(|limit| Instant::now() + limit) };
     let kill_timeout = run.kill_timeout;
     let mut supervisor = Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout, stage, expected };
     let outcome = supervisor.supervise();
@@ -146,35 +146,35 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
 
 /// The report of the worker, as an event. A worker has one thing to say. Reading blocks, and one that is stopped says
 /// nothing for long: hence a thread.
-fn read_report(mut from: UnixStream, events: Sender<Event>) -> io::Result<()> {
+fn read_report(mut from: UnixStream, events: Sender<RunEvent>) -> io::Result<()> {
     thread("report", move || {
-        let _ = events.send(Event::Report(Report::read_from(&mut from)));
+        let _ = events.send(RunEvent::Report(Report::read_from(&mut from)));
     })
 }
 
 /// How far the end has come.
 #[derive(Clone, Copy)]
-enum Stage {
+enum RunStage {
     /// It has not begun. At this time, if there is one, it will.
     Running { until: Option<Instant> },
     /// SIGTERM is out; SIGKILL follows at this time.
     Asked(Instant),
     /// SIGKILL is out; the worker itself follows at this time.
-    Killed(Instant, Why),
+    Killed(Instant, EndedBy),
     /// The worker has been killed; at this time it is given up.
-    WorkerKilled(Instant, Why),
+    WorkerKilled(Instant, EndedBy),
     /// The worker has ended; a report that it has sent is here until this time.
-    WorkerEnded(Instant, Option<Why>),
+    WorkerEnded(Instant, Option<EndedBy>),
 }
 
 /// Why a run is ended from outside.
 #[derive(Clone, Copy)]
-enum Why {
+enum EndedBy {
     Request,
     Limit,
 }
 
-impl Why {
+impl EndedBy {
     fn outcome(self) -> Outcome {
         match self {
             Self::Request => Outcome::Terminated,
@@ -185,20 +185,20 @@ impl Why {
 
 /// Which report ends this run. Another one is a worker that somebody has taken over.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Expected {
+enum ExpectedReport {
     Ending,
     Done,
 }
 
 struct Supervisor<'a> {
     worker: Worker,
-    inbox: Receiver<Event>,
+    inbox: Receiver<RunEvent>,
     commands: Sender<Command>,
     feed: Option<&'a mut dyn TokenFeed>,
     refresh: Option<Instant>,
     kill_timeout: Duration,
-    stage: Stage,
-    expected: Expected,
+    stage: RunStage,
+    expected: ExpectedReport,
 }
 
 impl Supervisor<'_> {
@@ -213,12 +213,12 @@ impl Supervisor<'_> {
                 Some(at) => self.inbox.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match event {
-                Ok(Event::Terminate) => self.terminate(),
+                Ok(RunEvent::Terminate) => self.terminate(),
                 // The socket says so, too, unless somebody has taken hold of its other end.
-                Ok(Event::WorkerEnded) => {
-                    self.stage = Stage::WorkerEnded(Instant::now() + LAST_REPORT, self.why());
+                Ok(RunEvent::WorkerEnded) => {
+                    self.stage = RunStage::WorkerEnded(Instant::now() + LAST_REPORT, self.why());
                 }
-                Ok(Event::Report(report)) => return self.judge(&report),
+                Ok(RunEvent::Report(report)) => return self.judge(&report),
                 Err(RecvTimeoutError::Disconnected) => return self.lost(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -228,13 +228,13 @@ impl Supervisor<'_> {
     /// What the worker's report, or the end of its socket, means for the run.
     fn judge(&self, report: &io::Result<Option<Report>>) -> Result<Outcome, LaunchError> {
         match report {
-            Ok(Some(Report::Ended { ending, token_trouble })) if self.expected == Expected::Ending => {
+            Ok(Some(Report::Ended { ending, token_trouble })) if self.expected == ExpectedReport::Ending => {
                 if let Some(why) = token_trouble {
                     tell(format_args!("warning: the token file could not be renewed: {why}"));
                 }
-                Ok(self.why().map_or(Outcome::Ended(*ending), Why::outcome))
+                Ok(self.why().map_or(Outcome::Ended(*ending), EndedBy::outcome))
             }
-            Ok(Some(Report::Done)) if self.expected == Expected::Done => Ok(Outcome::Done),
+            Ok(Some(Report::Done)) if self.expected == ExpectedReport::Done => Ok(Outcome::Done),
             Ok(Some(Report::Failed(failure))) => match self.why() {
                 Some(why) => Ok(why.outcome()),
                 None => Err(WorkerFailure { blame: failure.blame, words: failure.words.clone() }.into()),
@@ -253,30 +253,31 @@ impl Supervisor<'_> {
     }
 
     /// Why it ends, if somebody wants it to.
-    fn why(&self) -> Option<Why> {
+    fn why(&self) -> Option<EndedBy> {
         match self.stage {
-            Stage::Running { .. } => None,
-            Stage::Asked(_) => Some(Why::Request),
-            Stage::Killed(_, why) | Stage::WorkerKilled(_, why) => Some(why),
-            Stage::WorkerEnded(_, why) => why,
+            RunStage::Running { .. } => None,
+            RunStage::Asked(_) => Some(EndedBy::Request),
+            RunStage::Killed(_, why) | RunStage::WorkerKilled(_, why) => Some(why),
+            RunStage::WorkerEnded(_, why) => why,
         }
     }
 
     fn next_deadline(&self) -> Option<Instant> {
         let stage = match self.stage {
-            Stage::Running { until } => until,
-            Stage::Asked(at) | Stage::Killed(at, _) | Stage::WorkerKilled(at, _) | Stage::WorkerEnded(at, _) => {
-                Some(at)
-            }
+            RunStage::Running { until } => until,
+            RunStage::Asked(at)
+            | RunStage::Killed(at, _)
+            | RunStage::WorkerKilled(at, _)
+            | RunStage::WorkerEnded(at, _) => Some(at),
         };
         [stage, self.refresh].into_iter().flatten().min()
     }
 
     /// Once; a runner may ask several times.
     fn terminate(&mut self) {
-        if let Stage::Running { .. } = self.stage {
+        if let RunStage::Running { .. } = self.stage {
             let _ = self.commands.send(Command::Terminate);
-            self.stage = Stage::Asked(Instant::now() + self.kill_timeout);
+            self.stage = RunStage::Asked(Instant::now() + self.kill_timeout);
         }
     }
 
@@ -286,23 +287,23 @@ impl Supervisor<'_> {
             self.refresh_token(now);
         }
         match self.stage {
-            Stage::Running { until: Some(at) } if at <= now => self.kill(now, Why::Limit),
-            Stage::Asked(at) if at <= now => self.kill(now, Why::Request),
-            Stage::Killed(at, why) if at <= now => {
+            RunStage::Running { until: Some(at) } if at <= now => self.kill(now, EndedBy::Limit),
+            RunStage::Asked(at) if at <= now => self.kill(now, EndedBy::Request),
+            RunStage::Killed(at, why) if at <= now => {
                 // It may be stopped, by somebody with its account.
                 self.worker.kill();
-                self.stage = Stage::WorkerKilled(now + LAST_WORDS, why);
+                self.stage = RunStage::WorkerKilled(now + LAST_WORDS, why);
             }
             // Not even SIGKILL ends it: it hangs in the kernel, on a file system that does not answer.
-            Stage::WorkerKilled(at, _) | Stage::WorkerEnded(at, _) if at <= now => return Some(self.lost()),
+            RunStage::WorkerKilled(at, _) | RunStage::WorkerEnded(at, _) if at <= now => return Some(self.lost()),
             _ => {}
         }
         None
     }
 
-    fn kill(&mut self, now: Instant, why: Why) {
+    fn kill(&mut self, now: Instant, why: EndedBy) {
         let _ = self.commands.send(Command::Kill);
-        self.stage = Stage::Killed(now + LAST_WORDS, why);
+        self.stage = RunStage::Killed(now + LAST_WORDS, why);
     }
 
     fn refresh_token(&mut self, now: Instant) {

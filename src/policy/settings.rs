@@ -95,7 +95,7 @@ fn run_as(text: &str) -> Result<RunAs, String> {
     match text {
         "{gitlab_user}" => Ok(RunAs::GitLabUser),
         "root" => Err("must not be root; no job runs as root".to_owned()),
-        _ if text.contains(['{', '}']) => Err(format!("knows {{gitlab_user}} only: {text:?}")),
+        _ if text.bytes().any(|b| b == b'{' || b == b'}') => Err(format!("knows {{gitlab_user}} only: {text:?}")),
         _ => values::visible_text(text).map(RunAs::Account),
     }
 }

@@ -67,3 +67,33 @@ fn problems_of_a_schedulers_section_carry_their_places() {
         assert!(error.contains(wanted), "{text}: {error}");
     }
 }
+
+fn page(name: &str) -> (PathBuf, String) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let text = std::fs::read_to_string(&path).expect(name);
+    (path, text)
+}
+
+#[test]
+fn the_sample_configuration_is_valid() {
+    let (path, text) = page("packaging/config.toml");
+    // What is commented out has to be valid, too.
+    let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
+    for text in [text, all] {
+        Settings::parse(&path, text).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn what_the_page_on_slurm_configures_is_valid() {
+    let (path, text) = page("packaging/doc/slurm.md");
+    let (_, section) = text.split_once("\n## Set it up\n").expect("the section");
+    let begun = section.lines().skip_while(|line| !line.starts_with("    "));
+    let sample = begun.take_while(|line| line.is_empty() || line.starts_with("    "));
+    let text: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
+    let whole = format!("[gitlab]\nurl = \"https://gitlab.example.com\"\n{text}");
+    assert!(whole.contains("executor = \"slurm\"") && whole.contains("[[map]]"), "{whole}");
+    for whole in [whole.clone(), whole.replace("#: ", "")] {
+        Settings::parse(&path, whole).unwrap_or_else(|error| panic!("{error}"));
+    }
+}

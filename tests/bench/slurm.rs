@@ -21,11 +21,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use motmot::sys::signals::Termination;
 use world::cluster::look::rpc_table;
 use world::gitlab::GitLab;
 use world::{Body, Cluster, Slurm, TestAccount, World, base, cluster, make_dir};
@@ -48,7 +47,11 @@ const SINCE: &str = "read -r up _ </proc/uptime\nstat=$(</proc/$PPID/stat)\nset 
 const LINES: u64 = 100;
 
 fn main() -> ExitCode {
-    let termination = Termination::watch(1).expect("signals");
+    // Before there is another thread, so that all of them leave these to the one that waits for them.
+    let mut asked = SigSet::empty();
+    asked.add(Signal::SIGTERM);
+    asked.add(Signal::SIGINT);
+    asked.thread_block().expect("signals");
     let bench = Body::Slurm(bench);
     let mut missing = bench.missing();
     missing.extend(cluster::missing(&["sdiag", "squeue", "scancel"]));
@@ -56,12 +59,8 @@ fn main() -> ExitCode {
         println!("this benchmark makes accounts and a cluster of its own; missing: {}", missing.join(", "));
         return ExitCode::SUCCESS;
     }
-    let (asked, asking) = std::sync::mpsc::channel();
-    termination.subscribe(move || {
-        let _ = asked.send(());
-    });
     std::thread::spawn(move || {
-        while asking.recv().is_ok() {
+        while asked.wait().is_ok() {
             stop();
         }
     });

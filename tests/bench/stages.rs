@@ -170,9 +170,10 @@ impl World {
         let path = self.path("config.toml");
         let text = fs::read_to_string(&path).expect("config");
         let (before, last) = text.split_once("[[map]]").expect("a rule");
-        let rules: String = (0..others)
+        let rules: Vec<String> = (0..others)
             .map(|i| format!("[[map]]\nwhen = {{ user = \"user{i}\" }}\nrun_as = \"account{i}\"\n\n"))
             .collect();
+        let rules = rules.concat();
         fs::write(&path, format!("{before}{rules}[[map]]{last}")).expect("config");
         self.write_payload();
         let output = self.path("tmp/answer");
@@ -285,7 +286,7 @@ impl World {
 
 /// Minting in one process, self-check included, beside what openssl says of the bare signature.
 fn tokens() {
-    let each = motmot::bench::minting(2000).expect("tokens");
+    let each = motmot::probe::minting(2000).expect("tokens");
     let openssl = Command::new("openssl").args(["speed", "-seconds", "2", "ecdsap256"]).stderr(Stdio::null()).output();
     let openssl = openssl.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     println!(

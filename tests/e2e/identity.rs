@@ -317,8 +317,8 @@ cases!(
             port.is_some()
         });
         let url = format!("https://127.0.0.1:{}", port.expect("a port"));
-        let trusted = config_with(&mut world, |section| section.url(&url).ca_file(dir.join("cert.pem")));
         let unknown = config_with(&mut world, |section| section.url(&url));
+        let trusted = config_with(&mut world, |section| section.url(&url).ca_file(dir.join("cert.pem")));
         let _ = server.kill();
         let _ = server.wait();
         assert_eq!(trusted.0, Some(0), "{}", trusted.1);

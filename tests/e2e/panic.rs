@@ -2,6 +2,8 @@
 
 use std::process::{Command, ExitCode};
 
+use motmot::probe::{Panicking, panicking_stage};
+
 use crate::world::cases;
 
 cases!(
@@ -23,11 +25,9 @@ const ASK: &str = "MOTMOT_TEST_PANICS";
 
 /// In a process of its own: a stage that panics, in its main thread or in another.
 pub fn when_asked() -> Option<ExitCode> {
-    let how = std::env::var(ASK).ok()?;
-    Some(motmot::stage::main("test", move |_| {
-        if how == "thread" {
-            let _ = std::thread::spawn(|| panic!("a secret in a panic")).join();
-        }
-        panic!("a secret in a panic");
-    }))
+    let place = match std::env::var(ASK).ok()?.as_str() {
+        "thread" => Panicking::OtherThread,
+        _ => Panicking::MainThread,
+    };
+    Some(panicking_stage(place, "a secret in a panic"))
 }

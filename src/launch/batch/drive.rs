@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::Ledger;
-use super::course::{Action, Calling, Course, Event, Job, Plan, Question, Tokens};
+use super::course::{Action, BatchEvent, Calling, Course, Job, Plan, Question, Tokens};
 use super::pace::{Pace, Urgency};
 use super::result::BatchOutcome;
 use crate::launch::error::LaunchError;
@@ -60,16 +60,16 @@ pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<BatchOutc
         Workplace::open(&follow.program, &follow.target, follow.secrets.clone(), follow.group)?;
     let (events, inbox) = sync_channel(MOST_EVENTS);
     let (on_terminate, on_end) = (events.clone(), events.clone());
-    termination.subscribe(move || drop(on_terminate.send(Event::Terminate)));
-    worker.when_ended(move || drop(on_end.send(Event::WorkerEnded)))?;
+    termination.subscribe(move || drop(on_terminate.send(BatchEvent::Terminate)));
+    worker.when_ended(move || drop(on_end.send(BatchEvent::WorkerEnded)))?;
     let mut reports = socket.try_clone()?;
     let on_report = events.clone();
     thread("reports", move || {
         loop {
             let (event, last) = match Report::read_from(&mut reports) {
-                Ok(Some(report)) => (Event::Report(report), false),
-                Ok(None) => (Event::NoMoreReports, true),
-                Err(error) => (Event::NoReport(error), true),
+                Ok(Some(report)) => (BatchEvent::Report(report), false),
+                Ok(None) => (BatchEvent::NoMoreReports, true),
+                Err(error) => (BatchEvent::NoReport(error), true),
             };
             if on_report.send(event).is_err() || last {
                 return;
@@ -105,8 +105,8 @@ pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<BatchOutc
 struct Drive<'a> {
     course: Course,
     plan: Arc<Plan>,
-    events: SyncSender<Event>,
-    inbox: Receiver<Event>,
+    events: SyncSender<BatchEvent>,
+    inbox: Receiver<BatchEvent>,
     commands: Sender<Command>,
     feed: Option<&'a mut (dyn TokenFeed + 'a)>,
     secrets: Secrets,
@@ -117,7 +117,7 @@ struct Drive<'a> {
 /// What an action brings at once.
 enum Done {
     Nothing,
-    Event(Event),
+    Event(BatchEvent),
     Over(Result<BatchOutcome, LaunchError>),
 }
 
@@ -130,7 +130,7 @@ impl Drive<'_> {
             };
             let event = match event {
                 Ok(event) => event,
-                Err(RecvTimeoutError::Timeout) => Event::Time,
+                Err(RecvTimeoutError::Timeout) => BatchEvent::Time,
                 Err(RecvTimeoutError::Disconnected) => return Err(LaunchError::WorkerLost),
             };
             if let Some(outcome) = self.tell_course(event) {
@@ -140,7 +140,7 @@ impl Drive<'_> {
     }
 
     /// What the course makes of an event, and what follows from that. The end, if it has come.
-    fn tell_course(&mut self, event: Event) -> Option<Result<BatchOutcome, LaunchError>> {
+    fn tell_course(&mut self, event: BatchEvent) -> Option<Result<BatchOutcome, LaunchError>> {
         for action in self.course.handle(event, Instant::now()) {
             match self.act(action) {
                 Done::Nothing => {}
@@ -158,10 +158,10 @@ impl Drive<'_> {
     fn act(&mut self, action: Action) -> Done {
         let name = &self.plan.expected.name;
         match action {
-            Action::RememberName => return Done::Event(Event::Remembered(self.ledger.submitting(name))),
+            Action::RememberName => return Done::Event(BatchEvent::Remembered(self.ledger.submitting(name))),
             Action::RememberNumber(id) => {
                 if let Err(why) = self.ledger.submitted(name, &id) {
-                    return Done::Event(Event::NumberLost(why));
+                    return Done::Event(BatchEvent::NumberLost(why));
                 }
             }
             Action::Forget => self.ledger.not_submitted(name),
@@ -200,7 +200,7 @@ impl Drive<'_> {
         if let Some(command) = command {
             self.command(command);
         }
-        Done::Event(Event::Token(now + delay))
+        Done::Event(BatchEvent::Token(now + delay))
     }
 
     /// Has the worker call a program, when the pace allows it.
@@ -215,7 +215,7 @@ impl Drive<'_> {
         });
         match called {
             Ok(()) => Done::Nothing,
-            Err(error) => Done::Event(Event::Report(Report::Answered(Answer::NotStarted(error.to_string())))),
+            Err(error) => Done::Event(BatchEvent::Report(Report::Answered(Answer::NotStarted(error.to_string())))),
         }
     }
 
@@ -235,8 +235,8 @@ impl Drive<'_> {
     fn ask(&self, question: Question) -> Done {
         let (plan, pace, events) = (Arc::clone(&self.plan), self.pace.clone(), self.events.clone());
         let not_asked = match &question {
-            Question::State(..) | Question::Find(_) => Event::NotAsked,
-            Question::Canceller(_) => Event::Canceller(None),
+            Question::State(..) | Question::Find(_) => BatchEvent::NotAsked,
+            Question::Canceller(_) => BatchEvent::Canceller(None),
         };
         match thread("question", move || drop(events.send(answer(&question, &plan, &pace)))) {
             Ok(()) => Done::Nothing,
@@ -245,21 +245,21 @@ impl Drive<'_> {
     }
 }
 
-fn answer(question: &Question, plan: &Plan, pace: &Pace) -> Event {
+fn answer(question: &Question, plan: &Plan, pace: &Pace) -> BatchEvent {
     let scheduler = &plan.scheduler;
     match question {
         Question::State(id, urgency) => {
             pace.wait(*urgency);
             let asked = Instant::now();
-            Event::State { asked, state: scheduler.state(id, &plan.expected, &scheduler.ask(id).run(QUESTION)) }
+            BatchEvent::State { asked, state: scheduler.state(id, &plan.expected, &scheduler.ask(id).run(QUESTION)) }
         }
         Question::Find(urgency) => {
             pace.wait(*urgency);
             let answer = scheduler.find(&plan.expected.name).run(QUESTION);
-            Event::Found(scheduler.found(&plan.expected, &answer))
+            BatchEvent::Found(scheduler.found(&plan.expected, &answer))
         }
         Question::Canceller(id) => {
-            Event::Canceller(scheduler.who_cancelled(&scheduler.ask_who_cancelled(id).run(CANCELLER)))
+            BatchEvent::Canceller(scheduler.who_cancelled(&scheduler.ask_who_cancelled(id).run(CANCELLER)))
         }
     }
 }

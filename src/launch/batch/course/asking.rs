@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::submission::Stage;
+use super::submission::SubmissionStage;
 use super::{Action, Course, Question};
 use crate::launch::batch::pace::Urgency;
 
@@ -132,10 +132,10 @@ impl Course {
         self.asking.last = Some(now);
         let urgency = std::mem::replace(&mut self.asking.urgency, Urgency::Low);
         let question = match self.submitting.stage() {
-            Stage::Done(id) => Question::State(id.clone(), urgency),
-            Stage::Unsure { .. } => Question::Find(urgency),
+            SubmissionStage::Done(id) => Question::State(id.clone(), urgency),
+            SubmissionStage::Unsure { .. } => Question::Find(urgency),
             // The worker's answer comes first.
-            Stage::Preparing | Stage::Remembering | Stage::Calling => return,
+            SubmissionStage::Preparing | SubmissionStage::Remembering | SubmissionStage::Calling => return,
         };
         self.asking.line = Line::Busy;
         self.act(Action::Ask(question));

@@ -1,8 +1,8 @@
 //! The verdict, once everything is known that it needs.
 
 use super::job::Canceller;
-use super::script::{Completed, Script};
-use super::{Course, Seen};
+use super::script::{Completed, ScriptWatch};
+use super::{Course, SeenJob};
 use crate::launch::batch::result::{Case, Said, judge};
 use crate::scheduler::{End, EndReason};
 
@@ -40,7 +40,7 @@ impl Course {
     }
 
     /// Whether the scheduler has said that the job ended without a node, and nothing speaks against that.
-    pub(super) fn never_ran(seen: &Seen, script: &Script) -> bool {
+    pub(super) fn never_ran(seen: &SeenJob, script: &ScriptWatch) -> bool {
         matches!(&seen.ended, Some(End { node: None, .. })) && !script.has_begun()
     }
 }

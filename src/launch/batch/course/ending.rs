@@ -16,11 +16,11 @@ pub(super) const AGAIN: Duration = Duration::from_secs(15);
 
 /// An end that has begun.
 #[derive(Debug)]
-pub(super) struct Ending {
+pub(super) struct JobEnding {
     pub(super) since: Instant,
-    pub(super) why: Why,
+    pub(super) why: EndingCause,
     pub(super) way: Way,
-    pub(super) order: Order,
+    pub(super) order: EndOrder,
     /// When the next call is due.
     pub(super) next: Instant,
     pub(super) failures: u32,
@@ -30,7 +30,7 @@ pub(super) struct Ending {
 
 /// What the stage says in the end.
 #[derive(Debug)]
-pub(super) enum Why {
+pub(super) enum EndingCause {
     /// That somebody asked.
     Asked,
     /// This.
@@ -56,7 +56,7 @@ pub(super) enum Sent {
 
 /// An order to cancel the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum EndOrder {
     NotTaken,
     /// The scheduler has taken it.
     Taken,
@@ -64,9 +64,9 @@ pub(super) enum Order {
     Gone,
 }
 
-impl Ending {
-    pub(super) fn new(now: Instant, way: Way, why: Why) -> Self {
-        Self { since: now, why, way, order: Order::NotTaken, next: now, failures: 0, over: None }
+impl JobEnding {
+    pub(super) fn new(now: Instant, way: Way, why: EndingCause) -> Self {
+        Self { since: now, why, way, order: EndOrder::NotTaken, next: now, failures: 0, over: None }
     }
 
     /// At this time it is over, whatever is known.
@@ -98,7 +98,7 @@ impl Ending {
         (self.way, self.next) = (way, now + pause);
         if way == Way::Job {
             // Should it not have come to anything: once more, later.
-            self.order = Order::NotTaken;
+            self.order = EndOrder::NotTaken;
         }
         signal
     }

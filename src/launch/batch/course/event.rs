@@ -8,7 +8,7 @@ use crate::scheduler::{JobId, State};
 
 /// Something that has happened.
 #[derive(Debug)]
-pub enum Event {
+pub enum BatchEvent {
     /// The worker says something. It runs as the job's account, so that nothing it says is evidence of anything but its own
     /// job's script.
     Report(Report),

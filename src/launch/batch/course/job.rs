@@ -4,7 +4,7 @@ use crate::scheduler::{Alive, End, Phase};
 
 /// What the scheduler has said of it, ever.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct SeenJob {
     /// When it was seen alive last.
     pub(super) alive: Option<Alive>,
     /// How it has ended.
@@ -12,7 +12,7 @@ pub(super) struct Seen {
     pub(super) canceller: Canceller,
 }
 
-impl Seen {
+impl SeenJob {
     pub(super) fn waits(&self) -> bool {
         self.alive.as_ref().is_some_and(|alive| matches!(alive.phase, Phase::Pending { .. }))
     }

@@ -38,17 +38,17 @@ use crate::launch::error::LaunchError;
 use crate::scheduler::JobId;
 
 pub use action::{Action, Calling, Question};
-pub use event::Event;
+pub use event::BatchEvent;
 pub use plan::{Job, Plan, Until};
 pub use token::Tokens;
 
 use asking::Asking;
-use ending::Ending;
-use job::Seen;
-use script::Script;
+use ending::JobEnding;
+use job::SeenJob;
+use script::ScriptWatch;
 use silence::Silence;
 use submission::Submitting;
-use token::Token;
+use token::HeldToken;
 use words::Told;
 use worker::WorkerSeen;
 
@@ -71,10 +71,10 @@ pub struct Course {
     calling: Option<Calling>,
     asking: Asking,
     silence: Silence,
-    seen: Seen,
-    script: Script,
-    token: Token,
-    ending: Option<Ending>,
+    seen: SeenJob,
+    script: ScriptWatch,
+    token: HeldToken,
+    ending: Option<JobEnding>,
     told: Told,
     actions: Vec<Action>,
 }
@@ -91,9 +91,9 @@ impl Course {
             calling: None,
             asking: Asking::default(),
             silence: Silence::Heard,
-            seen: Seen::default(),
-            script: Script::default(),
-            token: Token::new(tokens, now),
+            seen: SeenJob::default(),
+            script: ScriptWatch::default(),
+            token: HeldToken::new(tokens, now),
             ending: None,
             told: Told::default(),
             actions: Vec::new(),
@@ -103,7 +103,7 @@ impl Course {
 
     /// Takes in what has happened, and says what to do.
     #[must_use]
-    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
+    pub fn handle(&mut self, event: BatchEvent, now: Instant) -> Vec<Action> {
         self.take_in(event, now);
         self.act_on_time(now);
         std::mem::take(&mut self.actions)
@@ -121,23 +121,23 @@ impl Course {
             .min()
     }
 
-    fn take_in(&mut self, event: Event, now: Instant) {
+    fn take_in(&mut self, event: BatchEvent, now: Instant) {
         match event {
             _ if self.progress == Progress::Over => {}
-            Event::Report(report) => self.on_report(report, now),
-            Event::NoReport(error) => self.on_no_report(&error),
-            Event::NoMoreReports => self.fail(LaunchError::WorkerLost),
-            Event::WorkerEnded => self.worker.ended(now),
-            Event::Terminate if self.plan.until == Until::Gone => self.finish(BatchOutcome::Terminated(None)),
-            Event::Terminate => self.begin_ending(now),
-            Event::State { asked, state } => self.on_state(asked, state, now),
-            Event::Found(found) => self.on_found(found, now),
-            Event::Canceller(uid) => self.seen.canceller.answered(uid),
-            Event::NotAsked => self.asking.not_asked(now),
-            Event::Remembered(remembered) => self.on_remembered(remembered),
-            Event::NumberLost(why) => self.on_number_lost(&why),
-            Event::Token(next) => self.token.came(next),
-            Event::Time => {}
+            BatchEvent::Report(report) => self.on_report(report, now),
+            BatchEvent::NoReport(error) => self.on_no_report(&error),
+            BatchEvent::NoMoreReports => self.fail(LaunchError::WorkerLost),
+            BatchEvent::WorkerEnded => self.worker.ended(now),
+            BatchEvent::Terminate if self.plan.until == Until::Gone => self.finish(BatchOutcome::Terminated(None)),
+            BatchEvent::Terminate => self.begin_ending(now),
+            BatchEvent::State { asked, state } => self.on_state(asked, state, now),
+            BatchEvent::Found(found) => self.on_found(found, now),
+            BatchEvent::Canceller(uid) => self.seen.canceller.answered(uid),
+            BatchEvent::NotAsked => self.asking.not_asked(now),
+            BatchEvent::Remembered(remembered) => self.on_remembered(remembered),
+            BatchEvent::NumberLost(why) => self.on_number_lost(&why),
+            BatchEvent::Token(next) => self.token.came(next),
+            BatchEvent::Time => {}
         }
     }
 

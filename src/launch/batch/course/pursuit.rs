@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::ending::{AGAIN, Ending, Order, Sent, Way, Why, last_output};
-use super::submission::Stage;
+use super::ending::{AGAIN, EndOrder, EndingCause, JobEnding, Sent, Way, last_output};
+use super::submission::SubmissionStage;
 use super::{Action, BatchOutcome, Calling, Course, Job, Until, Verdict};
 use crate::scheduler::Phase;
 use crate::sys::call::Answer;
@@ -19,19 +19,19 @@ impl Course {
     /// Somebody asks the stage to end. Once; a runner may ask several times.
     pub(super) fn begin_ending(&mut self, now: Instant) {
         if let Some(ending) = &mut self.ending {
-            ending.why = Why::Asked;
+            ending.why = EndingCause::Asked;
             return;
         }
         // A job that serves several stages is given back by cleanup. But one that waits has no script to be told, and would
         // begin with this one when its time comes.
         let own = matches!(self.plan.job, Job::New(..));
         let way = if own || self.seen.waits() { Way::Job } else { Way::Script(Sent::Nothing) };
-        self.ending = Some(Ending::new(now, way, Why::Asked));
+        self.ending = Some(JobEnding::new(now, way, EndingCause::Asked));
     }
 
     /// The job was left by an earlier stage. First it is looked at: as a rule it has ended by itself.
     pub(super) fn end_left(&mut self, now: Instant) {
-        let mut ending = Ending::new(now, Way::Job, Why::Asked);
+        let mut ending = JobEnding::new(now, Way::Job, EndingCause::Asked);
         // Not before somebody has looked; there is no later moment than this.
         ending.next = now + self.plan.patience;
         self.ending = Some(ending);
@@ -40,7 +40,7 @@ impl Course {
 
     /// The job must not go on.
     pub(super) fn end_because(&mut self, verdict: Verdict, now: Instant) {
-        self.ending = Some(Ending::new(now, Way::Job, Why::MustNotGoOn(verdict)));
+        self.ending = Some(JobEnding::new(now, Way::Job, EndingCause::MustNotGoOn(verdict)));
     }
 
     /// Does what is due, until nothing of the job is left, or there is no more time for it.
@@ -50,16 +50,16 @@ impl Course {
             return self.finish_unconfirmed();
         }
         match self.submitting.stage() {
-            Stage::Preparing => return self.finish_ended(),
+            SubmissionStage::Preparing => return self.finish_ended(),
             // The answer, or the search by name, comes first.
-            Stage::Remembering | Stage::Calling | Stage::Unsure { .. } => {
+            SubmissionStage::Remembering | SubmissionStage::Calling | SubmissionStage::Unsure { .. } => {
                 ending.next = now + ANSWER_FIRST;
                 return;
             }
-            Stage::Done(_) => {}
+            SubmissionStage::Done(_) => {}
         }
         let script_ended = matches!(ending.way, Way::Script(_)) && self.script.completed.is_some();
-        if ending.order == Order::Gone || self.seen.ended.is_some() || script_ended {
+        if ending.order == EndOrder::Gone || self.seen.ended.is_some() || script_ended {
             let bound = *ending.over.get_or_insert(now) + last_output(&self.plan);
             ending.next = bound;
             // What a script has written until it ended is shown. That nobody has seen it begin says nothing: its mark may
@@ -85,8 +85,8 @@ impl Course {
             return self.finish(BatchOutcome::Gone);
         }
         match self.ending.take().map(|ending| ending.why) {
-            Some(Why::MustNotGoOn(verdict)) => self.judged(verdict),
-            Some(Why::Asked) | None => self.finish(BatchOutcome::Terminated(self.id().cloned())),
+            Some(EndingCause::MustNotGoOn(verdict)) => self.judged(verdict),
+            Some(EndingCause::Asked) | None => self.finish(BatchOutcome::Terminated(self.id().cloned())),
         }
     }
 
@@ -119,13 +119,13 @@ impl Course {
 
     /// Whether the scheduler has taken the order to cancel the job.
     pub(super) fn is_cancelled(&self) -> bool {
-        self.ending.as_ref().is_some_and(|ending| ending.order != Order::NotTaken)
+        self.ending.as_ref().is_some_and(|ending| ending.order != EndOrder::NotTaken)
     }
 
     /// The scheduler knows no such job, after it has taken the order to cancel it.
     pub(super) fn is_gone(&mut self) {
         if let Some(ending) = &mut self.ending {
-            ending.order = Order::Gone;
+            ending.order = EndOrder::Gone;
         }
     }
 
@@ -163,7 +163,7 @@ impl Course {
             Ok(()) => {
                 ending.failures = 0;
                 if !matches!(what, Calling::Signal(..)) {
-                    ending.order = Order::Taken;
+                    ending.order = EndOrder::Taken;
                     ending.next = now + AGAIN;
                     self.asking.anew();
                     self.asking.at(now + LOOK);

@@ -9,7 +9,7 @@ use crate::order::frames::Drained;
 
 /// What the files say.
 #[derive(Debug, Default)]
-pub(super) struct Script {
+pub(super) struct ScriptWatch {
     /// The wrapper says that the script begins; how often the job was started before.
     pub(super) mark: Option<u32>,
     pub(super) completed: Option<Completed>,
@@ -37,7 +37,7 @@ enum Output {
     Drained(Drained),
 }
 
-impl Script {
+impl ScriptWatch {
     pub(super) fn has_begun(&self) -> bool {
         self.mark.is_some() || self.completed.is_some()
     }

@@ -15,13 +15,13 @@ const MOST_SUBMISSIONS: u32 = 3;
 /// How far the submission is.
 #[derive(Debug)]
 pub(super) struct Submitting {
-    stage: Stage,
+    stage: SubmissionStage,
     submissions: u32,
 }
 
 /// Where it stands.
 #[derive(Debug)]
-pub(super) enum Stage {
+pub(super) enum SubmissionStage {
     /// The files are not there yet.
     Preparing,
     /// The name goes to disk. Before there is a job: whatever happens from here on, cleanup knows its name.
@@ -37,30 +37,30 @@ pub(super) enum Stage {
 impl Submitting {
     pub(super) fn new(job: &Job, now: Instant) -> Self {
         let stage = match job {
-            Job::New(..) => Stage::Preparing,
-            Job::Existing(id) | Job::Left(Some(id)) | Job::Ended(id) => Stage::Done(id.clone()),
-            Job::Left(None) => Stage::Unsure { since: now, not_found: 0 },
+            Job::New(..) => SubmissionStage::Preparing,
+            Job::Existing(id) | Job::Left(Some(id)) | Job::Ended(id) => SubmissionStage::Done(id.clone()),
+            Job::Left(None) => SubmissionStage::Unsure { since: now, not_found: 0 },
         };
         Self { stage, submissions: 0 }
     }
 
-    pub(super) fn stage(&self) -> &Stage {
+    pub(super) fn stage(&self) -> &SubmissionStage {
         &self.stage
     }
 
     pub(super) fn id(&self) -> Option<&JobId> {
         match &self.stage {
-            Stage::Done(id) => Some(id),
+            SubmissionStage::Done(id) => Some(id),
             _ => None,
         }
     }
 
     pub(super) fn becomes_unsure(&mut self, since: Instant) {
-        self.stage = Stage::Unsure { since, not_found: 0 };
+        self.stage = SubmissionStage::Unsure { since, not_found: 0 };
     }
 
     fn calls(&mut self) {
-        self.stage = Stage::Calling;
+        self.stage = SubmissionStage::Calling;
         self.submissions += 1;
     }
 }
@@ -68,19 +68,19 @@ impl Submitting {
 impl Course {
     pub(super) fn on_ready(&mut self, now: Instant) {
         match self.submitting.stage() {
-            Stage::Preparing => self.submit(),
+            SubmissionStage::Preparing => self.submit(),
             _ if self.plan.until == Until::Gone => self.end_left(now),
             _ => self.asking.soon(now),
         }
     }
 
     fn submit(&mut self) {
-        self.submitting.stage = Stage::Remembering;
+        self.submitting.stage = SubmissionStage::Remembering;
         self.act(Action::RememberName);
     }
 
     pub(super) fn on_remembered(&mut self, remembered: Result<(), String>) {
-        if !matches!(self.submitting.stage(), Stage::Remembering) {
+        if !matches!(self.submitting.stage(), SubmissionStage::Remembering) {
             return;
         }
         match remembered {
@@ -126,7 +126,7 @@ impl Course {
     /// There is no job, of this submission. One before it, whose answer nobody knows, may still have made one, whatever the
     /// queue looks like: then cleanup has to look for it.
     fn forget_submission(&mut self) {
-        self.submitting.stage = Stage::Preparing;
+        self.submitting.stage = SubmissionStage::Preparing;
         if self.submitting.submissions == 1 {
             self.act(Action::Forget);
         }
@@ -138,7 +138,7 @@ impl Course {
             self.act(Action::Tell(self.submitted_words(&id)));
         }
         self.note_known(now);
-        self.submitting.stage = Stage::Done(id.clone());
+        self.submitting.stage = SubmissionStage::Done(id.clone());
         self.asking.soon(now);
         if self.script.mark.is_some() || self.plan.until == Until::Gone {
             self.asking.now(now);
@@ -154,7 +154,7 @@ impl Course {
 
     pub(super) fn on_found(&mut self, found: Result<Vec<JobId>, String>, now: Instant) {
         self.asking.answered();
-        let Stage::Unsure { since, not_found } = &mut self.submitting.stage else { return };
+        let SubmissionStage::Unsure { since, not_found } = &mut self.submitting.stage else { return };
         let settled = *since + SETTLED;
         match found.map(|ids| ids.into_iter().next()) {
             Err(words) => {

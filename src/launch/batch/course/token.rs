@@ -19,7 +19,7 @@ pub enum Tokens {
 
 /// What became of the token.
 #[derive(Debug)]
-pub(super) struct Token {
+pub(super) struct HeldToken {
     tokens: Tokens,
     held: Held,
     /// When the scheduler said last that the job runs.
@@ -39,7 +39,7 @@ enum Held {
     ThrownAway,
 }
 
-impl Token {
+impl HeldToken {
     pub(super) fn new(tokens: Tokens, now: Instant) -> Self {
         Self { tokens, held: Held::Nothing, confirmed: now }
     }

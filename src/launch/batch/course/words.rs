@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::submission::Stage;
+use super::submission::SubmissionStage;
 use super::{Action, Course, Verdict};
 use crate::launch::batch::result::Judgement;
 use crate::scheduler::{Alive, JobId, Phase, Setting};
@@ -47,7 +47,7 @@ impl Course {
         let key = self.plan.scheduler.key(Setting::UnknownTimeout);
         let what = match self.submitting.stage() {
             _ if self.ending.is_some() => "whether the job is gone is not known; trying again".to_owned(),
-            Stage::Done(_) => format!(
+            SubmissionStage::Done(_) => format!(
                 "the state of the job is not known; it goes on, and is asked for again (at most {timeout}, {key})"
             ),
             _ => format!("it is not known whether the job was submitted; looking for it (at most {timeout}, {key})"),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{Action, Calling, Course, Event, Job, Plan, Question, Tokens, Until};
+use super::super::{Action, BatchEvent, Calling, Course, Job, Plan, Question, Tokens, Until};
 use crate::launch::batch::pace::Urgency;
 use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
@@ -149,7 +149,7 @@ impl Bench {
     fn pass_time(&mut self, at: Instant) -> Result<(), String> {
         while let Some(due) = self.course.next_deadline().filter(|due| *due < at) {
             self.now = self.now.max(due);
-            let actions = self.tell(Event::Time);
+            let actions = self.tell(BatchEvent::Time);
             if !actions.is_empty() {
                 let seconds = (self.now - self.start).as_secs_f64();
                 return Err(format!("but at {seconds} already: {}", actions.join(" & ")));
@@ -174,7 +174,7 @@ impl Bench {
         let (before, mut all) = (self.questions, Vec::new());
         while let Some(due) = self.course.next_deadline().filter(|due| *due <= at) {
             self.now = self.now.max(due);
-            let mut actions = self.tell(Event::Time);
+            let mut actions = self.tell(BatchEvent::Time);
             if actions.iter().any(|action| action.starts_with("ask ") || action.starts_with("find")) {
                 let event = self.event(answer)?;
                 actions.extend(self.tell(event));
@@ -207,19 +207,19 @@ impl Bench {
     }
 
     /// Tells the course, and what its actions bring at once.
-    fn tell(&mut self, event: Event) -> Vec<String> {
+    fn tell(&mut self, event: BatchEvent) -> Vec<String> {
         let mut all = Vec::new();
         for action in self.course.handle(event, self.now) {
             all.push(words_of(&action));
             match &action {
-                Action::RememberName => all.extend(self.tell(Event::Remembered(self.disk.clone()))),
+                Action::RememberName => all.extend(self.tell(BatchEvent::Remembered(self.disk.clone()))),
                 Action::RememberNumber(_) => {
                     if let Err(why) = self.disk.clone() {
-                        all.extend(self.tell(Event::NumberLost(why)));
+                        all.extend(self.tell(BatchEvent::NumberLost(why)));
                     }
                 }
                 Action::MintToken(_) | Action::RenewToken | Action::HoldToken => {
-                    all.extend(self.tell(Event::Token(self.now + TOKEN)));
+                    all.extend(self.tell(BatchEvent::Token(self.now + TOKEN)));
                 }
                 Action::Ask(Question::State(..) | Question::Find(_)) => {
                     self.asked = self.now;
@@ -231,22 +231,22 @@ impl Bench {
         all
     }
 
-    fn event(&mut self, words: &str) -> Result<Event, String> {
+    fn event(&mut self, words: &str) -> Result<BatchEvent, String> {
         let words: Vec<&str> = words.split_whitespace().collect();
         let after = |name| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
         let restarts = after("restart").map_or(0, |number| number.parse().expect("a number"));
         let exited = |status, out: &str, err: String| {
-            Event::Report(Report::Answered(Answer::Exited { status, out: out.into(), err }))
+            BatchEvent::Report(Report::Answered(Answer::Exited { status, out: out.into(), err }))
         };
         let rest = || words[1..].join(" ");
         Ok(match words[..] {
-            ["time"] => Event::Time,
+            ["time"] => BatchEvent::Time,
             ["disk", "full"] => {
                 self.disk = Err("disk full".into());
-                Event::Time
+                BatchEvent::Time
             }
-            ["ready"] => Event::Report(Report::Ready),
-            ["mark", ..] => Event::Report(Report::Started(Started { restarts, node: "n1".into() })),
+            ["ready"] => BatchEvent::Report(Report::Ready),
+            ["mark", ..] => BatchEvent::Report(Report::Started(Started { restarts, node: "n1".into() })),
             ["record", end, ..] => {
                 let end = match end {
                     "no-token" => ScriptEnd::NoToken,
@@ -255,30 +255,38 @@ impl Bench {
                     code => ScriptEnd::Exited(code.parse().map_err(|_| "no code")?),
                 };
                 let terminated = words.contains(&"terminated");
-                Event::Report(Report::Recorded(Completion { end, bytes: 0, terminated, restarts, node: "n1".into() }))
+                BatchEvent::Report(Report::Recorded(Completion {
+                    end,
+                    bytes: 0,
+                    terminated,
+                    restarts,
+                    node: "n1".into(),
+                }))
             }
             ["drained", ..] => {
                 let missing = after("missing").map_or(0, |number| number.parse().expect("a number"));
                 let scheduler_words = after("says").unwrap_or_default().into();
-                Event::Report(Report::Drained(Drained { missing, scheduler_words }))
+                BatchEvent::Report(Report::Drained(Drained { missing, scheduler_words }))
             }
-            ["notice", ..] => Event::Report(Report::Notice(rest())),
-            ["failed", ..] => Event::Report(Report::Failed(WorkerFailure { blame: Blame::Account, words: rest() })),
-            ["done"] => Event::Report(Report::Done),
-            ["garbled"] => Event::NoReport(std::io::ErrorKind::InvalidData.into()),
-            ["end-of-reports"] => Event::NoMoreReports,
-            ["worker-ended"] => Event::WorkerEnded,
-            ["SIGTERM"] => Event::Terminate,
+            ["notice", ..] => BatchEvent::Report(Report::Notice(rest())),
+            ["failed", ..] => {
+                BatchEvent::Report(Report::Failed(WorkerFailure { blame: Blame::Account, words: rest() }))
+            }
+            ["done"] => BatchEvent::Report(Report::Done),
+            ["garbled"] => BatchEvent::NoReport(std::io::ErrorKind::InvalidData.into()),
+            ["end-of-reports"] => BatchEvent::NoMoreReports,
+            ["worker-ended"] => BatchEvent::WorkerEnded,
+            ["SIGTERM"] => BatchEvent::Terminate,
             ["called", "17"] => exited(0, "17\n", String::new()),
             ["called", "ok"] => exited(0, "", String::new()),
-            ["called", "hangs"] => Event::Report(Report::Answered(Answer::Ended("no answer within 120 s".into()))),
-            ["called", "not-started"] => Event::Report(Report::Answered(Answer::NotStarted("no sbatch".into()))),
+            ["called", "hangs"] => BatchEvent::Report(Report::Answered(Answer::Ended("no answer within 120 s".into()))),
+            ["called", "not-started"] => BatchEvent::Report(Report::Answered(Answer::NotStarted("no sbatch".into()))),
             ["called", ..] => exited(1, "", rest()),
-            ["found", "silent"] => Event::Found(Err("Unable to contact slurm controller".into())),
-            ["found", ..] => Event::Found(Ok(words[1..].iter().copied().map(id).collect())),
-            ["canceller", uid] => Event::Canceller(uid.parse().ok()),
-            ["not-asked"] => Event::NotAsked,
-            _ => Event::State { asked: self.asked, state: state(&words, restarts)? },
+            ["found", "silent"] => BatchEvent::Found(Err("Unable to contact slurm controller".into())),
+            ["found", ..] => BatchEvent::Found(Ok(words[1..].iter().copied().map(id).collect())),
+            ["canceller", uid] => BatchEvent::Canceller(uid.parse().ok()),
+            ["not-asked"] => BatchEvent::NotAsked,
+            _ => BatchEvent::State { asked: self.asked, state: state(&words, restarts)? },
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{Action, Calling, Course, Event, Plan, Question, Tokens, Until};
+use super::super::{Action, BatchEvent, Calling, Course, Plan, Question, Tokens, Until};
 use super::bench::{For, TOKEN, plan, tokens};
 use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
@@ -124,18 +124,18 @@ impl Model {
     }
 
     /// Something happens.
-    pub fn tell(&mut self, event: Event) -> Check {
+    pub fn tell(&mut self, event: BatchEvent) -> Check {
         if self.outcome.is_some() {
             return Ok(());
         }
-        let time = matches!(event, Event::Time);
+        let time = matches!(event, BatchEvent::Time);
         let may_mint =
-            matches!(&event, Event::State { state: State::Alive(alive), .. } if alive.phase == Phase::Running);
+            matches!(&event, BatchEvent::State { state: State::Alive(alive), .. } if alive.phase == Phase::Running);
         let state = match &event {
-            Event::State { state, .. } => Some(state.clone()),
+            BatchEvent::State { state, .. } => Some(state.clone()),
             _ => None,
         };
-        let record = matches!(&event, Event::Report(Report::Recorded(_)));
+        let record = matches!(&event, BatchEvent::Report(Report::Recorded(_)));
         self.see(&event);
         self.pass_on(event, may_mint)?;
         if self.outcome.is_none() {
@@ -146,21 +146,21 @@ impl Model {
     }
 
     /// What an event proves.
-    fn see(&mut self, event: &Event) {
+    fn see(&mut self, event: &BatchEvent) {
         match event {
-            Event::Report(Report::Ready) => self.ready = true,
-            Event::Report(Report::Recorded(completion)) => {
+            BatchEvent::Report(Report::Ready) => self.ready = true,
+            BatchEvent::Report(Report::Recorded(completion)) => {
                 self.script_ended.get_or_insert(self.now);
                 self.exited_with_zero |= completion.end == ScriptEnd::Exited(0);
                 self.drain_awaited = true;
             }
-            Event::Report(Report::Drained(_)) => (self.drain_awaited, self.drained) = (false, true),
-            Event::Report(Report::Failed(_)) => self.worker_failed = true,
-            Event::Report(Report::Answered(answer)) => self.see_answer(answer),
-            Event::Terminate => {
+            BatchEvent::Report(Report::Drained(_)) => (self.drain_awaited, self.drained) = (false, true),
+            BatchEvent::Report(Report::Failed(_)) => self.worker_failed = true,
+            BatchEvent::Report(Report::Answered(answer)) => self.see_answer(answer),
+            BatchEvent::Terminate => {
                 self.terminated.get_or_insert(self.now);
             }
-            Event::State { asked, state } => {
+            BatchEvent::State { asked, state } => {
                 self.question = None;
                 let after = self.script_ended.is_some_and(|ended| *asked >= ended);
                 self.said_after |=
@@ -186,7 +186,7 @@ impl Model {
                     }
                 }
             }
-            Event::Found(found) => {
+            BatchEvent::Found(found) => {
                 self.question = None;
                 match found {
                     Ok(ids) if ids.is_empty() => {
@@ -201,8 +201,8 @@ impl Model {
                     }
                 }
             }
-            Event::Canceller(_) => self.canceller = None,
-            Event::NotAsked => self.question = None,
+            BatchEvent::Canceller(_) => self.canceller = None,
+            BatchEvent::NotAsked => self.question = None,
             _ => {}
         }
     }
@@ -228,7 +228,7 @@ impl Model {
     }
 
     /// Tells the course, and does what it says, as the drive does.
-    fn pass_on(&mut self, event: Event, may_mint: bool) -> Check {
+    fn pass_on(&mut self, event: BatchEvent, may_mint: bool) -> Check {
         for action in self.course.handle(event, self.now) {
             must(self.outcome.is_none(), "nothing follows the end")?;
             let brings = self.act(action, may_mint)?;
@@ -239,15 +239,15 @@ impl Model {
         Ok(())
     }
 
-    fn act(&mut self, action: Action, may_mint: bool) -> Result<Option<Event>, String> {
+    fn act(&mut self, action: Action, may_mint: bool) -> Result<Option<BatchEvent>, String> {
         match action {
             Action::RememberName => {
                 self.remembered |= self.disk.is_ok();
-                return Ok(Some(Event::Remembered(self.disk.clone())));
+                return Ok(Some(BatchEvent::Remembered(self.disk.clone())));
             }
             Action::RememberNumber(_) => {
                 must(self.remembered, "a number belongs to a name")?;
-                return Ok(self.disk.clone().err().map(Event::NumberLost));
+                return Ok(self.disk.clone().err().map(BatchEvent::NumberLost));
             }
             Action::Forget => {
                 must(self.possible == 0, "what may exist is not forgotten")?;
@@ -296,14 +296,14 @@ impl Model {
                 must(self.tokens == Tokens::WhileRunning, "a stage without tokens gets none")?;
                 must(may_mint, "a token is minted when the scheduler says that the job runs, and not before")?;
                 self.token = true;
-                return Ok(Some(Event::Token(self.now + TOKEN)));
+                return Ok(Some(BatchEvent::Token(self.now + TOKEN)));
             }
             Action::RenewToken => {
                 must(self.token, "what is renewed is there")?;
                 must(self.running.is_some_and(|at| self.now < at + PROOF), "a token is renewed on a fresh word only")?;
-                return Ok(Some(Event::Token(self.now + TOKEN)));
+                return Ok(Some(BatchEvent::Token(self.now + TOKEN)));
             }
-            Action::HoldToken => return Ok(Some(Event::Token(self.now + TOKEN))),
+            Action::HoldToken => return Ok(Some(BatchEvent::Token(self.now + TOKEN))),
             Action::WithdrawToken => self.token = false,
             Action::Tell(words) => self.warned |= words.contains("the cleanup stage goes on with that"),
             Action::Say(_) => {}

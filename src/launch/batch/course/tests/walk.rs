@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestError, TestRunner};
 
-use super::super::{Event, Question};
+use super::super::{BatchEvent, Question};
 use super::bench::{For, UNKNOWN_TIMEOUT, alive, id};
 use super::model::Model;
 use crate::order::completion::{Completion, ScriptEnd, Started};
@@ -174,21 +174,21 @@ impl Dice {
 fn take(model: &mut Model, step: Step) -> Result<(), String> {
     let event = match (step, &model.question) {
         (Step::Pass(time), _) => return pass(model, time),
-        (Step::State(state), Some((Question::State(..), asked))) => Event::State { asked: *asked, state },
-        (Step::Found(count), Some((Question::Find(_), _))) => Event::Found(match count {
+        (Step::State(state), Some((Question::State(..), asked))) => BatchEvent::State { asked: *asked, state },
+        (Step::Found(count), Some((Question::Find(_), _))) => BatchEvent::Found(match count {
             0 => Err("Unable to contact slurm controller".into()),
             1 => Ok(Vec::new()),
             _ => Ok(vec![id("17"), id("18")]),
         }),
-        (Step::NotAsked, Some(_)) => Event::NotAsked,
-        (Step::Canceller(uid), _) if model.canceller.is_some() => Event::Canceller(uid),
-        (Step::Called(answer), _) if model.call.is_some() => Event::Report(Report::Answered(answer)),
+        (Step::NotAsked, Some(_)) => BatchEvent::NotAsked,
+        (Step::Canceller(uid), _) if model.canceller.is_some() => BatchEvent::Canceller(uid),
+        (Step::Called(answer), _) if model.call.is_some() => BatchEvent::Report(Report::Answered(answer)),
         // Twice it would only end the walk.
         (Step::Says(Report::Ready), _) if model.ready => return wait(model),
-        (Step::Says(report), _) => Event::Report(report),
-        (Step::WorkerEnded, _) => Event::WorkerEnded,
-        (Step::NoMoreReports, _) => Event::NoMoreReports,
-        (Step::Terminate, _) => Event::Terminate,
+        (Step::Says(report), _) => BatchEvent::Report(report),
+        (Step::WorkerEnded, _) => BatchEvent::WorkerEnded,
+        (Step::NoMoreReports, _) => BatchEvent::NoMoreReports,
+        (Step::Terminate, _) => BatchEvent::Terminate,
         (Step::DiskFull, _) => {
             model.disk = Err("disk full".into());
             return Ok(());
@@ -202,7 +202,7 @@ fn take(model: &mut Model, step: Step) -> Result<(), String> {
 fn wait(model: &mut Model) -> Result<(), String> {
     let Some(at) = model.next_deadline() else { return Ok(()) };
     model.now = model.now.max(at);
-    model.tell(Event::Time)
+    model.tell(BatchEvent::Time)
 }
 
 /// Whatever is due before comes first, as the clock of the drive sees to.
@@ -212,7 +212,7 @@ fn pass(model: &mut Model, time: Duration) -> Result<(), String> {
         wait(model)?;
     }
     model.now = at;
-    model.tell(Event::Time)
+    model.tell(BatchEvent::Time)
 }
 
 /// From here on nothing new happens: the course must come to its end by itself, and soon.
@@ -220,8 +220,8 @@ fn come_to_the_end(model: &mut Model, rest: Rest) -> Result<(), String> {
     let bound = model.now + UNKNOWN_TIMEOUT * 2;
     match rest {
         Rest::Silence => {}
-        Rest::Frozen => model.tell(Event::Terminate)?,
-        Rest::Lost => model.tell(Event::WorkerEnded)?,
+        Rest::Frozen => model.tell(BatchEvent::Terminate)?,
+        Rest::Lost => model.tell(BatchEvent::WorkerEnded)?,
     }
     while model.outcome.is_none() {
         if model.now > bound {
@@ -229,15 +229,15 @@ fn come_to_the_end(model: &mut Model, rest: Rest) -> Result<(), String> {
         }
         let answer = match (rest, &model.question) {
             (Rest::Frozen, _) => None,
-            (_, Some((Question::Find(_), _))) => Some(Event::Found(Err("silent".into()))),
+            (_, Some((Question::Find(_), _))) => Some(BatchEvent::Found(Err("silent".into()))),
             (_, Some((_, asked))) => {
-                Some(Event::State { asked: *asked, state: State::Unknown(Unknown::NoAnswer("silent".into())) })
+                Some(BatchEvent::State { asked: *asked, state: State::Unknown(Unknown::NoAnswer("silent".into())) })
             }
-            _ if model.canceller.is_some() => Some(Event::Canceller(None)),
+            _ if model.canceller.is_some() => Some(BatchEvent::Canceller(None)),
             (Rest::Lost, _) => None,
-            _ if model.call.is_some() => Some(Event::Report(Report::Answered(Answer::Ended("silent".into())))),
-            _ if !model.ready => Some(Event::Report(Report::Ready)),
-            _ if model.drain_awaited => Some(Event::Report(Report::Drained(Drained::default()))),
+            _ if model.call.is_some() => Some(BatchEvent::Report(Report::Answered(Answer::Ended("silent".into())))),
+            _ if !model.ready => Some(BatchEvent::Report(Report::Ready)),
+            _ if model.drain_awaited => Some(BatchEvent::Report(Report::Drained(Drained::default()))),
             _ => None,
         };
         match (answer, model.next_deadline()) {

@@ -1,9 +1,12 @@
-//! What `cargo bench` measures from the inside, where no other program has a door. Nothing here is of use to anybody else.
+//! What the project's own tests and benchmarks need from the inside, where no other program has a door. Nothing here is of use
+//! to anybody else.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use jose::{SigningKey, install_crypto};
 use nix::unistd::geteuid;
 use p256::SecretKey;
 use p256::elliptic_curve::rand_core::OsRng;
@@ -12,9 +15,9 @@ use crate::identity::Identity;
 use crate::policy::{self, Mode};
 use crate::scheduler::Placement;
 use crate::settings::Settings;
+use crate::stage;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::token::{Issuance, StageContext, Ttl, mint};
-use jose::{SigningKey, install_crypto};
 
 /// How long it takes to mint one token, self-check included: the mean of so many. The key is a throw-away, so that no
 /// token of it is worth anything, and the job is an invented one of this very account.
@@ -46,4 +49,23 @@ pub fn minting(tokens: u32) -> Result<Duration, Box<dyn std::error::Error>> {
         mint(&key, &settings, &identity, admission.account(), &stage, Timestamp::now())?;
     }
     Ok(start.elapsed() / tokens)
+}
+
+/// Where a stage panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panicking {
+    /// In the thread that tells its story.
+    MainThread,
+    /// In another one.
+    OtherThread,
+}
+
+/// A stage with a bug in it, to be the whole of a process: no real one panics at will.
+pub fn panicking_stage(place: Panicking, words: &'static str) -> ExitCode {
+    stage::main("test", move |_| {
+        if place == Panicking::OtherThread {
+            let _ = std::thread::spawn(move || panic!("{words}")).join();
+        }
+        panic!("{words}");
+    })
 }
