@@ -41,7 +41,7 @@
 //! | `issuer` | the ring of keys | sys |
 //! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
-//! | `admin` | one file a verb | sys, config, report, runner, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
+//! | `admin` | one file a verb | sys, config, runner, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
 //! | `bench` | what `cargo bench` measures from the inside | sys, scheduler, identity, policy, token, settings |
 
 #[doc(hidden)]
