@@ -57,7 +57,7 @@ pub trait Batch: Debug + Send + Sync {
 pub struct Resources {
     /// All its options, as words that the scheduler understands.
     pub options: Vec<String>,
-    /// Names of those that the job itself set. Without any, a refusal by the scheduler is not the author's doing.
+    /// Those that the job itself set, without their values. Without any, a refusal by the scheduler is not the author's doing.
     pub from_job: Vec<String>,
 }
 

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Kind;
 use super::batch::{Batch, Known};
-use super::{Kind, slurm};
 use crate::config::Section;
 
 /// All of them. Where nothing else is said, the first is meant.
-pub(super) static KNOWN: &[Known] = &[slurm::KNOWN];
+pub(super) static KNOWN: &[Known] = &[super::slurm::KNOWN];
 
 /// What they are called.
 pub fn kinds() -> impl Iterator<Item = Kind> {

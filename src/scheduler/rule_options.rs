@@ -99,11 +99,13 @@ mod tests {
     fn they_are_lists_under_the_schedulers_words_and_an_absent_list_is_an_empty_one() {
         let json = "{\"before\":1,\"slurm\":[\"--partition=gpu\",\"--exclusive\"],\"after\":2}";
         let around = read(json).expect("valid");
+        let written = |around: &Around| serde_json::to_value(around).expect("json");
         assert_eq!(around.options.of(super::super::slurm::KIND), ["--partition=gpu", "--exclusive"]);
-        assert_eq!(serde_json::to_string(&around).expect("json"), json);
+        assert_eq!(written(&around)["slurm"], serde_json::json!(["--partition=gpu", "--exclusive"]));
+        assert_eq!(read(&written(&around).to_string()).expect("its own words"), around);
         let none = read("{\"before\":1,\"other\":{},\"after\":2}").expect("valid");
         assert_eq!(none.options, RuleOptions::default());
-        assert_eq!(serde_json::to_string(&none).expect("json"), "{\"before\":1,\"slurm\":[],\"after\":2}");
+        assert_eq!(written(&none)["slurm"], serde_json::json!([]), "said, too");
     }
 
     #[test]
