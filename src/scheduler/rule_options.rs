@@ -7,7 +7,7 @@ use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Kind;
+use super::SchedulerKind;
 use super::known::KNOWN;
 use super::settings::read_words;
 use crate::config::Section;
@@ -28,7 +28,7 @@ pub fn read_rule_options(section: &mut Section<'_>) -> RuleOptions {
 
 impl RuleOptions {
     /// Those for jobs of one scheduler.
-    pub fn of(&self, kind: Kind) -> &[String] {
+    pub fn of(&self, kind: SchedulerKind) -> &[String] {
         self.0.get(kind.word()).map_or(&[], Vec::as_slice)
     }
 
@@ -53,8 +53,8 @@ impl Serialize for RuleOptions {
 /// Judged once more: a file is no proof.
 impl<'de> Deserialize<'de> for RuleOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        struct OptionsVisitor;
+        impl<'de> Visitor<'de> for OptionsVisitor {
             type Value = RuleOptions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for RuleOptions {
                 Ok(options)
             }
         }
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(OptionsVisitor)
     }
 }
 
