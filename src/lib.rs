@@ -5,10 +5,11 @@
 //!
 //! # Reading order
 //!
-//! 1. `stage::run`: the whole program in one page.
-//! 2. `evidence`, `identity`, `policy`, `token`, `launch`: the stations that a job passes, in order. Each has a
-//!    type that only the station before it can make, so that none can be skipped:
-//!    `Payload` → `Identity` → `Account` → `Token` → `Order` → `Outcome`.
+//! 1. `stage::config`, who a job is and as whom it runs, and `stage::run`, its token and its script: the whole program in two
+//!    pages.
+//! 2. `evidence`, `identity`, `policy`, `token`, `launch`: the stations that a job passes, in order. Up to the token each has a
+//!    type that only the station before it can make, so that none can be skipped: `Payload` → `Identity` → `Account` → `Token`.
+//!    What follows (`Order`, `Outcome`) is data, and grants nothing.
 //! 3. `session`: what one stage leaves for the next. `runner`: what GitLab Runner expects of all of them.
 //! 4. `sys`: the operating system, and the only unsafe code.
 //!
@@ -43,6 +44,9 @@
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
 //! | `admin` | one file a verb | sys, config, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
 //! | `probe` | what our own tests and benchmarks need from the inside | sys, scheduler, identity, policy, token, settings, stage |
+//!
+//! Two more rooms are crates of their own, since they know nothing of us: `jose` (keys and signatures as the world knows
+//! them) and `emulator` (GitLab and its runner for one job).
 
 #[doc(hidden)]
 pub mod probe;

@@ -107,6 +107,7 @@ impl Settings {
 
     /// The one to ask about jobs that a session has left. Where jobs run in a shell, the executor may have been another one
     /// when they were submitted, and its section says how to reach them still.
+    /// With two batch schedulers a session has to say whose its jobs are; today there is one.
     pub fn batch_of_left_jobs(&self) -> &dyn Batch {
         self.batch().unwrap_or_else(|| self.schedulers.first())
     }

@@ -1,5 +1,5 @@
 //! The rules of the house, as far as they can be read from the files: who imports whom, no circle, no file too long, no
-//! word of one scheduler in rooms that are there for all.
+//! word of one scheduler in rooms that are there for all, unsafe code in one room, and that attacks name tests that exist.
 //!
 //! The table of who may import whom stands in `src/lib.rs`, where people look for it.
 
@@ -273,6 +273,41 @@ fn no_file_is_longer_than_one_can_keep_in_mind() {
         .filter(|(lines, _)| *lines > LONGEST)
         .collect();
     assert!(long.is_empty(), "longer than {LONGEST} lines: {long:?}");
+}
+
+/// Files beside the scheduler's own folder whose code may speak of it, and why.
+const NAME_A_SCHEDULER: [(&str, &str); 5] = [
+    ("scheduler/mod.rs", "has its folder"),
+    ("scheduler/known.rs", "is the list"),
+    ("report/events.rs", "a field of the audit log, which dashboards read"),
+    ("stage/ends.rs", "fills that field"),
+    ("admin/man.rs", "pages for people"),
+];
+
+#[test]
+fn no_word_of_one_scheduler_is_in_rooms_that_are_there_for_all_of_them() {
+    let mut needed = BTreeSet::new();
+    for (file, text) in rooms_files() {
+        if file.starts_with("scheduler/slurm/") || file.contains("/tests") {
+            continue;
+        }
+        let own: String = pieces(&code(&text))
+            .into_iter()
+            .filter(|(name, _)| name.as_deref() != Some("tests"))
+            .map(|(_, own)| own)
+            .collect();
+        let lower = own.to_lowercase();
+        if let Some(word) =
+            ["slurm", "sbatch", "scontrol", "squeue", "scancel"].iter().find(|word| lower.contains(*word))
+        {
+            let allowed = NAME_A_SCHEDULER.iter().any(|(name, _)| *name == file);
+            assert!(allowed, "src/{file} says {word:?}; what is one scheduler's belongs into its folder");
+            needed.insert(file);
+        }
+    }
+    for (file, why) in NAME_A_SCHEDULER {
+        assert!(needed.contains(file), "src/{file} ({why}) names no scheduler any more: strike it from the list");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `motmot`: the program of admins and jobs.
+//! `motmot`: the program of administrators.
 
 pub mod check;
 pub mod command_line;

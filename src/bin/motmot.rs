@@ -1,4 +1,4 @@
-//! The program of admins and jobs.
+//! The program of administrators.
 
 fn main() -> std::process::ExitCode {
     motmot::programs::motmot()

@@ -32,7 +32,7 @@ const RING_LIMIT: usize = 64 * 1024;
 const PEM_LIMIT: usize = 16 * 1024;
 const MODE: u32 = 0o400;
 
-/// What a key is used for.
+/// What a key is used for. No verb makes `next` or `retired` yet; a ring that has them is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyState {

@@ -81,7 +81,7 @@ pub struct TokenPlace {
 /// Leave nothing behind.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CleanUpOrder {
-    /// Processes with this value of [`SESSION_VARIABLE`] end.
+    /// Processes with this value of `runner::SESSION_VARIABLE` end.
     pub session: String,
     /// Directories that go, whatever is in them.
     pub remove: Vec<PathBuf>,

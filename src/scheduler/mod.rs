@@ -59,7 +59,8 @@ pub trait Scheduler: Send + Sync {
     /// The file in the directory of a job that the scheduler itself writes to.
     fn own_output(&self) -> &'static str;
 
-    /// Submits a job, as its owner.
+    /// Submits a job, as its owner: with its `environment`, its output appended to [`Scheduler::own_output`] in its `dir`, and
+    /// started again only as its `requeue` says.
     fn submit(&self, submission: &Submission) -> Call;
 
     /// What the answer to [`Scheduler::submit`] means.
@@ -83,7 +84,8 @@ pub trait Scheduler: Send + Sync {
     /// Cancels every job of a name, as their owner.
     fn cancel_by_name(&self, name: &JobName, owner: &str) -> Call;
 
-    /// Has the wrapper end the script that runs, and go on.
+    /// Has the wrapper end the script that runs, and go on: by SIGURG ([`Signal::Terminate`]) or SIGTTIN ([`Signal::Kill`])
+    /// to the batch script alone, which passes on SIGTERM or SIGKILL.
     fn interrupt(&self, id: &JobId, signal: Signal) -> Call;
 
     /// Whether a call to cancel or to interrupt has reached the scheduler; otherwise its words.

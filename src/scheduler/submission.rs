@@ -12,7 +12,9 @@ pub struct Submission {
     pub name: JobName,
     /// For whoever looks at the queue: the address of the CI job.
     pub comment: String,
-    /// The script for the scheduler, without its header. It is spooled, so there is nothing secret in it.
+    /// The script for the scheduler. Before it the scheduler puts `#!/bin/bash` and assignments of `motmot_dir` (quoted),
+    /// `motmot_job`, `motmot_restarts` and `motmot_node`; see `executor-scripts/batch.bash`. It is spooled, so there is
+    /// nothing secret in it.
     pub wrapper: &'static str,
     /// Where wrapper and worker meet.
     pub dir: PathBuf,

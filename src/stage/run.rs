@@ -1,7 +1,8 @@
 //! `run_exec <script> <sub-stage>`: one script of a job, as the job's account, with a token of its own.
 //!
 //! The whole program in one page: what was decided is looked up, the account admitted once more, a token minted for this
-//! very sub-stage, a worker started that has become the account for good, the script handed to it, and the end told. Where
+//! very sub-stage, a worker started that has become the account for good, the script handed to it, and the end told. What is looked up was decided
+//! in `stage::config`. Where
 //! the script goes to a batch scheduler, that part of the story is in `stage::scheduled`.
 
 use std::ffi::OsString;
@@ -26,7 +27,7 @@ use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 /// Largest script.
 const MAX_SCRIPT: u64 = 256 << 20;
 
-/// The stage.
+/// One sub-stage, from its name to its end.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let (script_file, sub_stage) = script_and_sub_stage(&arguments.rest)?;
     let settings = arguments.settings()?;

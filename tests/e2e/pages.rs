@@ -48,7 +48,7 @@ cases!(
             let kept = fs::read_to_string(&path).unwrap_or_default();
             assert!(
                 kept == page,
-                "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e man_pages"
+                "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e -- man_pages"
             );
         }
     },
