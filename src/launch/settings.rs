@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::values::{self, Template};
 use crate::config::{Placed, Section};
 use crate::order::ShellKind;
-use crate::scheduler::Kind;
+use crate::scheduler::SchedulerKind;
 use crate::scheduler::known::kinds;
 use crate::sys::spawn::NewPrivileges;
 
@@ -26,7 +26,7 @@ pub enum Executor {
     /// A shell on this machine.
     Shell,
     /// Jobs of this batch scheduler, for the stages that its section names; a shell on this machine for the others.
-    Batch(Kind),
+    Batch(SchedulerKind),
 }
 
 /// `[jobs]`

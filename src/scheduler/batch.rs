@@ -7,16 +7,16 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Scheduler;
-use super::kind::Kind;
+use super::kind::SchedulerKind;
 use super::settings::{BatchSettings, WrongWord};
 use crate::config::Section;
 use crate::report::{FailureKind, Fault};
 use crate::sys::call::{Answer, Call};
 
 /// A kind of scheduler, and how its words in the configuration are read.
-pub struct Known {
+pub struct KnownScheduler {
     /// What it is called.
-    pub(super) kind: Kind,
+    pub(super) kind: SchedulerKind,
     /// Reads and judges its section; an absent one is all defaults.
     pub(super) read: fn(Section<'_>) -> Arc<dyn Batch>,
     /// Judges options that a rule fixes for its jobs, and brings them to one spelling, which it accepts again.
@@ -26,7 +26,7 @@ pub struct Known {
 /// A scheduler as this site has configured it.
 pub trait Batch: Debug + Send + Sync {
     /// Which one it is.
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> SchedulerKind;
 
     /// What every scheduler's section has.
     fn settings(&self) -> &BatchSettings;
@@ -57,7 +57,7 @@ pub trait Batch: Debug + Send + Sync {
 pub struct Resources {
     /// All its options, as words that the scheduler understands.
     pub options: Vec<String>,
-    /// Names of those that the job itself set. Without any, a refusal by the scheduler is not the author's doing.
+    /// Those that the job itself set, without their values. Without any, a refusal by the scheduler is not the author's doing.
     pub from_job: Vec<String>,
 }
 

@@ -2,7 +2,7 @@
 
 /// A kind of batch scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct SchedulerKind {
     word: &'static str,
     name: &'static str,
 }
@@ -35,7 +35,7 @@ impl Setting {
     }
 }
 
-impl Kind {
+impl SchedulerKind {
     /// To be called by the scheduler itself, once.
     pub(super) const fn new(word: &'static str, name: &'static str) -> Self {
         Self { word, name }

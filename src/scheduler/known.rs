@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, Known};
-use super::{Kind, slurm};
+use super::SchedulerKind;
+use super::batch::{Batch, KnownScheduler};
 use crate::config::Section;
 
 /// All of them. Where nothing else is said, the first is meant.
-pub(super) static KNOWN: &[Known] = &[slurm::KNOWN];
+pub(super) static KNOWN: &[KnownScheduler] = &[super::slurm::KNOWN];
 
 /// What they are called.
-pub fn kinds() -> impl Iterator<Item = Kind> {
+pub fn kinds() -> impl Iterator<Item = SchedulerKind> {
     KNOWN.iter().map(|known| known.kind)
 }
 
@@ -25,7 +25,7 @@ pub fn read_schedulers(root: &mut Section<'_>) -> Schedulers {
 
 impl Schedulers {
     /// The one of this kind.
-    pub fn get(&self, kind: Kind) -> Option<&dyn Batch> {
+    pub fn get(&self, kind: SchedulerKind) -> Option<&dyn Batch> {
         self.0.iter().find(|batch| batch.kind() == kind).map(AsRef::as_ref)
     }
 

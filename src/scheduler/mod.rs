@@ -16,7 +16,7 @@ mod state;
 mod submission;
 
 pub use job::{Expected, JobId, JobName};
-pub use kind::{Kind, Setting};
+pub use kind::{SchedulerKind, Setting};
 pub use placement::{BatchPlacement, Placement};
 pub use state::{Alive, End, EndReason, Phase, State, Unknown};
 pub use submission::{Requeue, Submission, SubmitAnswer};
@@ -44,7 +44,7 @@ pub enum Advice {
 /// A batch scheduler: what it is asked, and what its answers mean. Nothing here does anything.
 pub trait Scheduler: Send + Sync {
     /// Which one it is.
-    fn kind(&self) -> Kind;
+    fn kind(&self) -> SchedulerKind;
 
     /// Its name, for people.
     fn name(&self) -> &'static str {

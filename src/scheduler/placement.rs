@@ -1,7 +1,7 @@
 //! Where a job runs, as a token says it.
 
 use super::job::JobId;
-use super::kind::Kind;
+use super::kind::SchedulerKind;
 
 /// Where a job runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Placement {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchPlacement {
     /// Whose job it is.
-    pub kind: Kind,
+    pub kind: SchedulerKind,
     /// The account charged.
     pub account: Option<String>,
     /// The partition, or queue.

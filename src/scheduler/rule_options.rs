@@ -7,7 +7,7 @@ use serde::de::{Error, IgnoredAny, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Kind;
+use super::SchedulerKind;
 use super::known::KNOWN;
 use super::settings::read_words;
 use crate::config::Section;
@@ -28,7 +28,7 @@ pub fn read_rule_options(section: &mut Section<'_>) -> RuleOptions {
 
 impl RuleOptions {
     /// Those for jobs of one scheduler.
-    pub fn of(&self, kind: Kind) -> &[String] {
+    pub fn of(&self, kind: SchedulerKind) -> &[String] {
         self.0.get(kind.word()).map_or(&[], Vec::as_slice)
     }
 
@@ -53,8 +53,8 @@ impl Serialize for RuleOptions {
 /// Judged once more: a file is no proof.
 impl<'de> Deserialize<'de> for RuleOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        struct OptionsVisitor;
+        impl<'de> Visitor<'de> for OptionsVisitor {
             type Value = RuleOptions;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for RuleOptions {
                 Ok(options)
             }
         }
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(OptionsVisitor)
     }
 }
 
@@ -99,11 +99,13 @@ mod tests {
     fn they_are_lists_under_the_schedulers_words_and_an_absent_list_is_an_empty_one() {
         let json = "{\"before\":1,\"slurm\":[\"--partition=gpu\",\"--exclusive\"],\"after\":2}";
         let around = read(json).expect("valid");
+        let written = |around: &Around| serde_json::to_value(around).expect("json");
         assert_eq!(around.options.of(super::super::slurm::KIND), ["--partition=gpu", "--exclusive"]);
-        assert_eq!(serde_json::to_string(&around).expect("json"), json);
+        assert_eq!(written(&around)["slurm"], serde_json::json!(["--partition=gpu", "--exclusive"]));
+        assert_eq!(read(&written(&around).to_string()).expect("its own words"), around);
         let none = read("{\"before\":1,\"other\":{},\"after\":2}").expect("valid");
         assert_eq!(none.options, RuleOptions::default());
-        assert_eq!(serde_json::to_string(&none).expect("json"), "{\"before\":1,\"slurm\":[],\"after\":2}");
+        assert_eq!(written(&none)["slurm"], serde_json::json!([]), "said, too");
     }
 
     #[test]

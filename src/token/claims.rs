@@ -15,7 +15,7 @@ use super::subject::{Subject, SubjectError};
 use crate::evidence::{JobFacts, RefType};
 use crate::identity::{Assurance, Identity};
 use crate::policy::Account;
-use crate::scheduler::{BatchPlacement, JobId, Kind, Placement};
+use crate::scheduler::{BatchPlacement, JobId, Placement, SchedulerKind};
 
 /// How long before its issue a token is valid already, in seconds: room for clocks that are late.
 const BACKDATE: i64 = 60;
@@ -130,7 +130,7 @@ pub struct Hpc {
     pub cluster: Option<String>,
     /// None is a shell, and said, too.
     #[serde(with = "scheduler_word")]
-    pub scheduler: Option<Kind>,
+    pub scheduler: Option<SchedulerKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -244,17 +244,17 @@ mod scheduler_word {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
-    use crate::scheduler::Kind;
+    use crate::scheduler::SchedulerKind;
     use crate::scheduler::known::kinds;
 
     const NONE: &str = "none";
 
     #[expect(clippy::ref_option, reason = "as serde calls it")]
-    pub(super) fn serialize<S: Serializer>(kind: &Option<Kind>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(kind.map_or(NONE, Kind::word))
+    pub(super) fn serialize<S: Serializer>(kind: &Option<SchedulerKind>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(kind.map_or(NONE, SchedulerKind::word))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Kind>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SchedulerKind>, D::Error> {
         let word = String::deserialize(deserializer)?;
         if word == NONE {
             return Ok(None);

@@ -14,7 +14,7 @@ use super::rules::target;
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
 use crate::scheduler::batch::{Batch, ExaminedSite, Examiner, OwnConfiguration};
-use crate::scheduler::{Kind, Setting};
+use crate::scheduler::{SchedulerKind, Setting};
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::call::{Answer, Call};
@@ -97,7 +97,7 @@ impl Examiner for AtTerminal<'_> {
 }
 
 /// Sessions say which batch jobs there are. Those go on when this machine is booted.
-fn state_directory(settings: &Settings, kind: Kind, runner: &Runner, findings: &mut Findings) {
+fn state_directory(settings: &Settings, kind: SchedulerKind, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
     let dir = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
     // Where the directory of another account is, that account knows.
@@ -118,7 +118,7 @@ fn state_directory(settings: &Settings, kind: Kind, runner: &Runner, findings: &
 }
 
 /// Worker and node meet there.
-fn data_directory(settings: &Settings, kind: Kind, runner: &Runner, findings: &mut Findings) {
+fn data_directory(settings: &Settings, kind: SchedulerKind, runner: &Runner, findings: &mut Findings) {
     let text = settings.jobs.data_dir.as_str();
     let place = if settings.jobs.downscope == Downscope::None {
         let account = &runner.account;
@@ -147,7 +147,7 @@ fn local_file_system(path: &Path) -> Option<&'static str> {
     file_system::local(path.ancestors().find(|path| path.exists())?)
 }
 
-fn token_life(settings: &Settings, kind: Kind, findings: &mut Findings) {
+fn token_life(settings: &Settings, kind: SchedulerKind, findings: &mut Findings) {
     if let Some(token) = &settings.token
         && token.ttl.as_secs() < 5 * LATE
     {

@@ -65,8 +65,8 @@ impl Verdict {
             AskedBy::Job(options) => Self {
                 judgement: Judgement::Job(1),
                 words: format!(
-                    "{scheduler} does not accept this job: {words} (the job has set --{}; all else is the site's)",
-                    options.join(", --")
+                    "{scheduler} does not accept this job: {words} (the job has set {}; all else is the site's)",
+                    options.join(", ")
                 ),
             },
             AskedBy::Site => Self::site(format!(

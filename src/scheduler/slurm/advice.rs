@@ -1,9 +1,9 @@
 //! Slurm's own words: what it is called, what an author can ask for, and how a job is looked up.
 
-use crate::scheduler::{Advice, JobId, Kind};
+use crate::scheduler::{Advice, JobId, SchedulerKind};
 
 /// Slurm.
-pub const KIND: Kind = Kind::new("slurm", "Slurm");
+pub const KIND: SchedulerKind = SchedulerKind::new("slurm", "Slurm");
 
 pub(super) fn advice(topic: Advice) -> &'static str {
     match topic {

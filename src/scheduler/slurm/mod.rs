@@ -23,20 +23,20 @@ pub use calls::Slurm;
 use options::SlurmOptions;
 use settings::{SlurmSettings, read_slurm};
 
-use super::batch::{Batch, ExaminedSite, Examiner, Known, NotGranted, OwnConfiguration, Programs, Resources};
+use super::batch::{Batch, ExaminedSite, Examiner, KnownScheduler, NotGranted, OwnConfiguration, Programs, Resources};
 use super::settings::BatchSettings;
-use super::{Advice, Expected, JobId, JobName, Kind, Scheduler, Signal, State, Submission, SubmitAnswer};
+use super::{Advice, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer};
 use crate::sys::call::{Answer, Call};
 
 /// How its words in the configuration are read.
-pub(super) const KNOWN: Known = Known {
+pub(super) const KNOWN: KnownScheduler = KnownScheduler {
     kind: KIND,
     read: |section| Arc::new(read_slurm(section)),
     judge: |words| Ok(SlurmOptions::parse_words(words)?.args()),
 };
 
 impl Scheduler for Slurm {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> SchedulerKind {
         KIND
     }
 
@@ -102,7 +102,7 @@ impl Scheduler for Slurm {
 }
 
 impl Batch for SlurmSettings {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> SchedulerKind {
         KIND
     }
 

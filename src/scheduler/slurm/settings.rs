@@ -50,6 +50,7 @@ pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
         limits,
     }
 }
+
 fn read_allow(section: &mut Section<'_>) -> BTreeSet<&'static str> {
     let Some(list) = section.strings("allow") else {
         return table::TABLE.iter().filter(|spec| spec.setter == Setter::Job).map(|spec| spec.name).collect();

@@ -21,7 +21,7 @@ pub(super) const RIVALS: &[&[&str]] = &[
 pub struct Combined {
     /// All of them, for sbatch.
     pub options: SlurmOptions,
-    /// Names of those that the job itself set. Without any, a refusal by Slurm is not the author's doing.
+    /// Those that the job itself set, without their values. Without any, a refusal by Slurm is not the author's doing.
     pub from_job: Vec<String>,
 }
 
@@ -136,7 +136,7 @@ impl SlurmSettings {
             line: breach.place.line(),
             why: breach.why,
         })?;
-        let from_job = wanted.iter().map(|wanted| wanted.given.option.name.to_owned()).collect();
+        let from_job = wanted.iter().map(|wanted| format!("--{}", wanted.given.option.name)).collect();
         Ok(Combined { options, from_job })
     }
 

@@ -22,7 +22,7 @@ fn the_job_overrides_defaults_and_the_rule_overrides_the_job() {
         combined.options.args(),
         ["--partition=gpu", "--mem-per-cpu=1G", "--time=7", "--account=climate", "--exclusive"]
     );
-    assert_eq!(combined.from_job, ["partition", "mem-per-cpu", "time"]);
+    assert_eq!(combined.from_job, ["--partition", "--mem-per-cpu", "--time"]);
     let nothing = slurm.combine(rule, &job("", " ")).expect("admitted");
     assert!(nothing.from_job.is_empty());
     for (text, words) in [

@@ -66,7 +66,7 @@ pub fn plan(what: For) -> Plan {
     };
     let (job, until) = match what {
         For::Stage | For::NoTokens | For::Requeue => (Job::New(submission, AskedBy::Site), Until::ScriptEnd),
-        For::ChosenResources => (Job::New(submission, AskedBy::Job(vec!["mem".into()])), Until::ScriptEnd),
+        For::ChosenResources => (Job::New(submission, AskedBy::Job(vec!["--mem".into()])), Until::ScriptEnd),
         For::Allocating => (Job::New(submission, AskedBy::Site), Until::Submitted),
         For::Allocated => (Job::Existing(id("17")), Until::ScriptEnd),
         For::Left => (Job::Left(Some(id("17"))), Until::Gone),
