@@ -2,7 +2,7 @@
 //!
 //! `toml` keeps a kilobyte and more for each table, touched once and then dropped: of the time for a file of ten thousand
 //! rules that is the larger part. So a run of tables `[[key]]` that follow each other is cut out. What is left, the
-//! outline, keeps the header of the first one, and blanks behind it, so that all places stay what they are.
+//! outline, keeps the header of the first one.
 //!
 //! This is no parser of TOML. Every byte is still parsed by `toml`, the outline once and each table for itself; where lines
 //! are taken for headers that are none (in a text of several lines, in a list), one of the two is not valid or does not
@@ -16,14 +16,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::place::Source;
 
-/// What stands where a run was, piece by piece.
-const BLANKS: &str = "                                                                ";
-
 /// A file's text without the tables that are read one by one.
 pub(super) struct Outline<'t> {
-    /// As long as the whole text.
+    /// What is left.
     pub(super) text: Cow<'t, str>,
-    /// What is missing in it, by the place of the header that stands for it.
+    /// Where something is missing in it, and how much up to there.
+    cuts: Vec<(usize, usize)>,
+    /// What is missing, by the place in the file of the header that stands for it.
     runs: BTreeMap<usize, Vec<Part>>,
 }
 
@@ -57,20 +56,22 @@ struct TableRun<'t> {
 impl<'t> Outline<'t> {
     /// The file as a whole.
     pub(super) fn whole(source: &'t Source) -> Self {
-        Self { text: Cow::Borrowed(source.text()), runs: BTreeMap::new() }
+        Self { text: Cow::Borrowed(source.text()), cuts: Vec::new(), runs: BTreeMap::new() }
     }
 
     /// The file without its runs.
     pub(super) fn of(source: &'t Source) -> Self {
         let text = source.text();
-        let mut outline = Self { text: Cow::Owned(String::with_capacity(text.len())), runs: BTreeMap::new() };
+        let mut outline = Self { text: Cow::Owned(String::new()), cuts: Vec::new(), runs: BTreeMap::new() };
         let mut current: Option<TableRun<'t>> = None;
         for line in source.lines() {
-            let header = text[line.clone()].trim_start_matches([' ', '\t']);
-            if !header.starts_with('[') {
+            let line_text = &text.as_bytes()[line.clone()];
+            let Some(indent) = line_text.iter().position(|b| *b != b' ' && *b != b'\t') else { continue };
+            if line_text[indent] != b'[' {
                 continue;
             }
-            let start = line.end - header.len();
+            let start = line.start + indent;
+            let header = &text[start..line.end];
             match (&mut current, plain_header(header)) {
                 (Some(run), Some(key)) if key == run.key => run.begin(start),
                 (Some(run), _) if is_below(header, run.key) => run.deepen(),
@@ -81,8 +82,8 @@ impl<'t> Outline<'t> {
             }
         }
         outline.cut(text, current, text.len());
-        let copied = outline.text.len();
-        outline.text.to_mut().push_str(&text[copied..]);
+        let rest = outline.in_file(outline.text.len());
+        outline.text.to_mut().push_str(&text[rest..]);
         outline
     }
 
@@ -90,15 +91,16 @@ impl<'t> Outline<'t> {
     fn cut(&mut self, text: &str, run: Option<TableRun<'t>>, end: usize) {
         let Some(mut run) = run else { return };
         run.end(end);
-        let kept = self.text.to_mut();
-        kept.push_str(&text[kept.len()..run.from]);
-        let mut missing = end - run.from;
-        while missing > 0 {
-            let blanks = &BLANKS[..missing.min(BLANKS.len())];
-            kept.push_str(blanks);
-            missing -= blanks.len();
-        }
+        let copied = self.in_file(self.text.len());
+        self.text.to_mut().push_str(&text[copied..run.from]);
+        self.cuts.push((self.text.len(), end - self.text.len()));
         self.runs.insert(run.parts[0].header.start, run.parts);
+    }
+
+    /// From a place in the outline to the one in the file.
+    pub(super) fn in_file(&self, at: usize) -> usize {
+        let before = self.cuts.partition_point(|(cut, _)| *cut <= at);
+        at + before.checked_sub(1).map_or(0, |last| self.cuts[last].1)
     }
 
     /// Whether anything is cut out.
@@ -113,7 +115,10 @@ impl<'t> Outline<'t> {
         self.runs.iter().all(|(start, parts)| {
             let key = source.text()[parts[0].header.clone()].trim_matches(['[', ']']);
             let table = outline.get(key).and_then(|value| value.get_ref().as_array()).and_then(|tables| {
-                tables.binary_search_by_key(start, |table| table.span().start).ok().map(|at| tables[at].get_ref())
+                tables
+                    .binary_search_by_key(start, |table| self.in_file(table.span().start))
+                    .ok()
+                    .map(|at| tables[at].get_ref())
             });
             matches!(table, Some(DeValue::Table(table)) if table.is_empty())
         })

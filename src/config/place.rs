@@ -3,26 +3,21 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A file: its path, its text, and where its lines begin.
-#[derive(PartialEq, Eq)]
 pub struct Source {
     path: PathBuf,
     text: String,
-    /// Counted once. Counting up to each value anew takes a time that grows with the square of their number.
-    line_starts: Vec<usize>,
+    /// Counted once, and only if somebody asks: most stages tell nobody a line. Counting up to each value anew takes a time
+    /// that grows with the square of their number.
+    line_starts: OnceLock<Vec<usize>>,
 }
 
 impl Source {
     /// A text and the path that messages name.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
-        let text = text.into();
-        let ends = || memchr::memchr_iter(b'\n', text.as_bytes());
-        let mut line_starts = Vec::with_capacity(ends().count() + 1);
-        line_starts.push(0);
-        line_starts.extend(ends().map(|end| end + 1));
-        Arc::new(Self { path: path.into(), line_starts, text })
+        Arc::new(Self { path: path.into(), text: text.into(), line_starts: OnceLock::new() })
     }
 
     /// The path, as it was given.
@@ -37,21 +32,22 @@ impl Source {
 
     /// Its lines, each with the end of it.
     pub(super) fn lines(&self) -> impl Iterator<Item = Range<usize>> {
-        let ends = self.line_starts.iter().skip(1).copied().chain([self.text.len()]);
-        self.line_starts.iter().zip(ends).map(|(start, end)| *start..end)
+        let ends = memchr::memchr_iter(b'\n', self.text.as_bytes()).map(|end| end + 1).chain([self.text.len()]);
+        ends.scan(0, |start, end| Some(std::mem::replace(start, end)..end))
     }
 
     /// Line and column of a byte, both counted from 1, the column in characters.
     pub(super) fn line_and_column(&self, at: usize) -> (usize, usize) {
+        let starts = self.line_starts.get_or_init(|| self.lines().map(|line| line.start).collect());
         let at = self.text.floor_char_boundary(at.min(self.text.len()));
-        let line = self.line_starts.partition_point(|start| *start <= at);
-        let column = self.text[self.line_starts[line - 1]..at].chars().count() + 1;
+        let line = starts.partition_point(|start| *start <= at);
+        let column = self.text[starts[line - 1]..at].chars().count() + 1;
         (line, column)
     }
 }
 
 /// A part of a file.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Place {
     source: Arc<Source>,
     span: Range<usize>,
@@ -90,6 +86,14 @@ impl fmt::Debug for Place {
         write!(f, "{}:{:?}", self.source.path.display(), self.span)
     }
 }
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source) && self.span == other.span
+    }
+}
+
+impl Eq for Place {}
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,9 +64,11 @@ pub struct Section<'f> {
     name: Rc<[&'static str]>,
     span: Range<usize>,
     table: Option<&'f DeTable<'f>>,
-    /// Where the text begins in which the table has its places.
-    base: usize,
+    /// Where the text begins in which the table has its places; none: in the outline.
+    base: Option<usize>,
     known: Vec<&'static str>,
+    /// How many of the known keys the table has.
+    found: usize,
 }
 
 impl<'f> Section<'f> {
@@ -76,7 +78,7 @@ impl<'f> Section<'f> {
         span: Range<usize>,
         table: Option<&'f DeTable<'f>>,
     ) -> Self {
-        Self { reading, name, span, table, base: 0, known: Vec::new() }
+        Self { reading, name, span, table, base: None, known: Vec::new(), found: 0 }
     }
 
     /// Where the section stands; if the file does not have it, the one above, or the beginning of the file.
@@ -165,7 +167,7 @@ impl<'f> Section<'f> {
             return None;
         }
         let section = Section::new(self.reading, Rc::clone(name), header.clone(), table);
-        Some(read(Section { base: text.start, ..section }))
+        Some(read(Section { base: Some(text.start), ..section }))
     }
 
     /// A string.
@@ -309,6 +311,9 @@ impl<'f> Section<'f> {
 
     /// Says which keys nobody knows. To be called when all keys have been asked for.
     pub fn finish(self) {
+        if self.table.is_none_or(|table| table.len() == self.found) {
+            return;
+        }
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if self.known.contains(&name) {
@@ -326,8 +331,13 @@ impl<'f> Section<'f> {
     }
 
     fn get(&mut self, key: &'static str) -> Option<&'f Spanned<DeValue<'f>>> {
-        self.known.push(key);
-        self.table?.get(key)
+        let is_new = !self.known.contains(&key);
+        if is_new {
+            self.known.push(key);
+        }
+        let value = self.table?.get(key)?;
+        self.found += usize::from(is_new);
+        Some(value)
     }
 
     fn text(&mut self, key: &'static str) -> Option<(&'f str, Range<usize>)> {
@@ -377,6 +387,10 @@ impl<'f> Section<'f> {
     }
 
     fn moved(&self, span: Range<usize>) -> Range<usize> {
-        span.start + self.base..span.end + self.base
+        let start = match self.base {
+            Some(base) => span.start + base,
+            None => self.reading.outline.in_file(span.start),
+        };
+        start..start + span.len()
     }
 }
