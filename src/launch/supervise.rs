@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::LaunchError;
 use super::masking::Secrets;
-use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, thread, write_commands};
+use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, write_commands};
 use crate::order::Order;
 use crate::order::frames::{Command, Report, WorkerFailure};
 use crate::report::tell;
@@ -19,6 +19,7 @@ use crate::sys::privilege::Become;
 use crate::sys::process::Ending;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
+use crate::sys::threads;
 
 /// How a run ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,7 +148,7 @@ pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchErr
 /// The report of the worker, as an event. A worker has one thing to say. Reading blocks, and one that is stopped says
 /// nothing for long: hence a thread.
 fn read_report(mut from: UnixStream, events: Sender<RunEvent>) -> io::Result<()> {
-    thread("report", move || {
+    threads::spawn("report", move || {
         let _ = events.send(RunEvent::Report(Report::read_from(&mut from)));
     })
 }

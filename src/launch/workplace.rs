@@ -21,7 +21,7 @@ use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::process;
 use crate::sys::spawn::WorkerProgram;
-pub use crate::sys::threads::spawn as thread;
+use crate::sys::threads;
 
 /// After SIGKILL to everything: how long a worker may take to say so.
 pub const LAST_WORDS: Duration = Duration::from_secs(15);
@@ -92,7 +92,7 @@ impl Worker {
     /// Calls this when it has ended.
     pub fn when_ended(&self, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
         let pid = self.0.id();
-        thread("worker", move || {
+        threads::spawn("worker", move || {
             process::await_end(pid);
             tell();
         })
@@ -154,7 +154,7 @@ fn start_worker(
 /// Commands to the worker, written by a thread: one that is stopped reads nothing for long.
 pub fn write_commands(mut to: UnixStream) -> io::Result<Sender<Command>> {
     let (commands, outbox) = channel::<Command>();
-    thread("commands", move || {
+    threads::spawn("commands", move || {
         for command in outbox {
             if command.write_to(&mut to).is_err() {
                 return;

@@ -13,7 +13,7 @@ use super::result::BatchOutcome;
 use crate::launch::error::LaunchError;
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
-use crate::launch::workplace::{Workplace, thread, write_commands};
+use crate::launch::workplace::{Workplace, write_commands};
 use crate::order::frames::{Command, Report};
 use crate::order::{BatchOrder, Order};
 use crate::report::tell;
@@ -22,6 +22,7 @@ use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
+use crate::sys::threads;
 
 /// How many events wait for their turn. Who sends more waits: a worker that was taken over must not fill our memory.
 const MOST_EVENTS: usize = 32;
@@ -64,7 +65,7 @@ pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<BatchOutc
     worker.when_ended(move || drop(on_end.send(BatchEvent::WorkerEnded)))?;
     let mut reports = socket.try_clone()?;
     let on_report = events.clone();
-    thread("reports", move || {
+    threads::spawn("reports", move || {
         loop {
             let (event, last) = match Report::read_from(&mut reports) {
                 Ok(Some(report)) => (BatchEvent::Report(report), false),
@@ -209,7 +210,7 @@ impl Drive<'_> {
         // What is to be cancelled is something that somebody waits for.
         let urgency = if *what == Calling::Submit { Urgency::Low } else { Urgency::High };
         let (pace, commands) = (self.pace.clone(), self.commands.clone());
-        let called = thread("call", move || {
+        let called = threads::spawn("call", move || {
             pace.wait(urgency);
             let _ = commands.send(Command::Call(Box::new(call)));
         });
@@ -238,7 +239,7 @@ impl Drive<'_> {
             Question::State(..) | Question::Find(_) => BatchEvent::NotAsked,
             Question::Canceller(_) => BatchEvent::Canceller(None),
         };
-        match thread("question", move || drop(events.send(answer(&question, &plan, &pace)))) {
+        match threads::spawn("question", move || drop(events.send(answer(&question, &plan, &pace)))) {
             Ok(()) => Done::Nothing,
             Err(_) => Done::Event(not_asked),
         }

@@ -8,7 +8,8 @@
 //! * The wrapper's files say when it is worth asking. So a job costs the scheduler a handful of questions, however long it
 //!   runs, and its end is noticed at once.
 //! * A token exists while the scheduler says that this job runs, and at no other time.
-//! * Nobody waits for ever: there is always a next deadline, or an answer that is on its way.
+//! * Nobody waits for ever: there is always a next deadline, or an answer that is on its way. (The end of the
+//!   output is the worker's to tell; an account that stops its worker keeps its own stage until SIGTERM.)
 //!
 //! Each concern has a file with its state: the [submission], the questions ([`asking`]) and the [answers] to them,
 //! [silence], the [script] as the worker sees it, its [token], the [ending] that somebody asks for and its [pursuit], and the
