@@ -327,17 +327,22 @@ mod tests {
     use super::*;
     use crate::order::CleanUpOrder;
     use crate::policy::Account;
+    use crate::sys::alone::alone;
 
     #[test]
     fn a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over() {
-        // tail(1) takes in what it is told and says nothing until its input ends.
-        let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
-        let order = Order::CleanUp(CleanUpOrder { session: "0-0".into(), remove: Vec::new() });
-        let termination = Termination::watch(2).expect("watched");
-        let (limit, target) = (Some(Duration::from_millis(100)), Account::for_test("ada").to_become());
-        let start = Instant::now();
-        let outcome = run(Run { limit, ..Run::new(&program, target, order, Duration::from_secs(1)) }, &termination);
-        assert!(matches!(outcome, Ok(Outcome::TookTooLong)), "{outcome:?}");
-        assert!(start.elapsed() < LAST_WORDS * 2 + LAST_REPORT * 2, "{:?}", start.elapsed());
+        let name = "a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over";
+        // The end of a run ends every child of the process.
+        alone(module_path!(), name, || {
+            // tail(1) takes in what it is told and says nothing until its input ends.
+            let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
+            let order = Order::CleanUp(CleanUpOrder { session: "0-0".into(), remove: Vec::new() });
+            let termination = Termination::watch(2).expect("watched");
+            let (limit, target) = (Some(Duration::from_millis(100)), Account::for_test("ada").to_become());
+            let start = Instant::now();
+            let outcome = run(Run { limit, ..Run::new(&program, target, order, Duration::from_secs(1)) }, &termination);
+            assert!(matches!(outcome, Ok(Outcome::TookTooLong)), "{outcome:?}");
+            assert!(start.elapsed() < LAST_WORDS * 2 + LAST_REPORT * 2, "{:?}", start.elapsed());
+        });
     }
 }

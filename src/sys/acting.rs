@@ -94,27 +94,13 @@ impl Drop for WayBack {
 mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::process::Command;
 
     use super::*;
-
-    const ALONE: &str = "MOTMOT_TEST_ALONE";
+    use crate::sys::alone::alone;
 
     fn nobody() -> Credentials {
         let gid = Gid::from_raw(65_534);
         Credentials { uid: Uid::from_raw(65_534), gid, groups: vec![gid] }
-    }
-
-    /// The whole process acts, and its other tests must not: so in a process of its own.
-    fn alone(name: &str, test: impl FnOnce()) {
-        if std::env::var_os(ALONE).is_some() {
-            return test();
-        }
-        let own = std::env::current_exe().expect("this program");
-        let name = format!("{}::{name}", module_path!().split_once("::").expect("a module").1);
-        let output = Command::new(own).args(["--exact", &name]).env(ALONE, "1").output().expect("a test alone");
-        let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && words.contains("1 passed"), "{words}");
     }
 
     #[test]
@@ -122,7 +108,7 @@ mod tests {
         if !geteuid().is_root() {
             return; // only root can
         }
-        alone("all_threads_act_and_all_are_back_whatever_the_body_does", || {
+        alone(module_path!(), "all_threads_act_and_all_are_back_whatever_the_body_does", || {
             let before = Credentials::of_this_process().expect("credentials");
             let dir = tempfile::tempdir().expect("a directory");
             std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).expect("open to all");
@@ -157,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_ordinary_account_cannot_act_and_stays_what_it_is() {
-        alone("an_ordinary_account_cannot_act_and_stays_what_it_is", || {
+        alone(module_path!(), "an_ordinary_account_cannot_act_and_stays_what_it_is", || {
             if geteuid().is_root() {
                 let Credentials { uid, gid, groups } = nobody();
                 setgroups(&groups).and_then(|()| setegid(gid)).expect("groups");

@@ -5,6 +5,8 @@
 
 pub mod accounts;
 pub mod acting;
+#[cfg(test)]
+pub mod alone;
 pub mod atomic;
 pub mod call;
 pub mod cgroup;

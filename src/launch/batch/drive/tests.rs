@@ -6,6 +6,7 @@ use crate::policy::Account;
 use crate::launch::batch::course::Until;
 use crate::scheduler::slurm::Slurm;
 use crate::scheduler::{Expected, JobId, JobName, Requeue};
+use crate::sys::alone::alone;
 
 struct Forgetful;
 
@@ -24,36 +25,40 @@ impl Ledger for Forgetful {
 
 #[test]
 fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
-    // tail(1) takes in what it is told and says nothing until its input ends.
-    let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
-    let dir = tempfile::tempdir().expect("dir");
-    let name = JobName::new("1-a", 1);
-    let start = Instant::now();
-    let outcome = follow(
-        Follow {
-            plan: Plan {
-                scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
-                job: Job::Left(JobId::parse("17")),
-                expected: Expected { name, uid: 1001 },
-                owner: "ada".into(),
-                until: Until::Gone,
-                requeue: Requeue::Never,
-                kill_timeout: Duration::from_mins(1),
-                patience: Duration::from_millis(100),
-                unknown_timeout: Duration::from_hours(1),
+    let test = "a_worker_that_its_account_has_stopped_makes_no_cleanup_longer";
+    // The end of a run ends every child of the process.
+    alone(module_path!(), test, || {
+        // tail(1) takes in what it is told and says nothing until its input ends.
+        let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
+        let dir = tempfile::tempdir().expect("dir");
+        let name = JobName::new("1-a", 1);
+        let start = Instant::now();
+        let outcome = follow(
+            Follow {
+                plan: Plan {
+                    scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
+                    job: Job::Left(JobId::parse("17")),
+                    expected: Expected { name, uid: 1001 },
+                    owner: "ada".into(),
+                    until: Until::Gone,
+                    requeue: Requeue::Never,
+                    kill_timeout: Duration::from_mins(1),
+                    patience: Duration::from_millis(100),
+                    unknown_timeout: Duration::from_hours(1),
+                },
+                program,
+                target: Account::for_test("ada").to_become(),
+                order: BatchOrder::default(),
+                script: None,
+                feed: None,
+                secrets: Secrets::default(),
+                ledger: &Forgetful,
+                pace: Pace::in_directory(dir.path()),
+                group: None,
             },
-            program,
-            target: Account::for_test("ada").to_become(),
-            order: BatchOrder::default(),
-            script: None,
-            feed: None,
-            secrets: Secrets::default(),
-            ledger: &Forgetful,
-            pace: Pace::in_directory(dir.path()),
-            group: None,
-        },
-        &Termination::watch(2).expect("watched"),
-    );
-    assert!(matches!(outcome, Ok(BatchOutcome::NotGone(_))), "{outcome:?}");
-    assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+            &Termination::watch(2).expect("watched"),
+        );
+        assert!(matches!(outcome, Ok(BatchOutcome::NotGone(_))), "{outcome:?}");
+        assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
+    });
 }
