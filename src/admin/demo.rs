@@ -45,7 +45,7 @@ pub fn main(args: &DemoArgs) -> ExitCode {
 fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let bins = stage_binaries()?;
     let account = account(args)?;
-    let world = World::build(&account)?;
+    let world = DemoSite::build(&account)?;
     writeln!(
         out,
         "A job of GitLab user {0:?} runs as the local account {0:?}, in {1}\n",
@@ -106,12 +106,12 @@ fn account(args: &DemoArgs) -> anyhow::Result<PasswdEntry> {
 }
 
 /// The throw-away surroundings of the demo.
-struct World {
+struct DemoSite {
     dir: tempfile::TempDir,
     keys: KeyRing,
 }
 
-impl World {
+impl DemoSite {
     fn build(account: &PasswdEntry) -> anyhow::Result<Self> {
         let dir =
             tempfile::Builder::new().prefix("motmot-demo-").tempdir().context("cannot make a temporary directory")?;

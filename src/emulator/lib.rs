@@ -36,7 +36,7 @@ pub use contract::result::{DriverCall, Exec, Exit, JobResult, Status};
 pub use contract::version::RunnerVersion;
 pub use error::EmulatorError;
 pub use gitlab::job::GitLabJob;
-pub use gitlab::payload::{Payload, Variable};
+pub use gitlab::payload::{JobPayload, Variable};
 pub use gitlab::server::{GitLabServer, JobApi};
 pub use simulation::Simulation;
 pub use simulation::account::{ActAs, RunnerAccount};

@@ -50,7 +50,7 @@ struct Trigger {
 }
 
 #[derive(Default)]
-struct State {
+struct LogState {
     /// The last bytes, in which a text may have begun that ends in the next piece.
     tail: Vec<u8>,
     triggers: Vec<Trigger>,
@@ -65,7 +65,7 @@ pub(crate) struct Logs(Arc<Inner>);
 struct Inner {
     queue: mpsc::Sender<Entry>,
     style: Style,
-    state: Mutex<State>,
+    state: Mutex<LogState>,
 }
 
 /// Enough to keep the pipe busy, little enough to keep memory constant (entries are at most 64 KiB).
@@ -83,7 +83,7 @@ impl Logs {
         self.state().triggers.push(trigger);
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -142,7 +142,7 @@ impl Logs {
     }
 }
 
-impl State {
+impl LogState {
     fn notice(&mut self, bytes: &[u8]) {
         let Some(longest) = self.triggers.iter().map(|trigger| trigger.text.needle().len()).max() else {
             return;
@@ -208,7 +208,7 @@ pub(crate) fn write_out(
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::{Logs, State, Stream, Style};
+    use super::{LogState, Logs, Stream, Style};
 
     #[test]
     fn a_text_is_noticed_once_even_when_it_arrives_in_pieces() {
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_piece_without_newline_is_continued_with_a_plus() {
-        let mut state = State::default();
+        let mut state = LogState::default();
         let mut text = state.stamp(Stream::WorkOut, b"one\ntw");
         text.extend(state.stamp(Stream::ExecutorOut, b"other\n"));
         text.extend(state.stamp(Stream::WorkOut, b"o\n"));

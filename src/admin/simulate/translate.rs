@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use motmot_emulator::{
-    Cancel, CancelMode, CancelWhen, GitLabJob, JobApi, Payload, RunnerVersion, Simulation, Variable, go_duration,
+    Cancel, CancelMode, CancelWhen, GitLabJob, JobApi, JobPayload, RunnerVersion, Simulation, Variable, go_duration,
 };
 
 use super::error::SimulateError;
@@ -40,7 +40,7 @@ impl SimulateArgs {
     pub(super) fn simulation(&self) -> Result<Simulation, SimulateError> {
         let mut simulation = Simulation::default();
         if let Some(file) = &self.payload {
-            simulation.adopt(Payload::from_file(file)?);
+            simulation.adopt(JobPayload::from_file(file)?);
         }
         if let Some(name) = &self.runner_account {
             simulation.runner.account = Some(runner_account::named(name)?);

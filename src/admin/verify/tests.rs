@@ -7,17 +7,17 @@ use crate::token::claims::tests::{NOW, settings};
 use crate::token::signing::tests::{key, token};
 
 #[derive(Debug, Parser)]
-struct Program {
+struct CommandLine {
     #[command(flatten)]
     args: VerifyArgs,
 }
 
-struct Place {
+struct Scratch {
     dir: TempDir,
     now: i64,
 }
 
-impl Place {
+impl Scratch {
     fn new() -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap(), now: NOW };
         place.write("keys", &serde_json::to_string(&Jwks::new(vec![key(1).public_jwk().clone()])).unwrap());
@@ -58,13 +58,13 @@ impl Place {
         // An option that is given again replaces the usual one.
         let usual = usual.chunks(2).filter(|pair| !more.contains(&pair[0])).flatten();
         let words = ["verify"].iter().chain(usual).chain(more);
-        judge(&Program::try_parse_from(words).unwrap().args, Timestamp::from_second(self.now).unwrap())
+        judge(&CommandLine::try_parse_from(words).unwrap().args, Timestamp::from_second(self.now).unwrap())
     }
 }
 
 #[test]
 fn a_good_token_is_verified_with_or_without_a_line_end() {
-    let place = Place::new();
+    let place = Scratch::new();
     assert_eq!(place.code(&[]), 0);
     place.write("token", &format!("{}\r\n", token().as_str()));
     assert_eq!(place.code(&["--claim", "hpc.local_user=arthur", "--claim", "project_id=22"]), 0);
@@ -74,7 +74,7 @@ fn a_good_token_is_verified_with_or_without_a_line_end() {
 
 #[test]
 fn each_kind_of_refusal_has_its_exit_code() {
-    let place = Place::new();
+    let place = Scratch::new();
     assert_eq!(place.code(&["--issuer", "https://evil"]), PARTY);
     assert_eq!(place.code(&["--audience", "https://evil"]), PARTY);
     assert_eq!(place.code(&["--max-age", "10m"]), TIME);
@@ -88,16 +88,16 @@ fn each_kind_of_refusal_has_its_exit_code() {
     assert_eq!(place.code(&[]), USAGE);
     place.write("keys", "{}");
     assert_eq!(place.code(&[]), KEYS_UNAVAILABLE);
-    assert_eq!(Place::new().at(NOW + 3600).code(&[]), TIME);
-    assert_eq!(Place::new().at(NOW - 3600).code(&[]), TIME);
-    let other = Place::new();
+    assert_eq!(Scratch::new().at(NOW + 3600).code(&[]), TIME);
+    assert_eq!(Scratch::new().at(NOW - 3600).code(&[]), TIME);
+    let other = Scratch::new();
     other.write("keys", &serde_json::to_string(&Jwks::new(vec![key(2).public_jwk().clone()])).unwrap());
     assert_eq!(other.code(&[]), UNTRUSTED);
 }
 
 #[test]
 fn no_refusal_prints_the_token() {
-    let place = Place::new();
+    let place = Scratch::new();
     let secret = token();
     for more in [["--issuer", "x"], ["--max-age", "1s"], ["--claim", "sub=x"], ["--jwks-file", "/nonexistent"]] {
         let refusal = place.judge(&more).unwrap_err();
@@ -111,7 +111,7 @@ fn no_refusal_prints_the_token() {
 fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
     let parse = |words: &[&str]| {
         let usual = ["verify", "--jwks-file", "k", "--issuer", "i", "--audience", "a"];
-        Program::try_parse_from(usual.iter().chain(words))
+        CommandLine::try_parse_from(usual.iter().chain(words))
     };
     assert!(parse(&["--token-file", "-"]).is_ok());
     assert!(parse(&["--token-env", "CI_JOB_JWT"]).is_ok());
@@ -135,7 +135,7 @@ fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
 
 #[test]
 fn a_variable_that_is_not_set_is_a_usage_error() {
-    let place = Place::new();
+    let place = Scratch::new();
     let words = [
         "verify",
         "--jwks-file",
@@ -148,6 +148,6 @@ fn a_variable_that_is_not_set_is_a_usage_error() {
         "MOTMOT_TEST_NOT_SET",
     ]
     .map(ToOwned::to_owned);
-    let refusal = judge(&Program::try_parse_from(words).unwrap().args, Timestamp::UNIX_EPOCH).unwrap_err();
+    let refusal = judge(&CommandLine::try_parse_from(words).unwrap().args, Timestamp::UNIX_EPOCH).unwrap_err();
     assert_eq!(refusal.code(), USAGE);
 }

@@ -10,7 +10,7 @@ use crate::call::Calls;
 use crate::context::{Context, ContextEnd};
 use crate::contract::failure::{FailureReason, RunnerError};
 use crate::control::Control;
-use crate::gitlab::payload::Payload;
+use crate::gitlab::payload::JobPayload;
 use crate::go_duration;
 use crate::log::Logs;
 use crate::simulation::Simulation;
@@ -23,14 +23,14 @@ const DEFAULT_JOB_TIMEOUT: Duration = Duration::from_hours(2);
 pub(crate) struct Build {
     pub(crate) simulation: Simulation,
     pub(crate) driver: Driver,
-    pub(crate) payload: Payload,
+    pub(crate) payload: JobPayload,
     /// Base URL of GitLab.
     pub(crate) url: String,
     pub(crate) logs: Logs,
     pub(crate) calls: Calls,
     pub(crate) control: Arc<Control>,
     pub(crate) begin: Instant,
-    known: Mutex<Known>,
+    known: Mutex<KnownOfBuild>,
 }
 
 /// Directories of a job. Empty until the first `config_exec` has been heard.
@@ -50,7 +50,7 @@ impl Dirs {
 
 /// What becomes known on the way.
 #[derive(Default)]
-struct Known {
+struct KnownOfBuild {
     dirs: Dirs,
     hostname: Option<String>,
     status: Option<&'static str>,
@@ -61,7 +61,7 @@ impl Build {
     pub(crate) fn new(
         simulation: &Simulation,
         driver: &Driver,
-        payload: Payload,
+        payload: JobPayload,
         url: String,
         logs: Logs,
     ) -> Arc<Self> {
@@ -90,7 +90,7 @@ impl Build {
         })
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownOfBuild> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -145,7 +145,7 @@ impl Build {
     }
 }
 
-fn job_timeout(simulation: &Simulation, payload: &Payload) -> Duration {
+fn job_timeout(simulation: &Simulation, payload: &JobPayload) -> Duration {
     simulation.runner.job_timeout.unwrap_or_else(|| match u64::try_from(payload.runner_info.timeout) {
         Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
         _ => DEFAULT_JOB_TIMEOUT,

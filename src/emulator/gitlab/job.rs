@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::payload::{Payload, Variable};
+use super::payload::{JobPayload, Variable};
 
 /// The facts GitLab knows about a job before it starts.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ fn random() -> u64 {
 
 impl GitLabJob {
     /// The job that a recorded payload speaks of. The login is only there if its variables have one.
-    pub(crate) fn of(payload: &Payload) -> Self {
+    pub(crate) fn of(payload: &JobPayload) -> Self {
         let info = &payload.job_info;
         let git = &payload.git_info;
         let default = Self::default();

@@ -14,7 +14,7 @@ use crate::error::EmulatorError;
 /// A job payload: the answer to `POST /api/v4/jobs/request`, or the content of a `JOB_RESPONSE_FILE`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Payload {
+pub struct JobPayload {
     #[serde(deserialize_with = "nullable")]
     pub(crate) id: i64,
     #[serde(deserialize_with = "nullable")]
@@ -335,8 +335,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<b
     Option::deserialize(deserializer).map(Some)
 }
 
-impl Payload {
-    /// Reads a payload file, see [`Payload::from_json`].
+impl JobPayload {
+    /// Reads a payload file, see [`JobPayload::from_json`].
     pub fn from_file(path: &Path) -> Result<Self, EmulatorError> {
         let origin = path.display().to_string();
         match std::fs::read_to_string(path) {

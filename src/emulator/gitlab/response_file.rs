@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::payload::Payload;
+use super::payload::JobPayload;
 use crate::contract::version::RunnerVersion;
 
-impl Payload {
+impl JobPayload {
     /// The line that the runner of this version writes to `response.json`.
     pub(crate) fn response_file(&self, version: RunnerVersion) -> Result<Vec<u8>, serde_json::Error> {
         let mut job = self.clone();

@@ -19,7 +19,7 @@ use crate::error::EmulatorError;
 pub struct JobApi {
     /// Changes to the answer of `GET /api/v4/job`: a dotted path and a value, for instance `user.username`.
     pub changes: Vec<(String, Value)>,
-    /// Answer every request with this HTTP status instead.
+    /// JobAnswer every request with this HTTP status instead.
     pub status: Option<u16>,
 }
 
@@ -63,7 +63,7 @@ impl GitLabServer {
     }
 
     /// Answers for this job until the runtime ends. `None` for a GitLab that somebody else runs.
-    pub(crate) fn serve(self, job: &GitLabJob) -> Result<Option<Token>, EmulatorError> {
+    pub(crate) fn serve(self, job: &GitLabJob) -> Result<Option<JobToken>, EmulatorError> {
         let Some(own) = self.own else {
             return Ok(None);
         };
@@ -72,36 +72,37 @@ impl GitLabServer {
             put(&mut body, &path, value);
         }
         let revoked = Arc::new(AtomicBool::new(false));
-        let answer = Answer { token: job.token().to_owned(), body, status: own.status, revoked: Arc::clone(&revoked) };
+        let answer =
+            JobAnswer { token: job.token().to_owned(), body, status: own.status, revoked: Arc::clone(&revoked) };
         let socket =
             tokio::net::TcpListener::from_std(own.socket).map_err(EmulatorError::system("listen on 127.0.0.1"))?;
         let router = Router::new().route("/api/v4/job", get(tell_job)).with_state(Arc::new(answer));
         tokio::spawn(async move { axum::serve(socket, router).await });
-        Ok(Some(Token { revoked }))
+        Ok(Some(JobToken { revoked }))
     }
 }
 
 /// The job's token, as far as this GitLab accepts it.
 #[derive(Clone)]
-pub(crate) struct Token {
+pub(crate) struct JobToken {
     revoked: Arc<AtomicBool>,
 }
 
-impl Token {
+impl JobToken {
     /// The job is canceled or over: from now on its token is worth nothing.
     pub(crate) fn revoke(&self) {
         self.revoked.store(true, Ordering::Relaxed);
     }
 }
 
-struct Answer {
+struct JobAnswer {
     token: String,
     body: Value,
     status: Option<StatusCode>,
     revoked: Arc<AtomicBool>,
 }
 
-async fn tell_job(State(answer): State<Arc<Answer>>, headers: HeaderMap) -> Response {
+async fn tell_job(State(answer): State<Arc<JobAnswer>>, headers: HeaderMap) -> Response {
     if let Some(status) = answer.status {
         return (status, axum::Json(json!({"message": format!("{status}")}))).into_response();
     }

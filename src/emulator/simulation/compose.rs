@@ -2,11 +2,11 @@
 
 use super::Simulation;
 use crate::gitlab::job::GitLabJob;
-use crate::gitlab::payload::{Artifact, Cache, Payload, Step, Variable};
+use crate::gitlab::payload::{Artifact, Cache, JobPayload, Step, Variable};
 
 impl Simulation {
     /// The payload of this job: the recorded one with our changes, or one like GitLab's.
-    pub(crate) fn compose(&self, job: &GitLabJob, url: &str) -> Payload {
+    pub(crate) fn compose(&self, job: &GitLabJob, url: &str) -> JobPayload {
         let recorded = self.payload.is_some();
         let mut payload = self.payload.clone().unwrap_or_default();
         payload.id = job.id();
@@ -83,7 +83,7 @@ impl Simulation {
     }
 
     /// What GitLab sends with every job and no flag of ours is about.
-    fn invent(&self, payload: &mut Payload, job: &GitLabJob, url: &str) {
+    fn invent(&self, payload: &mut JobPayload, job: &GitLabJob, url: &str) {
         payload.allow_git_fetch = true;
         let info = &mut payload.job_info;
         job.project_name().clone_into(&mut info.project_name);
@@ -118,7 +118,7 @@ impl Simulation {
         }
     }
 
-    fn add_steps(&self, payload: &mut Payload) {
+    fn add_steps(&self, payload: &mut JobPayload) {
         let steps = payload.steps.get_or_insert_default();
         let mut put = |name: &str, script: &[String]| {
             let fresh = step(name, script);

@@ -7,7 +7,7 @@ pub(crate) mod faults;
 pub(crate) mod runner;
 
 use crate::gitlab::job::GitLabJob;
-use crate::gitlab::payload::{Payload, Variable};
+use crate::gitlab::payload::{JobPayload, Variable};
 use faults::Faults;
 use runner::RunnerSettings;
 
@@ -17,7 +17,7 @@ pub struct Simulation {
     /// Who the job belongs to and what it is called.
     pub job: GitLabJob,
     /// A recorded payload to start from. What [`Simulation::job`] says still holds.
-    pub payload: Option<Payload>,
+    pub payload: Option<JobPayload>,
     /// Commands of the job. Empty means those of the payload, or a single `true` without one.
     pub script: Vec<String>,
     /// Commands of `after_script`. Empty means those of the payload.
@@ -45,7 +45,7 @@ pub struct Simulation {
 impl Simulation {
     /// Takes over who the job belongs to from a recorded payload, so that single facts can be changed
     /// afterwards.
-    pub fn adopt(&mut self, payload: Payload) {
+    pub fn adopt(&mut self, payload: JobPayload) {
         self.job = GitLabJob::of(&payload);
         self.payload = Some(payload);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use motmot_emulator::{FailureReason, Payload, RunnerVersion, Status, Variable};
+use motmot_emulator::{FailureReason, JobPayload, RunnerVersion, Status, Variable};
 
 use crate::world::World;
 
@@ -126,7 +126,7 @@ fn the_response_file_is_encoded_like_the_recorded_one() {
         "variables": [{"key": "K", "value": "<&>", "public": true}, {"key": "GIT_STRATEGY", "value": "none"}],
         "steps": [{"name": "script", "script": ["true"]}], "image": null, "run": "[]", "unknown": 1}]"#;
     let mut world = World::new();
-    world.simulation.adopt(Payload::from_json(payload, "test").unwrap());
+    world.simulation.adopt(JobPayload::from_json(payload, "test").unwrap());
     world.on("prepare", "cp response.json \"$dir/response\"");
     world.play();
     let text = world.read("response");

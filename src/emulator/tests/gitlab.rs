@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use motmot_emulator::{Cancel, CancelMode, CancelWhen, GitLabServer, JobApi, Payload};
+use motmot_emulator::{Cancel, CancelMode, CancelWhen, GitLabServer, JobApi, JobPayload};
 
 use crate::world::World;
 
@@ -53,6 +53,6 @@ fn problems_of_the_set_up_are_explained() {
     assert!(error().ends_with("motmot-run may not be executed by this account"), "{}", error());
     let no_status = JobApi { status: Some(99), ..JobApi::default() };
     assert_eq!(GitLabServer::on_loopback(no_status).unwrap_err().to_string(), "99 is not an HTTP status");
-    let words = Payload::from_json("{\n  \"id\": x}", "job.json").unwrap_err().to_string();
+    let words = JobPayload::from_json("{\n  \"id\": x}", "job.json").unwrap_err().to_string();
     assert!(words.contains("job.json") && words.contains("line 2 column"), "{words}");
 }

@@ -18,6 +18,8 @@ pub(super) const WHILE_RUNNING: [u64; 2] = [30, 60];
 pub(super) const WHILE_COMPLETING: [u64; 4] = [1, 1, 2, 5];
 /// How many marks of the wrapper are taken for a reason to ask. A job can write as many as it likes.
 const MARKS: u32 = 8;
+/// And how many records. Unlike marks they are never counted anew: no job is started that often.
+const RECORDS: u32 = 100;
 /// A question that could not be asked for lack of threads.
 const NOT_ASKED: Duration = Duration::from_secs(1);
 
@@ -31,6 +33,7 @@ pub(super) struct Asking {
     /// Questions since the job's phase changed.
     count: u32,
     marks: u32,
+    records: u32,
 }
 
 /// One question at a time.
@@ -42,7 +45,7 @@ enum Line {
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { line: Line::Free, due: None, urgency: Urgency::Low, last: None, count: 0, marks: 0 }
+        Self { line: Line::Free, due: None, urgency: Urgency::Low, last: None, count: 0, marks: 0, records: 0 }
     }
 }
 
@@ -113,6 +116,13 @@ impl Asking {
     pub(super) fn is_worth_a_question(&mut self) -> bool {
         self.marks = self.marks.saturating_add(1);
         self.marks <= MARKS
+    }
+
+    /// One more record. An honest job writes one for each start; a worker that was taken over could have each thrown away,
+    /// and write another.
+    pub(super) fn is_worth_another_question(&mut self) -> bool {
+        self.records = self.records.saturating_add(1);
+        self.records <= RECORDS
     }
 
     pub(super) fn answered(&mut self) {

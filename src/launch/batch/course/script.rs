@@ -82,7 +82,7 @@ impl Course {
 
     /// One script, one record; others would be somebody's who likes to have the scheduler asked.
     pub(super) fn on_completion(&mut self, completion: Completion, now: Instant) {
-        if self.script.completed.is_some() {
+        if self.script.completed.is_some() || !self.asking.is_worth_another_question() {
             return;
         }
         self.script.completed = Some(Completed { completion, at: now, said: None });

@@ -30,7 +30,7 @@ const USES: [For; 9] = [
     For::LeftEnded,
 ];
 
-const RESTS: [Rest; 3] = [Rest::Silence, Rest::Frozen, Rest::Lost];
+const AFTERMATHS: [Aftermath; 3] = [Aftermath::Silence, Aftermath::Frozen, Aftermath::Lost];
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ enum Step {
 
 /// How the world is from then on.
 #[derive(Clone, Copy, Debug)]
-enum Rest {
+enum Aftermath {
     /// The worker does what it must, the scheduler says nothing.
     Silence,
     /// Somebody asks the stage to end, and nobody answers anything any more.
@@ -216,25 +216,25 @@ fn pass(model: &mut Model, time: Duration) -> Result<(), String> {
 }
 
 /// From here on nothing new happens: the course must come to its end by itself, and soon.
-fn come_to_the_end(model: &mut Model, rest: Rest) -> Result<(), String> {
+fn come_to_the_end(model: &mut Model, aftermath: Aftermath) -> Result<(), String> {
     let bound = model.now + UNKNOWN_TIMEOUT * 2;
-    match rest {
-        Rest::Silence => {}
-        Rest::Frozen => model.tell(BatchEvent::Terminate)?,
-        Rest::Lost => model.tell(BatchEvent::WorkerEnded)?,
+    match aftermath {
+        Aftermath::Silence => {}
+        Aftermath::Frozen => model.tell(BatchEvent::Terminate)?,
+        Aftermath::Lost => model.tell(BatchEvent::WorkerEnded)?,
     }
     while model.outcome.is_none() {
         if model.now > bound {
             return Err("it goes on for ever".into());
         }
-        let answer = match (rest, &model.question) {
-            (Rest::Frozen, _) => None,
+        let answer = match (aftermath, &model.question) {
+            (Aftermath::Frozen, _) => None,
             (_, Some((Question::Find(_), _))) => Some(BatchEvent::Found(Err("silent".into()))),
             (_, Some((_, asked))) => {
                 Some(BatchEvent::State { asked: *asked, state: State::Unknown(Unknown::NoAnswer("silent".into())) })
             }
             _ if model.canceller.is_some() => Some(BatchEvent::Canceller(None)),
-            (Rest::Lost, _) => None,
+            (Aftermath::Lost, _) => None,
             _ if model.call.is_some() => Some(BatchEvent::Report(Report::Answered(Answer::Ended("silent".into())))),
             _ if !model.ready => Some(BatchEvent::Report(Report::Ready)),
             _ if model.drain_awaited => Some(BatchEvent::Report(Report::Drained(Drained::default()))),
@@ -259,18 +259,18 @@ fn whatever_happens_in_whatever_order_the_rules_hold_and_the_course_comes_to_an_
     let walks = (
         proptest::sample::select(&USES[..]),
         proptest::collection::vec(any::<u64>(), 0..80),
-        proptest::sample::select(&RESTS[..]),
+        proptest::sample::select(&AFTERMATHS[..]),
     );
-    let walked = TestRunner::new(config).run(&walks, |(what, steps, rest)| {
+    let walked = TestRunner::new(config).run(&walks, |(what, steps, aftermath)| {
         let mut model = Model::new(what);
         let walk = steps.into_iter().try_for_each(|number| take(&mut model, Dice(number).step()));
-        walk.and_then(|()| come_to_the_end(&mut model, rest)).map_err(TestCaseError::fail)
+        walk.and_then(|()| come_to_the_end(&mut model, aftermath)).map_err(TestCaseError::fail)
     });
     match walked {
         Ok(()) => {}
-        Err(TestError::Fail(reason, (what, steps, rest))) => {
+        Err(TestError::Fail(reason, (what, steps, aftermath))) => {
             let steps: Vec<Step> = steps.into_iter().map(|number| Dice(number).step()).collect();
-            panic!("{reason}: {what:?} {rest:?} {steps:?}");
+            panic!("{reason}: {what:?} {aftermath:?} {steps:?}");
         }
         Err(abort) => panic!("{abort}"),
     }

@@ -34,3 +34,23 @@ fn a_row_in_which_anything_else_happens_is_noticed() {
         "a deadline between two lines"
     );
 }
+
+#[test]
+fn a_worker_that_writes_record_after_record_for_a_start_that_is_over_has_the_scheduler_asked_a_hundred_times() {
+    let begins = "0 ready             => remember & submit
+                  0 called 17         => number 17 & tell submitted as
+                  5 time              => ask 17
+                  5 running restart 1 => tell starts the job once more & say runs on n1 & mint 17"
+        .to_owned();
+    let again = (6..106).map(|second| {
+        format!(
+            "{second} record 143 terminated => withdraw & ask 17!
+             {second} running restart 1     => mint 17"
+        )
+    });
+    let ends = "106 record 143 terminated =>
+                135 time                  => ask 17"
+        .to_owned();
+    let table: Vec<String> = [begins].into_iter().chain(again).chain([ends]).collect();
+    assert_eq!(play(For::Requeue, &table.join("\n")), Ok(()));
+}
