@@ -16,10 +16,10 @@ cases!(
             stage.arg(&script).arg("build_script").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
         until("the script runs", || world.user.home.join("started").exists());
         assert_eq!(words(&reap(&world, &["--dry-run"])), "", "it lives");
-        // Stage and worker at once: nobody of them cancels anything.
+        // Nobody of them cancels anything.
         let worker = Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output();
         let worker = String::from_utf8_lossy(&worker.expect("pgrep").stdout).trim().to_owned();
-        kill_all(&[stage.id().to_string(), worker]);
+        kill_stage_and_worker(&stage.id().to_string(), &worker);
         let _ = stage.wait();
         let job = cluster.until_job_of(&world.user.name).id;
         start_anew(&world);
@@ -140,8 +140,11 @@ fn start_anew(world: &World) {
     fs::write(&file, record.to_string()).expect("record");
 }
 
-fn kill_all(pids: &[String]) {
-    assert!(Command::new("kill").arg("-KILL").args(pids).status().expect("kill").success());
+/// As if the machine had stopped: a worker that outlives its stage for a moment would cancel the job, so it is frozen first.
+fn kill_stage_and_worker(stage: &str, worker: &str) {
+    for (signal, pid) in [("-STOP", worker), ("-KILL", stage), ("-KILL", worker)] {
+        assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success());
+    }
 }
 
 /// Ends a stage by ending what it runs.
