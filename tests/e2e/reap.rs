@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use crate::world::stage::kill_with_its_worker;
 use crate::world::{Cluster, Single, World, cases, copy_program, until};
 
 cases!(
@@ -17,9 +18,7 @@ cases!(
         until("the script runs", || world.user.home.join("started").exists());
         assert_eq!(words(&reap(&world, &["--dry-run"])), "", "it lives");
         // Nobody of them cancels anything.
-        let worker = Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output();
-        let worker = String::from_utf8_lossy(&worker.expect("pgrep").stdout).trim().to_owned();
-        kill_stage_and_worker(&stage.id().to_string(), &worker);
+        kill_with_its_worker(&stage, &world.user);
         let _ = stage.wait();
         let job = cluster.until_job_of(&world.user.name).id;
         start_anew(&world);
@@ -138,13 +137,6 @@ fn start_anew(world: &World) {
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("record")).expect("JSON");
     record["tree"] = "mnt:[1] 00000000-0000-0000-0000-000000000000".into();
     fs::write(&file, record.to_string()).expect("record");
-}
-
-/// As if the machine had stopped: a worker that outlives its stage for a moment would cancel the job, so it is frozen first.
-fn kill_stage_and_worker(stage: &str, worker: &str) {
-    for (signal, pid) in [("-STOP", worker), ("-KILL", stage), ("-KILL", worker)] {
-        assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success());
-    }
 }
 
 /// Ends a stage by ending what it runs.
