@@ -3,6 +3,7 @@
 mod batch;
 mod findings;
 mod jobs;
+mod login;
 mod programs;
 mod rules;
 mod runner;
@@ -58,6 +59,7 @@ fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut 
     }
     rules::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
+    login::judge(settings, runner, findings);
     jobs::judge(&settings.jobs, runner, findings);
     batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
     if args.offline {

@@ -8,6 +8,8 @@ use nix::unistd::{Gid, Uid};
 use super::Audience;
 use crate::policy::settings::AccountLimits;
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
+use crate::sys::login::{Barred, LoginRules};
+use crate::sys::pam;
 use crate::sys::privilege::{Become, NeverRoot};
 
 /// A local account that policy has admitted. There is no other way to get one, and no other way to a worker.
@@ -54,6 +56,17 @@ impl Mode {
         }
     }
 
+    /// Who is asked whether an account may begin a session.
+    pub fn login_rules(self, limits: &AccountLimits) -> Option<LoginRules> {
+        match self {
+            Self::ChangeUser { own } => Some(limits.pam_service.rules(|service| {
+                // Most modules answer nobody but root; who names a service knows of others.
+                own.is_root() && pam::service_file(service).is_some()
+            })),
+            Self::OnlySelf(_) => None,
+        }
+    }
+
     pub(super) fn audience(self) -> Audience {
         match self {
             Self::ChangeUser { .. } => Audience::Public,
@@ -96,6 +109,8 @@ pub enum NotAdmitted {
     Runner(String),
     /// The runner belongs to somebody else.
     NotTheOwner(String, u32),
+    /// The machine's own rules for logging in keep it out.
+    Barred(String, Barred),
 }
 
 impl fmt::Display for NotAdmitted {
@@ -123,6 +138,7 @@ impl fmt::Display for NotAdmitted {
             Self::Runner(name) => {
                 write!(f, "the account {name:?} is the one that the driver runs as; no job becomes it")
             }
+            Self::Barred(name, why) => write!(f, "the account {name:?} may not begin a session here: {why}"),
             Self::NotTheOwner(name, uid) => {
                 write!(f, "this runner runs as uid {uid} (jobs.downscope = \"none\") and cannot run a job as {name:?}")
             }
@@ -164,6 +180,17 @@ impl Account {
             let target = mode.target(&entry, groups).map_err(|NeverRoot| NotAdmitted::Root(name.to_owned()))?;
             Ok(Self { entry, target })
         }))
+    }
+
+    /// Whether the machine's own rules for logging in let it begin a session now. One user's own runner runs in a session
+    /// that has begun already.
+    pub(super) fn may_begin(
+        &self,
+        limits: &AccountLimits,
+        mode: Mode,
+        db: &dyn AccountDb,
+    ) -> Result<Result<(), Barred>, LookupError> {
+        mode.login_rules(limits).map_or(Ok(Ok(())), |rules| db.may_begin(&self.entry, &rules))
     }
 
     /// See [`for_cleanup`](super::for_cleanup).

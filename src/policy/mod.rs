@@ -19,6 +19,7 @@ use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
 use crate::report::{FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError};
+use crate::sys::login::Barred;
 
 /// Policy's other answers.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum PolicyError {
         /// Whether the author may read the reason.
         audience: Audience,
     },
+    /// Nobody may begin anything here now. No judgement of this job, which may come again.
+    #[error("this machine takes no new jobs now: {0}")]
+    Closed(String),
     /// It could not be decided.
     #[error(transparent)]
     Lookup(#[from] LookupError),
@@ -89,7 +93,7 @@ impl Fault for PolicyError {
         match self {
             Self::Refused { .. } => FailureKind::Build,
             // The directory is down: that nobody was found means nothing.
-            Self::Lookup(_) => FailureKind::System,
+            Self::Lookup(_) | Self::Closed(_) => FailureKind::System,
         }
     }
 
@@ -101,6 +105,7 @@ impl Fault for PolicyError {
                 "refused: GitLab user {login:?} (number {user_id}) may not run jobs on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under job {job_id}."
             ),
             Self::Refused { .. } => format!("refused: {self}"),
+            Self::Closed(_) => self.to_string(),
             Self::Lookup(error) => error.to_string(),
         }
     }
@@ -129,8 +134,14 @@ pub fn decide(
         RunAs::GitLabUser => facts.user_login(),
         RunAs::Account(name) => name,
     };
-    let account = Account::admit(name, limits, mode, db)?
-        .map_err(|why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) }))?;
+    let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
+    let account = Account::admit(name, limits, mode, db)?.map_err(by_rule)?;
+    // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
+    match account.may_begin(limits, mode, db)? {
+        Ok(()) => {}
+        Err(Barred::Closed(words)) => return Err(PolicyError::Closed(words)),
+        Err(why) => return Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
+    }
     Ok(Admission::new(account, describe(rule), rule.options.clone()))
 }
 

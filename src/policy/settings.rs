@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::config::values;
 use crate::config::{Place, Placed, Section};
 use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
+use crate::sys::login::LoginRules;
 
 /// `[accounts]`
 #[derive(Clone, Debug)]
@@ -17,6 +18,33 @@ pub struct AccountLimits {
     pub deny_groups: Vec<String>,
     /// Login shells that an account must have one of; empty: any but `nologin` and `false`.
     pub shells: Vec<PathBuf>,
+    /// Whose word on who may begin a session counts, too.
+    pub pam_service: PamService,
+}
+
+/// `accounts.pam_service`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PamService {
+    /// Not said: `motmot`, where that is installed.
+    IfInstalled,
+    /// This one, and no job without it.
+    Named(String),
+    /// PAM is not asked.
+    None,
+}
+
+impl PamService {
+    /// The service of the file in packaging/pam.d.
+    pub const USUAL: &str = "motmot";
+
+    /// Who is asked. `is_installed` looks for the service that nobody has named.
+    pub fn rules(&self, is_installed: impl FnOnce(&str) -> bool) -> LoginRules {
+        match self {
+            Self::Named(service) => LoginRules::Pam(service.clone()),
+            Self::IfInstalled if is_installed(Self::USUAL) => LoginRules::Pam(Self::USUAL.to_owned()),
+            Self::IfInstalled | Self::None => LoginRules::Files,
+        }
+    }
 }
 
 /// One `[[map]]` rule.
@@ -65,8 +93,19 @@ pub fn read_accounts(mut section: Section<'_>) -> AccountLimits {
     let deny_users = names(&mut section, "deny_users");
     let deny_groups = names(&mut section, "deny_groups");
     let shells = names(&mut section, "shells").into_iter().map(PathBuf::from).collect();
+    let pam_service = section.parsed("pam_service", pam_service).unwrap_or(PamService::IfInstalled);
     section.finish();
-    AccountLimits { min_uid: min_uid.unwrap_or(1000), deny_users, deny_groups, shells }
+    AccountLimits { min_uid: min_uid.unwrap_or(1000), deny_users, deny_groups, shells, pam_service }
+}
+
+/// Part of a path, so plain.
+fn pam_service(text: &str) -> Result<PamService, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match text {
+        "none" => Ok(PamService::None),
+        _ if !text.is_empty() && text.bytes().all(plain) => Ok(PamService::Named(text.to_owned())),
+        _ => Err(format!("must be the name of a file in /etc/pam.d, or \"none\": {text:?}")),
+    }
 }
 
 fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::config::{self, Section, Source};
 use crate::policy::settings::{read_accounts, read_rule};
 use crate::sys::accounts::PasswdEntry;
+use crate::sys::login::LoginRules;
 
 /// A name service of a few lines.
 struct People;
@@ -19,6 +20,8 @@ impl AccountDb for People {
             "munge" => entry(name, 105, "/bin/bash"),
             "locked" => entry(name, 1004, "/usr/sbin/nologin"),
             "wheeler" => entry(name, 1005, "/bin/bash"),
+            "expired" => entry(name, 1006, "/bin/bash"),
+            "evening" => entry(name, 1007, "/bin/bash"),
             _ => None,
         })
     }
@@ -42,6 +45,17 @@ impl AccountDb for People {
             100 => Some("users".into()),
             _ => None,
         })
+    }
+
+    fn may_begin(&self, entry: &PasswdEntry, rules: &LoginRules) -> Result<Result<(), Barred>, LookupError> {
+        match (entry.name(), rules) {
+            ("expired", _) => Ok(Err(Barred::Expired)),
+            ("evening", _) => Ok(Err(Barred::Closed("back at 8".into()))),
+            (name, LoginRules::Pam(service)) => {
+                Err(LookupError::Login { name: name.into(), rules: service.clone(), why: "silent".into() })
+            }
+            _ => Ok(Ok(())),
+        }
     }
 }
 
@@ -200,4 +214,29 @@ impl Account {
     fn to_become_is_same(&self) -> bool {
         self.to_become() == Account::for_test("").to_become()
     }
+}
+
+#[test]
+fn an_account_that_may_not_log_in_runs_no_job_and_a_machine_that_is_closed_is_no_refusal() {
+    let refused = decide_for("expired", SAME_NAME).expect_err("refused");
+    assert!(matches!(&refused, PolicyError::Refused { .. }) && refused.to_string().contains("it has expired"));
+    let closed = decide_for("evening", SAME_NAME).expect_err("closed");
+    assert_eq!((closed.kind(), closed.for_author()), (FailureKind::System, closed.to_string()));
+    assert!(closed.to_string().contains("back at 8"), "{closed}");
+    // One user's own runner is in a session of that user already.
+    assert!(decide_in(Mode::OnlySelf(Uid::from_raw(1006)), "expired", SAME_NAME).is_ok());
+    // A job that has begun goes on, as a login does.
+    let (limits, _) = limits_and_rules("");
+    let mode = Mode::ChangeUser { own: Uid::from_raw(1009) };
+    assert!(readmit(&Decision::for_test("evening", 1007), &limits, mode, &People).is_ok());
+}
+
+#[test]
+fn a_pam_that_gives_no_answer_lets_nobody_in_and_refuses_nobody() {
+    let own = Mode::ChangeUser { own: Uid::from_raw(0) };
+    let config = format!("[accounts]\npam_service = \"motmot-x\"\n{SAME_NAME}");
+    let silent = decide_in(own, "ford", &config).expect_err("no answer");
+    assert!(matches!(silent, PolicyError::Lookup(LookupError::Login { .. })) && silent.kind() == FailureKind::System);
+    assert!(decide_for("ford", &config).is_err(), "what was named counts, whoever asks");
+    assert!(decide_in(own, "ford", &format!("[accounts]\npam_service = \"none\"\n{SAME_NAME}")).is_ok());
 }

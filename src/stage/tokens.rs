@@ -51,6 +51,14 @@ impl Fault for NoToken {
     fn kind(&self) -> FailureKind {
         FailureKind::System
     }
+
+    /// Not that a key lies open, and where: the author has an account on this machine.
+    fn for_author(&self) -> String {
+        match self {
+            Self::Key(_) => "no token can be signed: the signing key of this site cannot be used; `motmot check` tells its administrators why, and so does the audit log, under this job's number".to_owned(),
+            Self::Mint(_) => self.for_admin(),
+        }
+    }
 }
 
 impl<'a> StageTokens<'a> {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid, User};
 
+use super::login::{self, Barred, LoginRules};
+
 /// One line of the password database (passwd(5)), as the name service gave it: nobody else makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PasswdEntry {
@@ -55,12 +57,27 @@ impl PasswdEntry {
     }
 }
 
-/// The name service could not answer. It did not say "no": nothing may be concluded from it.
+/// The system could not answer. It did not say "no": nothing may be concluded from it.
 #[derive(Debug, thiserror::Error)]
-#[error("the name service (NSS) could not look up {what}: {source}")]
-pub struct LookupError {
-    what: String,
-    source: Errno,
+pub enum LookupError {
+    /// The name service.
+    #[error("the name service (NSS) could not look up {what}: {source}")]
+    Nss {
+        /// What it was asked for.
+        what: String,
+        /// What it said.
+        source: Errno,
+    },
+    /// Whoever says who may log in.
+    #[error("it could not be found out whether account {name:?} may begin a session ({rules}): {why}")]
+    Login {
+        /// The account.
+        name: String,
+        /// Who was asked.
+        rules: String,
+        /// Why there is no answer.
+        why: String,
+    },
 }
 
 /// What policy asks about accounts. A seam, so that a test can answer instead of the machine.
@@ -73,6 +90,8 @@ pub trait AccountDb {
     fn groups(&self, entry: &PasswdEntry) -> Result<Vec<Gid>, LookupError>;
     /// The name of a group, if it has one.
     fn group_name(&self, gid: Gid) -> Result<Option<String>, LookupError>;
+    /// Whether the account may begin a session now.
+    fn may_begin(&self, entry: &PasswdEntry, rules: &LoginRules) -> Result<Result<(), Barred>, LookupError>;
 }
 
 /// The machine's own name service.
@@ -87,17 +106,17 @@ impl AccountDb for Nss {
         // turn an outage into a refusal.
         User::from_name(name)
             .map(|found| found.map(PasswdEntry::told_by_nss))
-            .map_err(|source| LookupError { what: format!("account {name:?}"), source })
+            .map_err(|source| LookupError::Nss { what: format!("account {name:?}"), source })
     }
 
     fn by_uid(&self, uid: Uid) -> Result<Option<PasswdEntry>, LookupError> {
         User::from_uid(uid)
             .map(|found| found.map(PasswdEntry::told_by_nss))
-            .map_err(|source| LookupError { what: format!("uid {uid}"), source })
+            .map_err(|source| LookupError::Nss { what: format!("uid {uid}"), source })
     }
 
     fn groups(&self, entry: &PasswdEntry) -> Result<Vec<Gid>, LookupError> {
-        let failed = |source| LookupError { what: format!("the groups of {:?}", entry.name), source };
+        let failed = |source| LookupError::Nss { what: format!("the groups of {:?}", entry.name), source };
         let name = CString::new(entry.name.as_str()).map_err(|_| failed(Errno::EINVAL))?;
         let mut groups = nix::unistd::getgrouplist(&name, entry.gid).map_err(failed)?;
         groups.sort_unstable_by_key(|gid| gid.as_raw());
@@ -108,6 +127,16 @@ impl AccountDb for Nss {
     fn group_name(&self, gid: Gid) -> Result<Option<String>, LookupError> {
         Group::from_gid(gid)
             .map(|found| found.map(|group| group.name))
-            .map_err(|source| LookupError { what: format!("gid {gid}"), source })
+            .map_err(|source| LookupError::Nss { what: format!("gid {gid}"), source })
+    }
+
+    fn may_begin(&self, entry: &PasswdEntry, rules: &LoginRules) -> Result<Result<(), Barred>, LookupError> {
+        login::may_begin(entry.name(), rules).map_err(|why| {
+            let rules = match rules {
+                LoginRules::Pam(service) => format!("PAM, service {service}"),
+                LoginRules::Files => "shadow(5)".to_owned(),
+            };
+            LookupError::Login { name: entry.name.clone(), rules, why }
+        })
     }
 }

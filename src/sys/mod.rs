@@ -13,6 +13,8 @@ pub mod cgroup;
 pub mod file_capabilities;
 pub mod file_system;
 pub mod files;
+pub mod login;
+pub mod pam;
 pub mod privilege;
 pub mod process;
 pub mod signals;

@@ -14,6 +14,7 @@ mod environment;
 mod harness;
 mod identity;
 mod leftovers;
+mod login;
 mod output;
 mod pages;
 mod panic;
