@@ -1,7 +1,7 @@
 //! `[jobs]`: how jobs run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::values::{self, Template};
@@ -38,6 +38,8 @@ pub struct JobSettings {
     pub executor: Executor,
     /// Root of everything that a job writes, in the account's own terms.
     pub data_dir: Template,
+    /// At and below these, directories above `data_dir` may be writable by their group, and belong to anybody.
+    pub data_dir_group_writable: Vec<PathBuf>,
     /// Between SIGTERM and SIGKILL.
     pub kill_timeout: Duration,
     /// The site's words at the start of each job.
@@ -63,6 +65,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     executors.extend(kinds().map(|kind| (kind.word(), Executor::Batch(kind))));
     let executor = section.choice("executor", &executors).unwrap_or(Executor::Shell);
     let data_dir = section.parsed("data_dir", Template::parse);
+    let data_dir_group_writable = section.parsed_each("data_dir_group_writable", real_path);
     // The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
     let kill_timeout =
         section.duration_up_to("kill_timeout", 3, "the runner waits no longer than 5m for a stage to end");
@@ -77,6 +80,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         downscope,
         executor,
         data_dir: data_dir.unwrap_or_else(|| Template::known("{home}/.motmot")),
+        data_dir_group_writable: data_dir_group_writable.unwrap_or_default(),
         kill_timeout: kill_timeout.unwrap_or(Duration::from_mins(1)),
         message,
         shell: if login_shell { ShellKind::Login } else { ShellKind::Plain },
@@ -85,6 +89,18 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         environment,
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
     }
+}
+
+/// Compared with paths that no link is in any more.
+fn real_path(text: &str) -> Result<PathBuf, String> {
+    let path = values::absolute_path(text)?;
+    if path == Path::new("/") {
+        return Err("must not be \"/\": name the directories that have such groups".to_owned());
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("must not contain \"..\": {text:?}"));
+    }
+    Ok(path)
 }
 
 fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {
