@@ -111,7 +111,7 @@ impl Walk<'_> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && tries < MAX_TRIES => {
                     tries += 1;
-                    make(&here, &name)?;
+                    make(&here, &name, &todo)?;
                     todo.push(name);
                 }
                 // `chmod 000` on the way: the owner may undo that.
@@ -192,7 +192,8 @@ fn root() -> Result<Directory, Blocked> {
     Directory::root().map_err(|error| io_trouble(Path::new("/"), "cannot be opened", &error))
 }
 
-fn make(above: &Directory, name: &OsString) -> Result<(), Blocked> {
+/// `rest`: what would come below it, last one first.
+fn make(above: &Directory, name: &OsString, rest: &[OsString]) -> Result<(), Blocked> {
     let dir = above.path().join(name);
     match above.make(name) {
         Ok(()) => Ok(()),
@@ -200,7 +201,7 @@ fn make(above: &Directory, name: &OsString) -> Result<(), Blocked> {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let words = format!(
                 "{} cannot be made: this account may not write to {}; make the directory for it, or change jobs.data_dir in the configuration",
-                dir.display(),
+                rest.iter().rev().fold(dir, |dir, name| dir.join(name)).display(),
                 above.path().display()
             );
             Err(Blocked::Io(WorkerFailure { blame: Blame::Site, words }))
