@@ -29,6 +29,15 @@ pub enum Executor {
     Batch(SchedulerKind),
 }
 
+/// What is done about a job that asks for what has no effect here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutEffect {
+    /// It runs, and its log says so.
+    Warn,
+    /// It does not run.
+    Refuse,
+}
+
 /// `[jobs]`
 #[derive(Clone, Debug)]
 pub struct JobSettings {
@@ -42,6 +51,10 @@ pub struct JobSettings {
     pub data_dir_group_writable: Vec<PathBuf>,
     /// Between SIGTERM and SIGKILL.
     pub kill_timeout: Duration,
+    /// Jobs with `image:`.
+    pub image: WithoutEffect,
+    /// Jobs with `services:`.
+    pub services: WithoutEffect,
     /// The site's words at the start of each job.
     pub message: Option<String>,
     /// Login shell or not.
@@ -69,6 +82,11 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     // The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
     let kill_timeout =
         section.duration_up_to("kill_timeout", 3, "the runner waits no longer than 5m for a stage to end");
+    let mut without_effect = |key| {
+        let choices = [("warn", WithoutEffect::Warn), ("refuse", WithoutEffect::Refuse)];
+        section.choice(key, &choices).unwrap_or(WithoutEffect::Warn)
+    };
+    let (image, services) = (without_effect("image"), without_effect("services"));
     let message = section.string("message").map(Placed::into_value);
     let login_shell = section.boolean("login_shell").unwrap_or(true);
     let shell_path = section.parsed("shell_path", values::absolute_path);
@@ -82,6 +100,8 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         data_dir: data_dir.unwrap_or_else(|| Template::known("{home}/.motmot")),
         data_dir_group_writable: data_dir_group_writable.unwrap_or_default(),
         kill_timeout: kill_timeout.unwrap_or(Duration::from_mins(1)),
+        image,
+        services,
         message,
         shell: if login_shell { ShellKind::Login } else { ShellKind::Plain },
         shell_path: shell_path.unwrap_or_else(|| PathBuf::from("/bin/bash")),
