@@ -203,3 +203,6 @@ fn shortened(answer: Answer) -> Answer {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;
