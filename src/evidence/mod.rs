@@ -82,6 +82,22 @@ impl JobFacts {
         self.pipeline_source.as_deref()
     }
 
+    /// Whose code the pipeline runs.
+    ///
+    /// In the pipeline of a merge request it may be that of a fork: `pipeline_source` and all else that the payload and the API
+    /// say is the same for a branch of the project's own. Pipelines that such a pipeline starts have another source, but still the
+    /// merge request's ref.
+    pub fn pipeline_kind(&self) -> PipelineKind {
+        if self.git_ref().is_some_and(|git_ref| git_ref.starts_with("refs/merge-requests/")) {
+            return PipelineKind::MergeRequest;
+        }
+        match self.pipeline_source().filter(|source| !source.is_empty()) {
+            Some("merge_request_event") => PipelineKind::MergeRequest,
+            Some(_) => PipelineKind::Ref,
+            None => PipelineKind::Unknown,
+        }
+    }
+
     /// The git ref, short form: a name chosen by whoever pushed it.
     pub fn git_ref(&self) -> Option<&str> {
         self.git_ref.as_deref()
@@ -101,6 +117,17 @@ impl JobFacts {
     pub fn sha(&self) -> Option<&str> {
         self.sha.as_deref()
     }
+}
+
+/// Whose code a pipeline runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PipelineKind {
+    /// That of a branch or tag of the project itself.
+    Ref,
+    /// That of a merge request, perhaps of somebody who may not push to the project.
+    MergeRequest,
+    /// GitLab did not say.
+    Unknown,
 }
 
 /// The kind of a git ref.

@@ -47,6 +47,10 @@ pub struct Payload {
     pub ref_protected: Option<bool>,
     /// `git_info.sha`
     pub sha: Option<String>,
+    /// `image.name`
+    pub image: Option<String>,
+    /// `services[].name`
+    pub services: Vec<String>,
 }
 
 /// The job's own credential for GitLab's API. Opaque; shown to nobody.
@@ -112,6 +116,11 @@ struct RawPayload {
     job_info: Option<RawJobInfo>,
     #[serde(default)]
     git_info: Option<RawGitInfo>,
+    /// Of any form: it decides nothing but what the author is told.
+    #[serde(default)]
+    image: serde_json::Value,
+    #[serde(default)]
+    services: serde_json::Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -175,8 +184,15 @@ impl Payload {
             },
             ref_protected: git.protected,
             sha: text(git.sha),
+            image: name_in(&raw.image),
+            services: raw.services.as_array().into_iter().flatten().filter_map(name_in).collect(),
         })
     }
+}
+
+/// The runner writes an image without a name for a job that has none.
+fn name_in(image: &serde_json::Value) -> Option<String> {
+    image.get("name")?.as_str().filter(|name| !name.is_empty()).map(ToOwned::to_owned)
 }
 
 fn checked_token(token: Option<Zeroizing<String>>) -> Result<JobToken, PayloadError> {
@@ -238,6 +254,23 @@ mod tests {
                 "{} bytes",
                 token.len()
             );
+        }
+    }
+
+    #[test]
+    fn image_and_services_are_known_by_their_names_and_spoil_no_payload() {
+        let of = |text: &str| {
+            let text = format!(r#"{{"id":1,"token":"t","job_info":{{"project_id":7}},{text}}}"#);
+            let payload = Payload::parse(text.as_bytes()).expect("valid");
+            (payload.image, payload.services)
+        };
+        assert_eq!(
+            of(r#""image":{"name":"python:3"},"services":[{"name":"redis"},{"name":"postgres:16","alias":"db"}]"#),
+            (Some("python:3".into()), vec!["redis".into(), "postgres:16".into()])
+        );
+        for none in [r#""image":{"name":"","executor_opts":{}},"services":null"#, r#""image":7,"services":["x",[],{}]"#]
+        {
+            assert_eq!(of(none), (None, Vec::new()), "{none}");
         }
     }
 

@@ -27,6 +27,7 @@ impl RunOrder {
     ) -> Self {
         Self {
             directories: directories.all(),
+            group_writable: jobs.data_dir_group_writable.clone(),
             environment: environment(account, jobs, directories, session),
             start_dir: account.home().to_owned(),
             shell_path: jobs.shell_path.clone(),

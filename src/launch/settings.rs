@@ -1,7 +1,7 @@
 //! `[jobs]`: how jobs run.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::values::{self, Template};
@@ -29,6 +29,15 @@ pub enum Executor {
     Batch(SchedulerKind),
 }
 
+/// What is done about a job that asks for what has no effect here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutEffect {
+    /// It runs, and its log says so.
+    Warn,
+    /// It does not run.
+    Refuse,
+}
+
 /// `[jobs]`
 #[derive(Clone, Debug)]
 pub struct JobSettings {
@@ -38,8 +47,14 @@ pub struct JobSettings {
     pub executor: Executor,
     /// Root of everything that a job writes, in the account's own terms.
     pub data_dir: Template,
+    /// At and below these, directories above `data_dir` may be writable by their group, and belong to anybody.
+    pub data_dir_group_writable: Vec<PathBuf>,
     /// Between SIGTERM and SIGKILL.
     pub kill_timeout: Duration,
+    /// Jobs with `image:`.
+    pub image: WithoutEffect,
+    /// Jobs with `services:`.
+    pub services: WithoutEffect,
     /// The site's words at the start of each job.
     pub message: Option<String>,
     /// Login shell or not.
@@ -63,9 +78,15 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     executors.extend(kinds().map(|kind| (kind.word(), Executor::Batch(kind))));
     let executor = section.choice("executor", &executors).unwrap_or(Executor::Shell);
     let data_dir = section.parsed("data_dir", Template::parse);
+    let data_dir_group_writable = section.parsed_each("data_dir_group_writable", real_path);
     // The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
     let kill_timeout =
         section.duration_up_to("kill_timeout", 3, "the runner waits no longer than 5m for a stage to end");
+    let mut without_effect = |key| {
+        let choices = [("warn", WithoutEffect::Warn), ("refuse", WithoutEffect::Refuse)];
+        section.choice(key, &choices).unwrap_or(WithoutEffect::Warn)
+    };
+    let (image, services) = (without_effect("image"), without_effect("services"));
     let message = section.string("message").map(Placed::into_value);
     let login_shell = section.boolean("login_shell").unwrap_or(true);
     let shell_path = section.parsed("shell_path", values::absolute_path);
@@ -77,7 +98,10 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         downscope,
         executor,
         data_dir: data_dir.unwrap_or_else(|| Template::known("{home}/.motmot")),
+        data_dir_group_writable: data_dir_group_writable.unwrap_or_default(),
         kill_timeout: kill_timeout.unwrap_or(Duration::from_mins(1)),
+        image,
+        services,
         message,
         shell: if login_shell { ShellKind::Login } else { ShellKind::Plain },
         shell_path: shell_path.unwrap_or_else(|| PathBuf::from("/bin/bash")),
@@ -85,6 +109,18 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         environment,
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
     }
+}
+
+/// Compared with paths that no link is in any more.
+fn real_path(text: &str) -> Result<PathBuf, String> {
+    let path = values::absolute_path(text)?;
+    if path == Path::new("/") {
+        return Err("must not be \"/\": name the directories that have such groups".to_owned());
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("must not contain \"..\": {text:?}"));
+    }
+    Ok(path)
 }
 
 fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {

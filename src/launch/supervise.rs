@@ -336,7 +336,12 @@ mod tests {
         alone(module_path!(), name, || {
             // tail(1) takes in what it is told and says nothing until its input ends.
             let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
-            let order = Order::CleanUp(CleanUpOrder { session: "0-0".into(), remove: Vec::new() });
+            let order = Order::CleanUp(CleanUpOrder {
+                session: "0-0".into(),
+                data: "/nonexistent".into(),
+                group_writable: Vec::new(),
+                remove: Vec::new(),
+            });
             let termination = Termination::watch(2).expect("watched");
             let (limit, target) = (Some(Duration::from_millis(100)), Account::for_test("ada").to_become());
             let start = Instant::now();

@@ -32,6 +32,8 @@ pub enum Order {
 pub struct RunOrder {
     /// Directories to make if they are missing, and to judge in any case, in this order.
     pub directories: Vec<PathBuf>,
+    /// At and below these, directories above the job's may be writable by their group: `jobs.data_dir_group_writable`.
+    pub group_writable: Vec<PathBuf>,
     /// The shell's environment before a login profile adds to it.
     pub environment: BTreeMap<String, String>,
     /// Where the shell starts, if it can.
@@ -53,6 +55,8 @@ pub struct RunOrder {
 pub struct BatchOrder {
     /// Directories to make if they are missing, and to judge in any case, in this order.
     pub directories: Vec<PathBuf>,
+    /// At and below these, directories above the job's may be writable by their group: `jobs.data_dir_group_writable`.
+    pub group_writable: Vec<PathBuf>,
     /// Where wrapper and worker meet. Without it there are no files, only calls.
     pub place: Option<PathBuf>,
     /// What the wrapper has to know, for a job that is not submitted yet: shell assignments.
@@ -83,7 +87,11 @@ pub struct TokenPlace {
 pub struct CleanUpOrder {
     /// Processes with this value of `runner::SESSION_VARIABLE` end.
     pub session: String,
-    /// Directories that go, whatever is in them.
+    /// The account's data directory.
+    pub data: PathBuf,
+    /// At and below these, directories above the job's may be writable by their group: `jobs.data_dir_group_writable`.
+    pub group_writable: Vec<PathBuf>,
+    /// Directories that go, whatever is in them. All are below `data`.
     pub remove: Vec<PathBuf>,
 }
 

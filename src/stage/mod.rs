@@ -8,6 +8,7 @@ pub mod cleanup;
 pub mod config;
 mod edge;
 mod ends;
+mod ignored;
 pub mod prepare;
 pub mod reap;
 pub mod run;

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::account::resume;
 use super::edge::Arguments;
+use super::ignored;
 use super::scheduled::{BatchStage, resources};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
@@ -39,6 +40,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             "warning: this runner runs its jobs as root (it runs as root itself, with jobs.downscope = \"none\"): whoever may start one owns this machine",
         );
     }
+    ignored::containers(&arguments.payload()?, &settings)?;
     // Refused now rather than after the sources have been fetched.
     let batch = match settings.batch() {
         None => None,
@@ -59,13 +61,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         None => "in a shell".to_owned(),
     };
     introduce(&session, &account, &place, settings.jobs.message.as_deref());
-    if let Some(token) = &settings.token
-        && job_defines_variable(&token.variable)
-    {
-        tell(format_args!(
-            "warning: this pipeline (or its GitLab) defines {0} itself, which hides motmot's token of that name; the token is in the file ${0}_FILE all the same",
-            token.variable
-        ));
+    for words in ignored::variables(&settings, job_defines_variable) {
+        tell(words);
     }
     let order = RunOrder::new(&account, &settings.jobs, session.directories(), session.name(), ProfileOutput::Show);
     let program = WorkerProgram::beside_this_program()?;

@@ -165,6 +165,7 @@ impl BatchStage<'_> {
         let (run, script) = run.unzip();
         let order = BatchOrder {
             directories: all,
+            group_writable: self.settings.jobs.data_dir_group_writable.clone(),
             place: Some(place),
             settings,
             run,

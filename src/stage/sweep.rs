@@ -149,7 +149,12 @@ struct Broom<'a> {
 impl Broom<'_> {
     /// Has a worker end the processes that carry the session's mark, and remove these directories.
     fn work(&self, remove: Vec<PathBuf>, limit: Duration) -> Result<(), Failure> {
-        let order = Order::CleanUp(CleanUpOrder { session: self.session.name().to_owned(), remove });
+        let order = Order::CleanUp(CleanUpOrder {
+            session: self.session.name().to_owned(),
+            data: self.session.directories().data.clone(),
+            group_writable: self.settings.jobs.data_dir_group_writable.clone(),
+            remove,
+        });
         let kill_timeout = self.settings.jobs.kill_timeout;
         let run = Run { limit: Some(limit), ..Run::new(&self.program, self.account.to_become(), order, kill_timeout) };
         // Unless it is done the session stays, so that a later cleanup finds it.

@@ -4,9 +4,9 @@
 //! * The file is made anew (`O_CREAT | O_EXCL`), which follows no link at the last step and takes no file that somebody has
 //!   put there; and a rename replaces a link of the final name, and never writes through it.
 //! * It has its mode from the first moment: there is no instant in which another account could open it.
-//! * Of the directories above nothing is asked here, and no descriptor of them is held: whoever could exchange them is
-//!   the process's own account, or root. Who writes into a directory has judged it ([`super::files`] for the driver, the
-//!   worker for its account); in a directory of anybody else nothing may be written at all.
+//! * Of the directories above nothing is asked here. Who writes into a directory has judged it ([`super::files`] for the
+//!   driver), and where others could exchange it holds it: then the path leads through the descriptor ([`super::directory`],
+//!   the worker). In a directory of anybody else nothing may be written at all.
 //! * After a failure no temporary file stays. After SIGKILL one may.
 
 use std::fs::{File, Permissions};

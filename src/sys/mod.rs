@@ -10,6 +10,7 @@ pub mod alone;
 pub mod atomic;
 pub mod call;
 pub mod cgroup;
+pub mod directory;
 pub mod file_capabilities;
 pub mod file_system;
 pub mod files;

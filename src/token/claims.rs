@@ -12,7 +12,7 @@ use uuid::{NoContext, Uuid};
 
 use super::lifetime::Ttl;
 use super::subject::{Subject, SubjectError};
-use crate::evidence::{JobFacts, RefType};
+use crate::evidence::{JobFacts, PipelineKind, RefType};
 use crate::identity::{Assurance, Identity};
 use crate::policy::Account;
 use crate::scheduler::{BatchPlacement, JobId, Placement, SchedulerKind};
@@ -92,9 +92,19 @@ pub struct Claims {
     pub namespace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_path: Option<String>,
-    pub project_id: String,
+    /// With all of `namespace_*`, `project_*` and `ref*`: whose code it is. Left out where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_path: Option<String>,
+    /// With all of `job_*`: the project that the job runs in. Always known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_namespace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_namespace_path: Option<String>,
+    pub job_project_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_project_path: Option<String>,
     pub user_id: String,
     pub user_login: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,10 +185,17 @@ impl Claims {
         let iat = now.as_second();
         let nanos = u32::try_from(now.subsec_nanosecond()).map_err(|_| ClaimsError::Clock(now))?;
         let since_1970 = u64::try_from(iat).ok().filter(|_| iat > BACKDATE).ok_or(ClaimsError::Clock(now))?;
+        // Only where the job's project is that of the code, too: a token that says `project_path` and `ref` for a fork's code would
+        // speak for the project's own branch, GitLab's own tokens say the fork there.
+        let own_code = facts.pipeline_kind() == PipelineKind::Ref;
         let project_path = facts.project_path().map(ToOwned::to_owned);
         let namespace_path =
             project_path.as_deref().and_then(|path| path.rsplit_once('/')).map(|(space, _)| space.to_owned());
-        let git_ref = known(facts.git_ref());
+        let namespace_path = namespace_path.filter(|path| !path.is_empty());
+        let namespace_id = facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string());
+        let project_id = number("project id", facts.project_id())?;
+        let git_ref = known(facts.git_ref()).filter(|_| own_code);
+        let ref_type = facts.ref_type().filter(|_| own_code);
         Ok(Self {
             iss: needed("issuer (token.issuer in the configuration)", &settings.issuer)?,
             sub: Subject::of(facts)?.encode(),
@@ -187,20 +204,25 @@ impl Claims {
             iat,
             nbf: iat - BACKDATE,
             jti: Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since_1970, nanos)),
-            namespace_id: facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string()),
-            namespace_path: namespace_path.filter(|path| !path.is_empty()),
-            project_id: number("project id", facts.project_id())?,
-            project_path,
+            namespace_id: namespace_id.clone().filter(|_| own_code),
+            namespace_path: namespace_path.clone().filter(|_| own_code),
+            project_id: Some(project_id.clone()).filter(|_| own_code),
+            project_path: project_path.clone().filter(|_| own_code),
+            job_namespace_id: namespace_id,
+            job_namespace_path: namespace_path,
+            job_project_id: project_id,
+            job_project_path: project_path,
             user_id: number("user id", facts.user_id())?,
             user_login: needed("user login", facts.user_login())?,
             pipeline_id: facts.pipeline_id().filter(|id| *id != 0).map(|id| id.to_string()),
             pipeline_source: known(facts.pipeline_source()),
             job_id: number("job id", facts.job_id())?,
-            ref_path: full_ref(facts.ref_type(), git_ref.as_deref()),
+            ref_path: full_ref(ref_type, git_ref.as_deref()),
             git_ref,
-            ref_type: facts.ref_type(),
+            ref_type,
             ref_protected: facts
                 .ref_protected()
+                .filter(|_| own_code)
                 .map(|yes| if yes { RefProtection::True } else { RefProtection::False }),
             sha: known(facts.sha()),
             runner_environment: RunnerEnvironment::SelfHosted,

@@ -1,7 +1,10 @@
 //! `sub`: who a token speaks for, as one line that rules can be written on.
 //!
 //! Its form is the one that GitLab's own tokens have, `project_path:{p}:ref_type:{t}:ref:{r}`, so that rules written for
-//! those carry over. Branch names are chosen by whoever pushes, so the encoding must not let one job's facts spell
+//! those carry over. Where the code may be that of a fork, project and ref of the code are not known, and GitLab's form would
+//! claim that they are the project's own: then it is `job_project_path:{p}:pipeline:merge_request`, which no such rule matches.
+//!
+//! Branch names are chosen by whoever pushes, so the encoding must not let one job's facts spell
 //! another job's subject: values are percent-encoded (`%` itself first), a component is never empty and never cut off,
 //! and a different choice of components has different keys. The tests invert it to hold that.
 
@@ -10,7 +13,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::evidence::{JobFacts, RefType};
+use crate::evidence::{JobFacts, PipelineKind, RefType};
 
 /// Longest subject in bytes: OpenID Connect Core 1.0, section 2.
 pub const MAX_SUBJECT: usize = 255;
@@ -39,6 +42,7 @@ pub struct Subject {
     project: ProjectName,
     ref_type: Option<RefType>,
     git_ref: Option<RefName>,
+    pipeline: PipelineKind,
 }
 
 /// Why there is no subject.
@@ -59,7 +63,15 @@ impl Subject {
     pub fn of(facts: &JobFacts) -> Result<Self, SubjectError> {
         let path = facts.project_path().map(|path| ProjectName::Path(path.to_owned()));
         let project = path.unwrap_or(ProjectName::Id(facts.project_id()));
-        Self::new(project, facts.ref_type(), facts.git_ref().map(ToOwned::to_owned))
+        match facts.pipeline_kind() {
+            PipelineKind::Ref => Self::new(project, facts.ref_type(), facts.git_ref().map(ToOwned::to_owned)),
+            pipeline => Self::of_foreign_code(project, pipeline),
+        }
+    }
+
+    /// The subject of a job that runs in this project, with code that may not be the project's.
+    fn of_foreign_code(project: ProjectName, pipeline: PipelineKind) -> Result<Self, SubjectError> {
+        Self { pipeline, ..Self::new(project, None, None)? }.of_bounded_length()
     }
 
     /// The subject with these components; a ref that makes it too long is replaced by its digest.
@@ -72,21 +84,30 @@ impl Subject {
             (_, Some("")) => return Err(SubjectError::Empty("ref")),
             _ => {}
         }
-        let mut subject = Self { project, ref_type, git_ref: git_ref.map(RefName::Name) };
+        let mut subject = Self { project, ref_type, git_ref: git_ref.map(RefName::Name), pipeline: PipelineKind::Ref };
         if let (true, Some(RefName::Name(name))) = (subject.encode().len() > MAX_SUBJECT, &subject.git_ref) {
             subject.git_ref = Some(RefName::Digest(Sha256::digest(name).into()));
         }
-        match subject.encode().len() {
-            0..=MAX_SUBJECT => Ok(subject),
+        subject.of_bounded_length()
+    }
+
+    fn of_bounded_length(self) -> Result<Self, SubjectError> {
+        match self.encode().len() {
+            0..=MAX_SUBJECT => Ok(self),
             length => Err(SubjectError::TooLong(length)),
         }
     }
 
     /// The line itself: ASCII, at most [`MAX_SUBJECT`] bytes.
     pub fn encode(&self) -> String {
+        let (whose, pipeline) = match self.pipeline {
+            PipelineKind::Ref => ("", ""),
+            PipelineKind::MergeRequest => ("job_", ":pipeline:merge_request"),
+            PipelineKind::Unknown => ("job_", ":pipeline:unknown"),
+        };
         let mut line = match &self.project {
-            ProjectName::Path(path) => format!("project_path:{}", escaped(path)),
-            ProjectName::Id(id) => format!("project_id:{id}"),
+            ProjectName::Path(path) => format!("{whose}project_path:{}{pipeline}", escaped(path)),
+            ProjectName::Id(id) => format!("{whose}project_id:{id}{pipeline}"),
         };
         match self.ref_type {
             Some(RefType::Branch) => line.push_str(":ref_type:branch"),
@@ -144,11 +165,20 @@ mod tests {
 
     fn read(line: &str) -> Option<Subject> {
         let mut parts = line.split(':').peekable();
-        let project = match (parts.next()?, parts.next()?) {
-            ("project_path", path) => ProjectName::Path(unescaped(path)?),
-            ("project_id", id) => ProjectName::Id(id.parse().ok().filter(|id| *id != 0)?),
+        let (key, name) = (parts.next()?, parts.next()?);
+        let project = match key.strip_prefix("job_").unwrap_or(key) {
+            "project_path" => ProjectName::Path(unescaped(name)?),
+            "project_id" => ProjectName::Id(name.parse().ok().filter(|id| *id != 0)?),
             _ => return None,
         };
+        if key.starts_with("job_") {
+            let pipeline = match (parts.next()?, parts.next()?, parts.next()) {
+                ("pipeline", "merge_request", None) => PipelineKind::MergeRequest,
+                ("pipeline", "unknown", None) => PipelineKind::Unknown,
+                _ => return None,
+            };
+            return Some(Subject { project, ref_type: None, git_ref: None, pipeline });
+        }
         let ref_type = match parts.next_if_eq(&"ref_type").and_then(|_| parts.next()) {
             Some("branch") => Some(RefType::Branch),
             Some("tag") => Some(RefType::Tag),
@@ -161,7 +191,7 @@ mod tests {
             (None, None) => None,
             _ => return None,
         };
-        parts.next().is_none().then_some(Subject { project, ref_type, git_ref })
+        parts.next().is_none().then_some(Subject { project, ref_type, git_ref, pipeline: PipelineKind::Ref })
     }
 
     fn unescaped(value: &str) -> Option<String> {
@@ -234,6 +264,23 @@ mod tests {
     }
 
     #[test]
+    fn code_that_may_be_a_strangers_has_a_subject_that_no_branch_has() {
+        let of = |name, pipeline| Subject::of_foreign_code(name, pipeline).unwrap();
+        let path = || ProjectName::Path("a/b:pipeline".into());
+        for (subject, line) in [
+            (of(path(), PipelineKind::MergeRequest), "job_project_path:a/b%3Apipeline:pipeline:merge_request"),
+            (of(ProjectName::Id(7), PipelineKind::MergeRequest), "job_project_id:7:pipeline:merge_request"),
+            (of(path(), PipelineKind::Unknown), "job_project_path:a/b%3Apipeline:pipeline:unknown"),
+        ] {
+            assert_eq!(subject.encode(), line);
+            assert_eq!(parse(line), Some(subject));
+        }
+        let long = ProjectName::Path("p".repeat(MAX_SUBJECT - "project_path:".len()));
+        assert!(Subject::new(long.clone(), None, None).is_ok());
+        assert!(matches!(Subject::of_foreign_code(long, PipelineKind::MergeRequest), Err(SubjectError::TooLong(_))));
+    }
+
+    #[test]
     fn only_the_canonical_spelling_is_read() {
         for bad in [
             "",
@@ -254,6 +301,10 @@ mod tests {
             "project_id:07",
             "project_id:+7",
             "job:1",
+            "job_project_id:7",
+            "job_project_path:a:pipeline:push",
+            "job_project_path:a:pipeline:merge_request:ref:main",
+            "project_path:a:pipeline:merge_request",
             "project_path:a b",
             "project_path:é",
             "project_path:a:ref_sha256:00",

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use super::directories::{failure, make_and_judge};
+use super::directories::Held;
 use super::tail::{Seen, Tail};
 use super::token_file::TokenFile;
+use super::walk::failure;
 use super::{WorkerFailure, meeting, site};
 use crate::order::BatchOrder;
 use crate::order::frames::{Command, Report};
 use crate::sys::call::{Answer, Call};
+use crate::sys::directory::Directory;
 use crate::sys::threads;
 
 /// What the shell does between a login profile and the script.
@@ -34,13 +36,15 @@ enum Arrival {
 /// Serves one stage until it has nothing more to ask.
 pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFailure> {
     let lost = |error: &dyn std::fmt::Display| site(format!("the stage binary cannot be told anything: {error}"));
-    make_and_judge(&order.directories)?;
-    let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.file));
-    if let Some(place) = &order.place {
-        prepare_job(place, order.settings.as_deref())?;
-    }
-    let run = order.place.as_ref().zip(order.run.as_ref()).map(|(place, name)| (place, name, place.join(name)));
-    if let Some((_, _, run)) = &run {
+    let mut held = Held::make_and_judge(&order.directories, &order.group_writable)?;
+    let mut token = order.token.as_ref().map(|place| TokenFile::new(place, &held)).transpose()?;
+    let place =
+        order.place.as_ref().map(|place| prepare_job(place, order.settings.as_deref(), &mut held)).transpose()?;
+    let run = match (order.place.as_ref().zip(place), order.run.as_ref()) {
+        (Some((path, place)), Some(name)) => Some((path.join(name), place, name)),
+        _ => None,
+    };
+    let run = if let Some((path, place, name)) = run {
         let script = match Command::read_from(stage) {
             Ok(Some(Command::Script(script))) => script,
             other => return Err(site(format!("the script did not come: {other:?}"))),
@@ -52,15 +56,18 @@ pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFai
                 return Err(site(format!("cannot write the token file: {why}")));
             }
         }
-        prepare_run(run, &script)?;
-    }
+        Some((prepare_run(&path, &script, &mut held)?, place, name))
+    } else {
+        None
+    };
+    drop(held);
     let (events, inbox) = channel();
     let tail = match &run {
-        Some((place, name, run)) => {
+        Some((run, place, name)) => {
             let seen = events.clone();
             let tell = move |what| seen.send(Arrival::Seen(what)).is_ok();
-            let tail = Tail::start(run, &place.join(&order.scheduler_output), order.output_timeout, tell);
-            let tail = tail.map_err(|error| failure(run, "cannot be watched", &error))?;
+            let tail = Tail::start(run, place, &order.scheduler_output, order.output_timeout, tell);
+            let tail = tail.map_err(|error| failure(run.path(), "cannot be watched", &error))?;
             // Now, with everything in its place, a wrapper that waits already may begin.
             meeting::replace(place, "next", format!("{name}\n").as_bytes())?;
             Some(tail)
@@ -159,29 +166,31 @@ fn abandon(order: &BatchOrder) {
 }
 
 /// What all runs of a job have in common.
-fn prepare_job(place: &Path, settings: Option<&str>) -> Result<(), WorkerFailure> {
-    make_and_judge(&[place.to_owned()])?;
-    let Some(settings) = settings else { return Ok(()) };
-    meeting::replace(place, "settings", settings.as_bytes())?;
-    meeting::replace(place, "launcher", LAUNCHER.as_bytes())?;
-    meeting::replace(place, "next", b"")
+fn prepare_job(place: &Path, settings: Option<&str>, held: &mut Held) -> Result<Directory, WorkerFailure> {
+    let place = held.one_more(place)?;
+    if let Some(settings) = settings {
+        meeting::replace(&place, "settings", settings.as_bytes())?;
+        meeting::replace(&place, "launcher", LAUNCHER.as_bytes())?;
+        meeting::replace(&place, "next", b"")?;
+    }
+    Ok(place)
 }
 
 /// What one run needs. Room for what the wrapper will write is taken now: a quota that is used up later must not cost a
 /// script its result.
-fn prepare_run(run: &Path, script: &[u8]) -> Result<(), WorkerFailure> {
-    make_and_judge(&[run.to_owned()])?;
-    meeting::replace(run, "script", script)?;
+fn prepare_run(run: &Path, script: &[u8], held: &mut Held) -> Result<Directory, WorkerFailure> {
+    let run = held.one_more(run)?;
+    meeting::replace(&run, "script", script)?;
     for empty in ["output", "started", "record"] {
-        meeting::replace(run, empty, b"")?;
+        meeting::replace(&run, empty, b"")?;
     }
     for mark in ["claim", "arrived"] {
-        meeting::replace(run, mark, b" ")?;
+        meeting::replace(&run, mark, b" ")?;
     }
     for room in ["started.new", "record.new"] {
-        meeting::replace(run, room, &[b' '; 512])?;
+        meeting::replace(&run, room, &[b' '; 512])?;
     }
-    Ok(())
+    Ok(run)
 }
 
 fn shortened(answer: Answer) -> Answer {
@@ -194,3 +203,6 @@ fn shortened(answer: Answer) -> Answer {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

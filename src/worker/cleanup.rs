@@ -1,13 +1,14 @@
 //! What is left of a job goes: processes first, then files, so that nothing is made anew.
 
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::directories::failure;
+use super::walk::{Blocked, Missing, Walk, failure, judge_own};
 use crate::order::CleanUpOrder;
 use crate::order::frames::{Blame, WorkerFailure};
+use crate::report::tell;
 use crate::runner::SESSION_VARIABLE;
 use crate::sys::process;
 
@@ -29,15 +30,38 @@ pub fn clean_up(order: &CleanUpOrder) -> Result<(), WorkerFailure> {
         });
     }
     for dir in &order.remove {
-        if let Err(error) = remove_tree(dir) {
-            trouble.get_or_insert(failure(dir, "cannot be removed", &error));
+        if let Err(failure) = remove(dir, order) {
+            trouble.get_or_insert(failure);
         }
     }
     trouble.map_or(Ok(()), Err)
 }
 
+/// Removes what a job has left. The directory that it is in is found and judged as it was when the job began, and held
+/// meanwhile: what somebody has put in its place since is not touched, and no link of his is followed out of it.
+fn remove(dir: &Path, order: &CleanUpOrder) -> Result<(), WorkerFailure> {
+    let walk = Walk { group_writable: &order.group_writable, missing: Missing::Leave };
+    let found = || {
+        let Some(data) = walk.to(&order.data)? else { return Ok(None) };
+        let data = judge_own(data)?;
+        let below = dir.parent().and_then(|parent| parent.strip_prefix(&order.data).ok());
+        below.map_or(Ok(None), |below| walk.within(&data, below))
+    };
+    let (above, name) = match (found(), dir.file_name()) {
+        (Ok(Some(above)), Some(name)) => (above, name),
+        (Ok(_), _) => return Ok(()),
+        // Nothing that a later cleanup could do better.
+        (Err(Blocked::Unsafe(why)), _) => {
+            tell(format_args!("{} is not removed: {why}", dir.display()));
+            return Ok(());
+        }
+        (Err(Blocked::Io(failure)), _) => return Err(failure),
+    };
+    remove_tree(&above.entry(name)).map_err(|error| failure(dir, "cannot be removed", &error))
+}
+
 /// Removes a tree, whatever modes its directories have. Follows no symbolic link.
-pub fn remove_tree(dir: &Path) -> io::Result<()> {
+fn remove_tree(dir: &Path) -> io::Result<()> {
     let mut result = Ok(());
     for _ in 0..TRIES {
         result = match std::fs::remove_dir_all(dir) {
@@ -47,11 +71,10 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
         };
         match &result {
             Ok(()) => return Ok(()),
-            // `chmod 000` inside, or on the way there: the owner may undo that.
+            // `chmod 000` inside, or of the directory that it is in: the owner may undo that.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                if !unlock_way_to(dir) {
-                    // Somebody else's directory bars the way, so nothing of this account's was ever made behind it.
-                    return Ok(());
+                if let Some(above) = dir.parent() {
+                    let _ = std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o700));
                 }
                 unlock(dir);
             }
@@ -63,18 +86,6 @@ pub fn remove_tree(dir: &Path) -> io::Result<()> {
         }
     }
     result
-}
-
-/// Makes sure that `dir` can be reached. False if what bars the way is not this account's.
-fn unlock_way_to(dir: &Path) -> bool {
-    // Up to the first name that can be seen: its directory lets us in, it itself may not.
-    for ancestor in dir.ancestors().skip(1) {
-        if let Ok(meta) = std::fs::symlink_metadata(ancestor) {
-            let own = meta.is_dir() && meta.uid() == nix::unistd::geteuid().as_raw();
-            return own && std::fs::set_permissions(ancestor, std::fs::Permissions::from_mode(0o700)).is_ok();
-        }
-    }
-    false
 }
 
 /// Gives the owner all rights to every directory of a tree.
@@ -93,26 +104,56 @@ fn unlock(dir: &Path) {
 mod tests {
     use super::*;
 
+    fn order(data: &Path, remove: &str) -> CleanUpOrder {
+        let data = data.canonicalize().expect("path");
+        CleanUpOrder { session: "0-0".into(), remove: vec![data.join(remove)], data, group_writable: Vec::new() }
+    }
+
     #[test]
     fn a_tree_goes_whatever_its_modes_and_links() {
         let temp = tempfile::tempdir().expect("dir");
+        let mode =
+            |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
         let outside = temp.path().join("outside");
         std::fs::create_dir(&outside).expect("mkdir");
         std::fs::write(outside.join("file"), "x").expect("write");
-        let tree = temp.path().join("tree");
+        let tree = temp.path().join("way/tree");
         std::fs::create_dir_all(tree.join("a/b")).expect("mkdir");
         std::fs::write(tree.join("a/b/file"), "x").expect("write");
         std::os::unix::fs::symlink(&outside, tree.join("a/link")).expect("link");
-        std::fs::set_permissions(tree.join("a/b"), std::fs::Permissions::from_mode(0o0)).expect("chmod");
-        std::fs::set_permissions(tree.join("a"), std::fs::Permissions::from_mode(0o500)).expect("chmod");
-        remove_tree(&tree).expect("removed");
+        mode(&tree.join("a/b"), 0o0);
+        mode(&tree.join("a"), 0o500);
+        // What the job opens to others below the data directory does not keep it.
+        mode(&temp.path().join("way"), 0o777);
+        let order = order(temp.path(), "way/tree");
+        remove(&order.remove[0], &order).expect("removed");
         assert!(!tree.exists());
         assert!(outside.join("file").exists(), "links are removed, not followed");
-        remove_tree(&tree).expect("nothing to do the second time");
-        let way = temp.path().join("way");
-        std::fs::create_dir_all(way.join("tree")).expect("mkdir");
-        std::fs::set_permissions(&way, std::fs::Permissions::from_mode(0o000)).expect("chmod");
-        remove_tree(&way.join("tree")).expect("removed");
-        assert!(!way.join("tree").exists());
+        remove(&order.remove[0], &order).expect("nothing to do the second time");
+        std::fs::create_dir(&tree).expect("mkdir");
+        mode(&temp.path().join("way"), 0o000);
+        remove(&order.remove[0], &order).expect("removed");
+        assert!(!tree.exists());
+    }
+
+    #[test]
+    fn nothing_is_removed_where_others_could_have_led_us() {
+        let temp = tempfile::tempdir().expect("dir");
+        let open = temp.path().join("open");
+        std::fs::create_dir_all(open.join("data/jobs/5-a")).expect("mkdir");
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o775)).expect("chmod");
+        let mut order = order(&open.join("data"), "jobs/5-a");
+        remove(&order.remove[0], &order).expect("told, and not tried again");
+        assert!(order.remove[0].exists());
+        order.group_writable = vec![open.canonicalize().expect("path")];
+        remove(&order.remove[0], &order).expect("removed");
+        assert!(!order.remove[0].exists());
+        // A link of the account's own below its data directory that leads to where others may write.
+        std::fs::create_dir_all(open.join("elsewhere/5-b")).expect("mkdir");
+        std::fs::remove_dir(open.join("data/jobs")).expect("rmdir");
+        std::os::unix::fs::symlink(open.join("elsewhere"), open.join("data/jobs")).expect("link");
+        order.group_writable.clear();
+        remove(&order.data.join("jobs/5-b"), &order).expect("told");
+        assert!(open.join("elsewhere/5-b").exists());
     }
 }

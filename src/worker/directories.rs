@@ -1,103 +1,57 @@
-//! Directories of a job: made with mode 0700, and judged if they exist.
+//! Directories of a job: made with mode 0700, judged if they exist, and held from then on. What was judged is used by its
+//! descriptor: another tree that is put in its place later gets no token and loses no file.
 
-use std::fs::{DirBuilder, Metadata};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::order::frames::{Blame, WorkerFailure};
+use super::WorkerFailure;
+use super::walk::{Missing, Walk, failure, judge_own};
+use crate::sys::directory::Directory;
 
-/// Makes what is missing, and refuses what somebody else could have prepared.
-pub fn make_and_judge(directories: &[PathBuf]) -> Result<(), WorkerFailure> {
-    if let Some(root) = directories.first() {
-        for ancestor in root.ancestors().skip(1) {
-            judge_ancestor(ancestor)?;
-        }
-    }
-    directories.iter().try_for_each(|dir| make(dir).and_then(|()| judge(dir)))
+/// Directories of a job, held.
+#[derive(Debug)]
+pub struct Held<'o> {
+    directories: Vec<(PathBuf, Directory)>,
+    walk: Walk<'o>,
 }
 
-fn make(dir: &Path) -> Result<(), WorkerFailure> {
-    // The umask is 077 already; the mode says it for whoever reads this.
-    match DirBuilder::new().recursive(true).mode(0o700).create(dir) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            // The nearest directory that exists is the one to look at.
-            let there = dir.ancestors().skip(1).find(|above| above.exists()).unwrap_or(Path::new("/"));
-            let words = format!(
-                "{} cannot be made: this account may not write to {}; make the directory for it, or change jobs.data_dir in the configuration",
-                dir.display(),
-                there.display()
-            );
-            Err(WorkerFailure { blame: Blame::Site, words })
-        }
-        Err(error) => Err(failure(dir, "cannot be made", &error)),
+impl<'o> Held<'o> {
+    /// Makes what is missing, parents first, and refuses what somebody else could have prepared, or could exchange.
+    pub fn make_and_judge(directories: &[PathBuf], group_writable: &'o [PathBuf]) -> Result<Self, WorkerFailure> {
+        let walk = Walk { group_writable, missing: Missing::Make };
+        let mut held = Self { directories: Vec::new(), walk };
+        directories.iter().try_for_each(|dir| held.one_more(dir).map(drop))?;
+        Ok(held)
     }
-}
 
-fn judge(dir: &Path) -> Result<(), WorkerFailure> {
-    let own = nix::unistd::geteuid().as_raw();
-    let unsafe_dir = |why: String| WorkerFailure {
-        blame: Blame::Account,
-        words: format!("the directory {} is not safe to run a job in: {why}", dir.display()),
-    };
-    let link = std::fs::symlink_metadata(dir).map_err(|error| failure(dir, "cannot be looked at", &error))?;
-    if link.is_symlink() && link.uid() != own && link.uid() != 0 {
-        return Err(unsafe_dir(format!("it is a symbolic link that belongs to uid {}; remove it", link.uid())));
+    /// Makes and judges one more.
+    pub fn one_more(&mut self, dir: &Path) -> Result<Directory, WorkerFailure> {
+        let found = match (dir.parent().and_then(|parent| self.get(parent)), dir.file_name()) {
+            (Some(parent), Some(name)) => self.walk.below(parent, name.to_owned())?,
+            _ => self.walk.to(dir)?,
+        };
+        let gone = || failure(dir, "is gone", &io::ErrorKind::NotFound.into());
+        let directory = judge_own(found.ok_or_else(gone)?)?;
+        self.directories.push((dir.to_owned(), directory.clone()));
+        Ok(directory)
     }
-    let meta = std::fs::metadata(dir).map_err(|error| failure(dir, "cannot be looked at", &error))?;
-    if !meta.is_dir() {
-        return Err(unsafe_dir("it is not a directory; move it away".into()));
-    }
-    if meta.uid() != own {
-        return Err(unsafe_dir(format!("it belongs to uid {}, not to uid {own}; move it away", meta.uid())));
-    }
-    if meta.mode() & 0o022 != 0 {
-        // Whoever could write may have planted something already: closing the door now would not help.
-        return Err(unsafe_dir(format!(
-            "others may write to it (mode {:04o}); look into it, then chmod 0700 or remove it",
-            meta.mode() & 0o7777
-        )));
-    }
-    if meta.mode() & 0o7777 != 0o700 {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
-            .map_err(|error| failure(dir, "cannot be made private", &error))?;
-    }
-    Ok(())
-}
 
-/// A directory above: whoever may write to it can put another in place of ours, unless it is sticky.
-fn judge_ancestor(dir: &Path) -> Result<(), WorkerFailure> {
-    let Ok(meta) = std::fs::metadata(dir) else { return Ok(()) };
-    if open_to_all(&meta) && meta.uid() != nix::unistd::geteuid().as_raw() {
-        let words = format!(
-            "the directory {} is not safe to have jobs below it: everybody may write to it, and it is not sticky (mode {:04o})",
-            dir.display(),
-            meta.mode() & 0o7777
-        );
-        return Err(WorkerFailure { blame: Blame::Account, words });
+    /// The one of this path.
+    pub fn get(&self, path: &Path) -> Option<&Directory> {
+        self.directories.iter().find_map(|(known, directory)| (known == path).then_some(directory))
     }
-    Ok(())
-}
-
-fn open_to_all(meta: &Metadata) -> bool {
-    meta.mode() & 0o002 != 0 && meta.mode() & 0o1000 == 0
-}
-
-/// A failure of the file system; a used-up quota is the account's own affair.
-pub fn failure(path: &Path, what: &str, error: &io::Error) -> WorkerFailure {
-    let (blame, advice) = match error.kind() {
-        io::ErrorKind::QuotaExceeded => (Blame::Account, "; remove what is no longer needed there"),
-        io::ErrorKind::StorageFull => (Blame::Site, "; its file system is full"),
-        _ => (Blame::Site, ""),
-    };
-    WorkerFailure { blame, words: format!("{} {what}: {error}{advice}", path.display()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
     use super::*;
+    use crate::order::frames::Blame;
+
+    fn make_and_judge(directories: &[PathBuf]) -> Result<(), WorkerFailure> {
+        Held::make_and_judge(directories, &[]).map(drop)
+    }
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).expect("exists").mode() & 0o7777

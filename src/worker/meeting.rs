@@ -6,14 +6,15 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::WorkerFailure;
-use super::directories::failure;
+use super::walk::failure;
 use crate::order::completion;
 use crate::sys::atomic::{self, Kind};
+use crate::sys::directory::Directory;
 
 /// Writes a file of ours: what the account may have put at this name is replaced, never written to.
-pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), WorkerFailure> {
-    let path = dir.join(name);
-    atomic::replace(&path, content, Kind::Shared).map_err(|error| failure(&path, "cannot be written", &error))
+pub(super) fn replace(dir: &Directory, name: &str, content: &[u8]) -> Result<(), WorkerFailure> {
+    atomic::replace(&dir.entry(name), content, Kind::Shared)
+        .map_err(|error| failure(&dir.path().join(name), "cannot be written", &error))
 }
 
 /// Reads a small file that the wrapper replaces; `None` if it is not there, or not a plain file.

@@ -10,6 +10,7 @@ mod meeting;
 mod shell;
 mod tail;
 mod token_file;
+mod walk;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -26,6 +27,7 @@ use crate::order::frames::{Blame, Command, Report, WorkerFailure};
 use crate::order::{Order, RunOrder};
 use crate::report::tell;
 use crate::sys::process::{self, Ending};
+use directories::Held;
 use shell::{Shell, Start};
 use token_file::TokenFile;
 
@@ -77,8 +79,10 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
     let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|error| unable("cannot watch signals", &error))?;
 
-    directories::make_and_judge(&order.directories)?;
-    let mut token = order.token.as_ref().map(|place| TokenFile::new(&place.file));
+    let mut token = {
+        let held = Held::make_and_judge(&order.directories, &order.group_writable)?;
+        order.token.as_ref().map(|place| TokenFile::new(place, &held)).transpose()?
+    };
     let script = receive_script(stage, token.as_mut())?;
     let mut shell = Shell::start(order, &script)?;
     drop(script);

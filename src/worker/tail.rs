@@ -8,7 +8,6 @@ use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +19,7 @@ use super::meeting;
 use crate::order::completion::{Completion, Started};
 use crate::order::frames::Drained;
 use crate::report::printable;
+use crate::sys::directory::Directory;
 use crate::sys::{file_system, threads};
 
 /// Between two looks where nobody tells of changes.
@@ -56,22 +56,24 @@ impl Tail {
     /// Starts it. Behind [`Seen::Drained`] comes more only if the job is started once more. It ends when `tell` says that
     /// nobody listens.
     pub fn start(
-        run: &Path,
-        scheduler_output: &Path,
+        run: &Directory,
+        place: &Directory,
+        scheduler_output: &str,
         patience: Duration,
         tell: impl Fn(Seen) -> bool + Send + 'static,
     ) -> io::Result<Self> {
         let last_look = Arc::new(AtomicBool::new(false));
-        let local = file_system::local(run).is_some();
+        let local = file_system::local(&run.here()).is_some();
         // Without it (the limit of watches is used up) the ticks remain.
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok();
         let changes = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_DELETE;
-        let watched = inotify.as_ref().is_some_and(|inotify| inotify.add_watch(run, changes).is_ok());
+        let watched = inotify.as_ref().is_some_and(|inotify| inotify.add_watch(&run.here(), changes).is_ok());
         let watch = Watch {
             tick: if watched && local { SLOW_TICK } else { TICK },
-            run: run.to_owned(),
+            run: run.clone(),
+            place: place.clone(),
             scheduler_output: scheduler_output.to_owned(),
-            output: File::open(run.join("output"))?,
+            output: File::open(run.entry("output"))?,
             offset: 0,
             started: None,
             record: None,
@@ -93,8 +95,10 @@ impl Tail {
 
 struct Watch {
     tick: Duration,
-    run: PathBuf,
-    scheduler_output: PathBuf,
+    run: Directory,
+    place: Directory,
+    /// A name in `place`.
+    scheduler_output: String,
     /// Held: should the name be taken away, what the script writes is still read.
     output: File,
     offset: u64,
@@ -145,7 +149,7 @@ impl Watch {
     fn look_for_marks(&mut self, tell: &dyn Fn(Seen) -> bool) -> bool {
         let mut listening = true;
         // Once more for a job that was started once more.
-        if let Some(started) = meeting::read(&self.run.join("started")).and_then(|bytes| Started::parse(&bytes))
+        if let Some(started) = meeting::read(&self.run.entry("started")).and_then(|bytes| Started::parse(&bytes))
             && self.started.as_ref() != Some(&started)
         {
             if self.record.as_ref().is_some_and(|record| record.restarts < started.restarts) {
@@ -158,7 +162,7 @@ impl Watch {
         }
         let restarts = self.started.as_ref().map_or(0, |started| started.restarts);
         if self.record.is_none()
-            && let Some(record) = meeting::read(&self.run.join("record")).and_then(|bytes| Completion::parse(&bytes))
+            && let Some(record) = meeting::read(&self.run.entry("record")).and_then(|bytes| Completion::parse(&bytes))
             // Not that of the start before.
             && record.restarts >= restarts
         {
@@ -212,7 +216,7 @@ impl Watch {
         let fresh = File::options()
             .read(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-            .open(self.run.join("output"))
+            .open(self.run.entry("output"))
             .and_then(|file| Ok((file.metadata()?, file)));
         let same = |meta: &Metadata| {
             self.output.metadata().is_ok_and(|held| (held.dev(), held.ino()) == (meta.dev(), meta.ino()))
@@ -244,7 +248,7 @@ impl Watch {
 
     /// The end of what the scheduler itself has written.
     fn scheduler_words(&self) -> String {
-        let Some(bytes) = meeting::read(&self.scheduler_output) else { return String::new() };
+        let Some(bytes) = meeting::read(&self.place.entry(&self.scheduler_output)) else { return String::new() };
         let text = String::from_utf8_lossy(&bytes);
         let start = text.char_indices().rev().nth(WORDS).map_or(0, |(at, _)| at);
         printable(text[start..].trim())

@@ -3,6 +3,7 @@
 mod slurm;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::world::check::{check, check_for_runner, finish, first_rule};
@@ -255,6 +256,19 @@ cases!(
         with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &format!("chmod +t {}", scratch.display())]);
         make_dir(&scratch, 0o1777);
         with(&template).is_good(true).says(&["ok       jobs.data_dir: "]);
+        make_dir(&scratch, 0o775);
+        with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &format!("chmod g-w {}", scratch.display())]);
+        make_dir(&scratch, 0o755);
         with(&scratch.display().to_string()).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "{user}"]);
+        make_dir(&scratch, 0o775);
+        world.change(|config| {
+            config
+                .jobs(|jobs| jobs.data_dir(&template).data_dir_group_writable([scratch.as_path(), Path::new("/none")]))
+        });
+        check(&world)
+            .is_good(true)
+            .says(&["ok       jobs.data_dir: "])
+            .says(&["ok       jobs.data_dir_group_writable: whoever may write"])
+            .says(&["warning  jobs.data_dir_group_writable: /none"]);
     }
 );

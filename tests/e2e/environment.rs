@@ -1,6 +1,6 @@
 //! What a job finds: what a person finds after logging in, and nothing of the runner's.
 
-use crate::world::{Single, World, cases, make_dir, make_script};
+use crate::world::{Single, World, cases, make_dir, make_script, payload as job};
 
 cases!(
     fn a_job_finds_what_a_person_finds_after_logging_in(root: Root) {
@@ -174,6 +174,82 @@ cases!(
         let end = world.simulate().script("echo umask=$(umask)").script("echo core=$(ulimit -S -c)").run();
         end.assert_success();
         assert_eq!((end.value("umask"), end.value("core")), ("0077", "0"));
+    },
+    fn image_and_services_are_told_loudly_or_refused() {
+        let mut world = World::one_user().build();
+        let payload = world.dir.join("payload.json");
+        let with = |world: &World, image: &str, services: &serde_json::Value| {
+            let mut text = job(101);
+            text["image"] = serde_json::json!({"name": image});
+            text["services"] = services.clone();
+            let text = text.to_string();
+            std::fs::write(&payload, text).expect("a payload");
+            world
+                .simulate()
+                .option("--payload", payload.display().to_string())
+                .option("--variable", "GIT_STRATEGY=none")
+                .script("echo ran=$((6*7))")
+                .run()
+        };
+        let none = serde_json::json!(null);
+        let end = with(&world, "", &none);
+        end.assert_success().assert_not_in_log("HAS NO EFFECT");
+        let end = with(
+            &world,
+            "python:3\nmotmot: all is well",
+            &serde_json::json!([{"name": "redis"}, {"name": "postgres:16"}]),
+        );
+        end.assert_success()
+            .assert_log("motmot: WARNING: `image: python:3\\nmotmot: all is well` HAS NO EFFECT HERE")
+            .assert_log("motmot: What to do: take `image:` away")
+            .assert_log("motmot: WARNING: `services: [redis, postgres:16]` HAS NO EFFECT HERE")
+            .assert_no_line("motmot: all is well");
+        assert_eq!(end.value("ran"), "42");
+        world.change(|config| config.jobs(|jobs| jobs.image("refuse")));
+        let end = with(&world, "python:3", &none);
+        end.assert_failed("script_failure")
+            .assert_log("refused: this job asks for `image: python:3`")
+            .assert_no_line("ran=");
+        assert_eq!(end.calls("prepare_exec").len(), 1, "final: not tried again");
+        with(&world, "", &serde_json::json!([{"name": "redis"}])).assert_success().assert_log("HAS NO EFFECT");
+        world.change(|config| config.jobs(|jobs| jobs.image("warn").services("refuse")));
+        let end = with(&world, "", &serde_json::json!([{"name": "redis"}]));
+        end.assert_failed("script_failure").assert_log("jobs.services").assert_no_line("ran=");
+    },
+    fn a_pipelines_own_variable_in_the_tokens_place_is_told_by_name() {
+        let world = World::one_user().build();
+        let run = |names: &[&str]| {
+            let all = names.iter().map(|name| format!("{name}=mine"));
+            let job = world.simulate().script("echo file=$CI_JOB_JWT_FILE");
+            all.fold(job, |job, variable| job.option("--variable", variable)).run()
+        };
+        let end = run(&["CI_JOB_JWT_FILE"]);
+        end.assert_success().assert_log("defines CI_JOB_JWT_FILE itself").assert_log("$CI_JOB_JWT has the token");
+        assert_eq!(end.value("file"), "mine", "the runner's script sets it, behind the driver");
+        let end = run(&["CI_JOB_JWT"]);
+        end.assert_success().assert_log("defines CI_JOB_JWT itself");
+        assert!(end.value("file").ends_with("/token"));
+        run(&["CI_JOB_JWT", "CI_JOB_JWT_FILE"]).assert_success().assert_log("they have no way to the token");
+        run(&["CI_JOB_JWT_FILES"]).assert_success().assert_not_in_log("in place of motmot's");
+    },
+    fn variables_of_jacamar_that_have_no_effect_are_told_with_what_to_use_instead() {
+        let world = World::one_user().build();
+        let names = [
+            "SITE_PARAMETERS",
+            "CUSTOM_CI_BUILDS_DIR",
+            "SCHEDULER_JOB_PREFIX",
+            "COPY_SCHEDULER_LOGS",
+            "JACAMAR_NO_BASH_PROFILE",
+        ];
+        let job = world.simulate().script("true");
+        let end = names.iter().fold(job, |job, name| job.option("--variable", format!("{name}=true"))).run();
+        end.assert_success();
+        for name in names {
+            end.assert_log(&format!(
+                "motmot: warning: the variable {name}, known from Jacamar CI, has no effect here: "
+            ));
+        }
+        world.simulate().script("true").run().assert_success().assert_not_in_log("Jacamar");
     },
     fn an_account_without_its_home_directory_gets_words(root: Root) {
         let world = World::root(root).build();

@@ -10,6 +10,7 @@ mod capabilities;
 mod check;
 mod cluster;
 mod contract;
+mod data_dir;
 mod environment;
 mod harness;
 mod identity;

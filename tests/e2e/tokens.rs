@@ -75,6 +75,9 @@ cases!(
             ("project_id", json!("7")),
             ("project_path", json!("climate/ocean")),
             ("namespace_path", json!("climate")),
+            ("job_project_id", json!("7")),
+            ("job_project_path", json!("climate/ocean")),
+            ("job_namespace_path", json!("climate")),
             ("user_id", json!("42")),
             ("user_login", json!(world.user.name)),
             ("pipeline_id", json!("55")),
@@ -292,6 +295,33 @@ cases!(
         assert_eq!(check("not a token", issuer, audience).0, Some(3));
         fs::write(&jwks, "{}").expect("write");
         assert_eq!(check(&token, issuer, audience).0, Some(7));
+    },
+    fn a_token_of_a_merge_requests_pipeline_is_good_and_speaks_for_no_branch() {
+        let world = World::one_user().build();
+        let verify = format!(
+            "{} verify --jwks-file {} --issuer https://ci.hpc.example --audience https://hpc.example --token-file \"$CI_JOB_JWT_FILE\" --claim job_project_id=7",
+            world.bins.join("motmot").display(),
+            world.jwks_file().display()
+        );
+        let end = world
+            .simulate()
+            .option("--project", "climate/ocean")
+            .option("--project-id", "7")
+            .option("--pipeline-source", "merge_request_event")
+            .option("--ref", "refs/merge-requests/3/head")
+            .option("--protected", "true")
+            .script(disguise("token"))
+            .script(format!("{verify} >/dev/null && echo verified=yes"))
+            .script(format!("{verify} --claim project_id=7 >/dev/null 2>&1 || echo branch=no"))
+            .run();
+        end.assert_success();
+        assert_eq!((end.value("verified"), end.value("branch")), ("yes", "no"));
+        let claims = part(&revealed(end.value("token")), 1);
+        assert_eq!(claims["sub"], "job_project_path:climate/ocean:pipeline:merge_request");
+        assert_eq!(claims["job_project_path"], "climate/ocean");
+        for name in ["project_id", "project_path", "namespace_path", "ref", "ref_type", "ref_path", "ref_protected"] {
+            assert!(claims.get(name).is_none(), "{name}: {claims}");
+        }
     },
     fn a_job_can_verify_its_own_token() {
         let world = World::one_user().build();

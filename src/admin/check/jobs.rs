@@ -14,7 +14,8 @@ use crate::launch::settings::{Downscope, JobSettings};
 /// All of it.
 pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) {
     findings.judged("shell", shell(jobs, runner));
-    data_directory(jobs, findings);
+    data_directory(jobs, runner, findings);
+    group_writable(jobs, findings);
     for command in ["git", "gitlab-runner"] {
         if !DEFAULT_PATH.split(':').any(|dir| is_executable(&Path::new(dir).join(command))) {
             let lost =
@@ -52,7 +53,7 @@ fn shell(jobs: &JobSettings, runner: &Runner) -> Result<String, String> {
 }
 
 /// Where it is not below the home directories, what is the same for all accounts must be there, and safe.
-fn data_directory(jobs: &JobSettings, findings: &mut Findings) {
+fn data_directory(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) {
     let (what, text) = ("jobs.data_dir", jobs.data_dir.as_str());
     if text.starts_with("{home}") {
         return findings.ok(what, text);
@@ -77,20 +78,57 @@ fn data_directory(jobs: &JobSettings, findings: &mut Findings) {
     if !meta.is_dir() {
         return findings.problem(what, format!("{shown} is not a directory; remove it, or set jobs.data_dir"));
     }
-    for dir in fixed.ancestors() {
+    // Where links lead: that is what the worker judges.
+    let real = fs::canonicalize(&fixed).unwrap_or_else(|_| fixed.clone());
+    for dir in real.ancestors() {
         let Ok(meta) = fs::metadata(dir) else { continue };
-        if meta.mode() & 0o1002 == 0o002 {
-            let dir = dir.display();
-            return findings.problem(what, format!("everybody can replace what is in {dir}: chmod +t {dir}"));
-        }
-        if meta.uid() != 0 && !own {
-            let dir = dir.display();
-            let words = format!("{dir} belongs to uid {}, who can replace what is in it: chown root {dir}", meta.uid());
-            return findings.warning(what, words);
+        if let Some(words) = replaceable(dir, &meta, jobs, runner) {
+            return findings.problem(what, words);
         }
     }
     if meta.mode() & 0o002 == 0 && !own {
         return findings.ok(what, format!("{text}; accounts cannot make directories in {shown}, so the site has to"));
     }
     findings.ok(what, text);
+}
+
+/// Whether somebody other than root (and a runner's one user) can put another directory in place of one that is in `dir`: the
+/// worker refuses such ways.
+fn replaceable(dir: &Path, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
+    let (shown, mode, uid) = (dir.display(), meta.mode(), meta.uid());
+    let sticky = mode & 0o1000 != 0;
+    if mode & 0o002 != 0 && !sticky {
+        return Some(format!("everybody can replace what is in {shown}: chmod +t {shown}"));
+    }
+    if jobs.data_dir_group_writable.iter().any(|listed| dir.starts_with(listed)) {
+        return None;
+    }
+    let own = jobs.downscope == Downscope::None && uid == runner.account.uid().as_raw();
+    if uid != 0 && !own {
+        return Some(format!("{shown} belongs to uid {uid}, who can replace what is in it: chown root {shown}"));
+    }
+    (mode & 0o020 != 0 && !sticky).then(|| {
+        format!(
+            "the group of {shown} can replace what is in it: chmod g-w {shown}, or trust such groups in jobs.data_dir_group_writable"
+        )
+    })
+}
+
+/// They are compared with real paths.
+fn group_writable(jobs: &JobSettings, findings: &mut Findings) {
+    let what = "jobs.data_dir_group_writable";
+    for listed in &jobs.data_dir_group_writable {
+        let shown = listed.display();
+        match fs::canonicalize(listed) {
+            Ok(real) if real == *listed => findings.ok(
+                what,
+                format!("whoever may write to a directory below {shown} can become the accounts whose jobs work there"),
+            ),
+            Ok(real) => findings.warning(
+                what,
+                format!("{shown} is reached through a link and so admits nothing: write {}", real.display()),
+            ),
+            Err(error) => findings.warning(what, format!("{shown} {}, and so admits nothing", plain(&error))),
+        }
+    }
 }

@@ -61,6 +61,8 @@ fn a_full_token_has_gitlabs_names_and_types() {
             "exp": NOW + 900, "iat": NOW, "nbf": NOW - 60,
             "namespace_id": "7", "namespace_path": "climate/core",
             "project_id": "22", "project_path": "climate/core/model",
+            "job_namespace_id": "7", "job_namespace_path": "climate/core",
+            "job_project_id": "22", "job_project_path": "climate/core/model",
             "user_id": "42", "user_login": "adent",
             "pipeline_id": "99", "pipeline_source": "push", "job_id": "4711",
             "ref": "main", "ref_type": "branch", "ref_path": "refs/heads/main", "ref_protected": "true",
@@ -102,9 +104,9 @@ fn unknown_facts_are_left_out_and_never_become_defaults() {
             "identity_type",
             "iss",
             "job_id",
+            "job_project_id",
             "jti",
             "nbf",
-            "project_id",
             "runner_environment",
             "sub",
             "upstream_iss",
@@ -112,9 +114,41 @@ fn unknown_facts_are_left_out_and_never_become_defaults() {
             "user_login",
         ]
     );
-    assert_eq!(value["sub"], "project_id:22");
+    assert_eq!(value["sub"], "job_project_id:22:pipeline:unknown");
     let hpc = json!({"local_user": "arthur", "scheduler": "none", "executor_stage": "build_script"});
     assert_eq!(value["hpc"], hpc);
+}
+
+/// A pipeline's source, its ref, and the end of its subject.
+const FOREIGN: [(&str, &str, &str); 5] = [
+    ("merge_request_event", "refs/merge-requests/3/head", "merge_request"),
+    ("merge_request_event", "refs/merge-requests/3/train", "merge_request"),
+    // With old settings of GitLab: the name of a branch, which may be the fork's.
+    ("merge_request_event", "main", "merge_request"),
+    // A child pipeline of one of the above.
+    ("parent_pipeline", "refs/merge-requests/3/head", "merge_request"),
+    ("", "main", "unknown"),
+];
+
+#[test]
+fn a_merge_requests_pipeline_speaks_for_no_branch_of_the_project_it_runs_in() {
+    for (source, git_ref, end) in FOREIGN {
+        let value = claims(|facts| {
+            facts["pipeline_source"] = source.into();
+            facts["git_ref"] = git_ref.into();
+        });
+        let names = value.as_object().unwrap().keys();
+        let told: Vec<_> = names
+            .filter(|name| ["project_", "namespace_", "ref"].iter().any(|prefix| name.starts_with(prefix)))
+            .collect();
+        assert!(told.is_empty(), "{source} {git_ref}: {told:?}");
+        assert_eq!(value["sub"], format!("job_project_path:climate/core/model:pipeline:{end}"));
+        assert_eq!(
+            ["job_namespace_id", "job_namespace_path", "job_project_id", "job_project_path"].map(|name| &value[name]),
+            ["7", "climate/core", "22", "climate/core/model"]
+        );
+        assert_eq!((&value["user_login"], &value["job_id"]), (&json!("adent"), &json!("4711")));
+    }
 }
 
 #[test]

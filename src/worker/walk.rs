@@ -1,0 +1,235 @@
+//! The way to a directory of the account's, judged step by step.
+//!
+//! Whoever may write to a directory on the way can put a tree of his own in the place of the job's, at any time, and the job
+//! then runs his code as its account. So each is judged before anything in it is believed, as sshd does (`StrictModes`); and
+//! where a link leads, be it the account's own, is judged likewise.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::WorkerFailure;
+use crate::order::frames::Blame;
+use crate::sys::directory::{Directory, Step};
+
+/// How many symbolic links one path may lead through; the kernel's own limit, path_resolution(7).
+const MAX_LINKS: usize = 40;
+/// How often a directory is made that somebody removes at once.
+const MAX_TRIES: usize = 10;
+const STICKY: u32 = 0o1000;
+const WRITABLE_BY_GROUP: u32 = 0o020;
+const WRITABLE_BY_ALL: u32 = 0o002;
+
+/// Why there is no way.
+#[derive(Debug)]
+pub enum Blocked {
+    /// Somebody else could lead us, or has led us, to a directory of his.
+    Unsafe(String),
+    /// The file system refused.
+    Io(WorkerFailure),
+}
+
+impl From<Blocked> for WorkerFailure {
+    fn from(blocked: Blocked) -> Self {
+        match blocked {
+            Blocked::Unsafe(words) => Self { blame: Blame::Account, words },
+            Blocked::Io(failure) => failure,
+        }
+    }
+}
+
+/// What is done about a directory that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is made.
+    Make,
+    /// Nothing: whoever looks for it finds nothing. Directories of the account's own that it has closed to itself are opened.
+    Leave,
+}
+
+/// Walks.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk<'o> {
+    /// At and below these, directories may be writable by their group, and belong to anybody.
+    pub group_writable: &'o [PathBuf],
+    pub missing: Missing,
+}
+
+impl Walk<'_> {
+    /// From `/`. `None` if it is not there.
+    pub fn to(self, path: &Path) -> Result<Option<Directory>, Blocked> {
+        self.walk(root()?, names(path), true)
+    }
+
+    /// One step from a directory that was judged already.
+    pub fn below(self, above: &Directory, name: OsString) -> Result<Option<Directory>, Blocked> {
+        self.walk(above.clone(), vec![name], true)
+    }
+
+    /// Down from a directory that is the account's alone: what is in there nobody else can exchange, whatever its modes. Where
+    /// a link leads out, all is judged again.
+    pub fn within(self, own: &Directory, below: &Path) -> Result<Option<Directory>, Blocked> {
+        self.walk(own.clone(), names(below), false)
+    }
+
+    fn walk(
+        self,
+        mut here: Directory,
+        mut todo: Vec<OsString>,
+        mut judging: bool,
+    ) -> Result<Option<Directory>, Blocked> {
+        let (mut links, mut tries) = (0, 0);
+        while let Some(name) = todo.pop() {
+            if judging {
+                self.judge_passage(&here)?;
+            }
+            match here.step(&name) {
+                Ok(Step::Directory(next)) => here = next,
+                Ok(Step::Link { target, uid }) => {
+                    let link = here.path().join(&name);
+                    if uid != 0 && uid != own() {
+                        return Err(not_safe(
+                            &link,
+                            &format!("it is a symbolic link that belongs to uid {uid}; remove it"),
+                        ));
+                    }
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(not_safe(&link, "it leads through too many symbolic links; remove them"));
+                    }
+                    judging = true;
+                    if target.is_absolute() {
+                        here = root()?;
+                    }
+                    todo.extend(names(&target));
+                }
+                Ok(Step::Other) => {
+                    return Err(not_safe(&here.path().join(&name), "it is not a directory; move it away"));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.missing == Missing::Leave => {
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && tries < MAX_TRIES => {
+                    tries += 1;
+                    make(&here, &name, &todo)?;
+                    todo.push(name);
+                }
+                // `chmod 000` on the way: the owner may undo that.
+                Err(error)
+                    if error.kind() == io::ErrorKind::PermissionDenied
+                        && self.missing == Missing::Leave
+                        && here.uid() == own()
+                        && here.mode() & 0o100 == 0 =>
+                {
+                    here.make_private().map_err(|error| io_trouble(here.path(), "cannot be opened", &error))?;
+                    todo.push(name);
+                }
+                // Somebody else's directory bars the way, so nothing of this account's was ever made behind it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.missing == Missing::Leave => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(io_trouble(&here.path().join(&name), "cannot be reached", &error)),
+            }
+        }
+        Ok(Some(here))
+    }
+
+    /// A directory that is passed: whoever may write to it, or owns it, can put another in place of ours. In a sticky one
+    /// others may add what they like, but not touch ours.
+    fn judge_passage(self, dir: &Directory) -> Result<(), Blocked> {
+        let admitted = self.group_writable.iter().any(|listed| dir.path().starts_with(listed));
+        let (shown, mode, uid) = (dir.path().display(), dir.mode(), dir.uid());
+        let refused = |words: String| {
+            Err(Blocked::Unsafe(format!("the directory {shown} is not safe to have jobs below it: {words}")))
+        };
+        let sticky = mode & STICKY != 0;
+        if mode & WRITABLE_BY_ALL != 0 && !sticky {
+            return refused(format!(
+                "everybody may write to it, and it is not sticky (mode {mode:04o}, owner uid {uid}), so anybody could put his own files in place of the job's; its owner mends that: chmod o-w {shown}, or chmod +t {shown}"
+            ));
+        }
+        if admitted {
+            return Ok(());
+        }
+        if uid != 0 && uid != own() {
+            return refused(format!(
+                "it belongs to uid {uid}, who could put other files in place of the job's; root mends that: chown root {shown}; or the site chooses another jobs.data_dir"
+            ));
+        }
+        if mode & WRITABLE_BY_GROUP != 0 && !sticky {
+            return refused(format!(
+                "its group may write to it, and it is not sticky (mode {mode:04o}, owner uid {uid}), so anybody in the group could put his own files in place of the job's; its owner mends that: chmod g-w {shown}; or the site trusts such groups, and says so in jobs.data_dir_group_writable"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The directory at the end of a way: it must be the account's alone, and is closed to others where they may only look.
+pub fn judge_own(mut dir: Directory) -> Result<Directory, Blocked> {
+    let (uid, mode, own) = (dir.uid(), dir.mode(), own());
+    if uid != own {
+        return Err(not_safe(dir.path(), &format!("it belongs to uid {uid}, not to uid {own}; move it away")));
+    }
+    if mode & (WRITABLE_BY_GROUP | WRITABLE_BY_ALL) != 0 {
+        // Whoever could write may have planted something already: closing the door now would not help.
+        return Err(not_safe(
+            dir.path(),
+            &format!("others may write to it (mode {mode:04o}); look into it, then chmod 0700 or remove it"),
+        ));
+    }
+    if mode != 0o700 {
+        dir.make_private().map_err(|error| io_trouble(dir.path(), "cannot be made private", &error))?;
+    }
+    Ok(dir)
+}
+
+fn own() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
+fn root() -> Result<Directory, Blocked> {
+    Directory::root().map_err(|error| io_trouble(Path::new("/"), "cannot be opened", &error))
+}
+
+/// `rest`: what would come below it, last one first.
+fn make(above: &Directory, name: &OsString, rest: &[OsString]) -> Result<(), Blocked> {
+    let dir = above.path().join(name);
+    match above.make(name) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let words = format!(
+                "{} cannot be made: this account may not write to {}; make the directory for it, or change jobs.data_dir in the configuration",
+                rest.iter().rev().fold(dir, |dir, name| dir.join(name)).display(),
+                above.path().display()
+            );
+            Err(Blocked::Io(WorkerFailure { blame: Blame::Site, words }))
+        }
+        Err(error) => Err(io_trouble(&dir, "cannot be made", &error)),
+    }
+}
+
+fn not_safe(dir: &Path, why: &str) -> Blocked {
+    Blocked::Unsafe(format!("the directory {} is not safe to run a job in: {why}", dir.display()))
+}
+
+fn io_trouble(path: &Path, what: &str, error: &io::Error) -> Blocked {
+    Blocked::Io(failure(path, what, error))
+}
+
+/// A failure of the file system; a used-up quota is the account's own affair.
+pub fn failure(path: &Path, what: &str, error: &io::Error) -> WorkerFailure {
+    let (blame, advice) = match error.kind() {
+        io::ErrorKind::QuotaExceeded => (Blame::Account, "; remove what is no longer needed there"),
+        io::ErrorKind::StorageFull => (Blame::Site, "; its file system is full"),
+        _ => (Blame::Site, ""),
+    };
+    WorkerFailure { blame, words: format!("{} {what}: {error}{advice}", path.display()) }
+}
+
+/// The names in a path, last one first.
+fn names(path: &Path) -> Vec<OsString> {
+    let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+    named.map(|part| part.as_os_str().to_owned()).rev().collect()
+}

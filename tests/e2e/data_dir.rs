@@ -1,0 +1,130 @@
+//! The way to a job's directories: whoever can exchange one of them could have a job run his code as its account.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::world::{JobEnd, Running, World, cases, chmod, chown, make_dir, until};
+
+/// Somebody else's number, and that of a group that the job's account need not be in.
+const NEIGHBOUR: u32 = 65_534;
+
+/// A directory of a project, and the account's own in it, where jobs shall work.
+fn project(world: &mut World, mode: u32) -> (PathBuf, PathBuf) {
+    let project = world.dir.join("project");
+    let own = project.join(&world.user.name);
+    make_dir(&own, 0o700);
+    chown(&own, world.user.uid, world.user.gid);
+    chown(&project, 0, NEIGHBOUR);
+    chmod(&project, mode);
+    world.change(|config| config.jobs(|jobs| jobs.data_dir(own.join("ci"))));
+    (project, own)
+}
+
+fn refused(world: &World, words: &str) -> JobEnd {
+    let end = world.simulate().option("--retry-interval", "10ms").script("id").run();
+    end.assert_failed("script_failure").assert_log("is not safe to have jobs below it").assert_log(words);
+    end.assert_no_line("uid=");
+    assert_eq!(end.calls("prepare_exec").len(), 1, "final: not tried again");
+    end
+}
+
+cases!(
+    fn a_directory_above_that_its_group_may_write_to_is_refused_with_the_command_that_mends_it(root: Root) {
+        let mut world = World::root(root).build();
+        for mode in [0o775, 0o2775, 0o2770] {
+            let (project, _) = project(&mut world, mode);
+            refused(&world, &format!("chmod g-w {}", project.display())).assert_log("jobs.data_dir_group_writable");
+        }
+        // What the message says mends it; and so does the sticky bit.
+        for mode in [0o2755, 0o3775] {
+            project(&mut world, mode);
+            world.simulate().script("true").run().assert_success();
+        }
+    },
+    fn a_site_can_trust_the_groups_of_its_project_directories(root: Root) {
+        let mut world = World::root(root).build();
+        let (project, own) = project(&mut world, 0o2775);
+        world.change(|config| config.jobs(|jobs| jobs.data_dir_group_writable([&project])));
+        let end = world.simulate().script("pwd").run();
+        end.assert_success().assert_log(own.to_str().expect("UTF-8"));
+        // The group, and not everybody; and that directory, and none that only begins with its name.
+        chmod(&project, 0o2777);
+        refused(&world, "everybody may write to it");
+        chmod(&project, 0o2775);
+        let shorter = PathBuf::from(project.to_str().expect("UTF-8").trim_end_matches("ject"));
+        world.change(|config| config.jobs(|jobs| jobs.data_dir_group_writable([&shorter])));
+        refused(&world, "its group may write to it");
+    },
+    fn a_directory_above_of_somebody_else_is_refused(root: Root) {
+        let mut world = World::root(root).build();
+        let (project, _) = project(&mut world, 0o755);
+        chown(&project, NEIGHBOUR, NEIGHBOUR);
+        refused(&world, &format!("chown root {}", project.display()));
+    },
+    fn a_home_directory_that_its_group_may_write_to_is_refused(root: Root) {
+        let world = World::root(root).build();
+        chmod(&world.user.home, 0o770);
+        refused(&world, &format!("chmod g-w {}", world.user.home.display()));
+    },
+    fn a_link_of_the_accounts_own_is_judged_where_it_leads(root: Root) {
+        let world = World::root(root).build();
+        let open = world.dir.join("open");
+        let target = open.join("target");
+        make_dir(&target, 0o700);
+        chown(&target, world.user.uid, world.user.gid);
+        symlink(&target, world.data_dir()).expect("link");
+        std::os::unix::fs::lchown(world.data_dir(), Some(world.user.uid), Some(world.user.gid)).expect("chown");
+        for (mode, words) in
+            [(0o777, "everybody may write to it, and it is not sticky"), (0o775, "its group may write to it")]
+        {
+            chmod(&open, mode);
+            refused(&world, words);
+        }
+        // By detours, too: through a second link, and up again.
+        let detour = world.user.home.join("detour");
+        symlink("../open/../open/target", &detour).expect("link");
+        std::os::unix::fs::lchown(&detour, Some(world.user.uid), Some(world.user.gid)).expect("chown");
+        fs::remove_file(world.data_dir()).expect("unlink");
+        symlink("detour", world.data_dir()).expect("link");
+        std::os::unix::fs::lchown(world.data_dir(), Some(world.user.uid), Some(world.user.gid)).expect("chown");
+        refused(&world, "its group may write to it");
+        chmod(&open, 0o755);
+        let end = world.simulate().script("true").run();
+        end.assert_success();
+        assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
+        assert_eq!(fs::read_dir(target.join("jobs")).expect("jobs").count(), 0, "cleaned up through the links");
+    },
+    fn a_tree_that_is_swapped_while_a_job_runs_is_neither_used_nor_removed(root: Root) {
+        let mut world = World::root(root).build();
+        let (project, own) = project(&mut world, 0o2775);
+        world.change(|config| config.jobs(|jobs| jobs.data_dir_group_writable([&project])));
+        let (ready, go) = (world.user.home.join("ready"), world.user.home.join("go"));
+        let wait = format!(
+            "echo \"$CI_JOB_JWT_FILE\" > {}.new; mv {0}.new {0}; while [ ! -e {} ]; do sleep 0.02; done",
+            ready.display(),
+            go.display()
+        );
+        let running = Running::start(&world.simulate().script(wait));
+        until("the job runs", || ready.exists());
+        let token = PathBuf::from(fs::read_to_string(&ready).expect("the path").trim_end());
+        // The neighbour's tree has all the names that the job's has.
+        let moved = project.join("moved");
+        fs::rename(&own, &moved).expect("rename");
+        let planted = token.with_file_name("planted");
+        let kept = |path: &Path| moved.join(path.strip_prefix(&own).expect("below"));
+        make_dir(token.parent().expect("a directory"), 0o777);
+        fs::write(&token, "").expect("a file where the token was");
+        fs::write(&planted, "").expect("a file");
+        for dir in token.ancestors().take_while(|dir| *dir != project) {
+            chown(dir, NEIGHBOUR, NEIGHBOUR);
+        }
+        assert!(kept(&token).exists(), "the token is where it was written");
+        world.user_file("go", "");
+        let end = running.end();
+        assert!(!kept(&token).exists(), "the stage has removed its own token");
+        assert!(token.exists() && planted.exists(), "and the neighbour's tree is as it was");
+        assert_eq!(fs::metadata(&token).expect("there").len(), 0, "no token has come there");
+        assert!(end.runner_log.contains("is not removed"), "{}", end.runner_log);
+    }
+);
