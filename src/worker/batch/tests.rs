@@ -35,6 +35,8 @@ impl Following {
             ..BatchOrder::default()
         };
         let (mut stage, mut theirs) = UnixStream::pair().expect("sockets");
+        // A report that never comes fails the test.
+        stage.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
         let worker = std::thread::spawn(move || serve(&order, &mut theirs));
         Command::Script(Zeroizing::new(b"echo hello".to_vec())).write_to(&mut stage).expect("sent");
         let mut following = Self { stage, worker };
