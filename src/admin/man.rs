@@ -91,10 +91,16 @@ const WORDS: &[Words] = &[
         name: "motmot-check",
         usage: "motmot check [OPTIONS]",
         description: "Looks at everything that a job needs with the very code that the stages use, and writes a line for \
-            each thing: ok, or PROBLEM and what to do about it. Run it after every change of the configuration, and \
-            first when jobs fail.",
-        examples: &["motmot check", "motmot --config ~/.config/motmot/config.toml check"],
-        exit: &[("0", "All is well."), ("1", "There is a problem."), ("2", "Wrong usage.")],
+            each thing: ok, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
+            unless NO_COLOR is set or CLICOLOR is 0. Of many lines of one kind the first 20 are shown; --json has all of them: \
+            an object with good, problems, warnings, and in findings for each its level (ok, warning, problem), what it is about, and words. \
+            Run it after every change of the configuration, and first when jobs fail.",
+        examples: &[
+            "motmot check",
+            "motmot check --strict --json",
+            "motmot --config ~/.config/motmot/config.toml check",
+        ],
+        exit: &[("0", "All is well."), ("1", "There is a problem, or with --strict a warning."), ("2", "Wrong usage.")],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
         see_also: "motmot(1), motmot-simulate(1), motmot-stages(8)",
     },

@@ -62,14 +62,14 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let mut executors = vec![("shell", Executor::Shell)];
     executors.extend(kinds().map(|kind| (kind.word(), Executor::Batch(kind))));
     let executor = section.choice("executor", &executors).unwrap_or(Executor::Shell);
-    let data_dir = section.parsed("data_dir", Template::parse);
+    let data_dir = section.parsed("data_dir", |text| below_home(text, ".motmot"));
     // The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
     let kill_timeout =
         section.duration_up_to("kill_timeout", 3, "the runner waits no longer than 5m for a stage to end");
     let message = section.string("message").map(Placed::into_value);
     let login_shell = section.boolean("login_shell").unwrap_or(true);
     let shell_path = section.parsed("shell_path", values::absolute_path);
-    let state_dir = section.parsed("state_dir", Template::parse);
+    let state_dir = section.parsed("state_dir", |text| below_home(text, ".local/state/motmot"));
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
     let environment = read_environment(&mut section);
     section.finish();
@@ -85,6 +85,16 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         environment,
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
     }
+}
+
+/// A directory that is made private (mode 0700) must not be a home directory, which may be meant to be open.
+fn below_home(text: &str, example: &str) -> Result<Template, String> {
+    if text.split('/').all(|part| matches!(part, "{home}" | "." | "")) && text.starts_with("{home}") {
+        return Err(format!(
+            "must not be the home directory itself, which would be closed to others; write \"{{home}}/{example}\""
+        ));
+    }
+    Template::parse(text)
 }
 
 fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {

@@ -56,7 +56,7 @@ fn judge(dir: &Path) -> Result<(), WorkerFailure> {
     if meta.mode() & 0o022 != 0 {
         // Whoever could write may have planted something already: closing the door now would not help.
         return Err(unsafe_dir(format!(
-            "others may write to it (mode {:04o}); look into it, then chmod 0700 or remove it",
+            "others may write to it (mode {:04o}); its owner looks into it and moves it away, then the next job makes it anew",
             meta.mode() & 0o7777
         )));
     }

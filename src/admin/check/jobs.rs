@@ -47,7 +47,7 @@ fn shell(jobs: &JobSettings, runner: &Runner) -> Result<String, String> {
     if executable {
         Ok(shown.to_string())
     } else {
-        Err(format!("{shown} (jobs.shell_path) is not executable for the accounts of jobs: chmod 0755 {shown}"))
+        Err(format!("{shown} (jobs.shell_path) is not executable for the accounts of jobs; name a bash that is"))
     }
 }
 
@@ -70,22 +70,26 @@ fn data_directory(jobs: &JobSettings, findings: &mut Findings) {
         Ok(meta) => meta,
         // One user's jobs make it.
         Err(_) if own => return findings.ok(what, format!("{text} does not exist yet")),
-        Err(error) => {
-            return findings.problem(what, format!("{shown} {}: install -d -m 1777 {shown}", plain(&error)));
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return findings.problem(what, format!("{shown} does not exist: install -d -m 1777 {shown}"));
         }
+        Err(error) => return findings.problem(what, format!("{shown}: {}", plain(&error))),
     };
     if !meta.is_dir() {
-        return findings.problem(what, format!("{shown} is not a directory; remove it, or set jobs.data_dir"));
+        return findings.problem(what, format!("{shown} is not a directory; name one in jobs.data_dir"));
     }
+    // No command: these are the site's directories, or somebody's home.
+    let remedy = "name a place in jobs.data_dir that nobody but root can exchange, with all directories above it";
     for dir in fixed.ancestors() {
         let Ok(meta) = fs::metadata(dir) else { continue };
         if meta.mode() & 0o1002 == 0o002 {
             let dir = dir.display();
-            return findings.problem(what, format!("everybody can replace what is in {dir}: chmod +t {dir}"));
+            return findings
+                .problem(what, format!("everybody can replace what is in {dir}, which is not sticky; {remedy}"));
         }
         if meta.uid() != 0 && !own {
             let dir = dir.display();
-            let words = format!("{dir} belongs to uid {}, who can replace what is in it: chown root {dir}", meta.uid());
+            let words = format!("{dir} belongs to uid {}, who can replace what is in it; {remedy}", meta.uid());
             return findings.warning(what, words);
         }
     }
