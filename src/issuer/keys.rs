@@ -231,6 +231,11 @@ impl KeyRing {
     }
 }
 
+/// Whether the directory says which key signs, and since when.
+pub fn has_ring(dir: &Path) -> bool {
+    fs::symlink_metadata(dir.join(RING)).is_ok()
+}
+
 /// Whether there are keys in a directory and nothing else, so that it may be told to be changed.
 pub fn is_for_keys(dir: &Path) -> bool {
     let Ok(entries) = fs::read_dir(dir) else { return false };

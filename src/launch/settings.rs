@@ -68,7 +68,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         section.duration_up_to("kill_timeout", 3, "the runner waits no longer than 5m for a stage to end");
     let message = section.string("message").map(Placed::into_value);
     let login_shell = section.boolean("login_shell").unwrap_or(true);
-    let shell_path = section.parsed("shell_path", values::absolute_path);
+    let shell_path = section.parsed("shell_path", bash);
     let state_dir = section.parsed("state_dir", |text| below_home(text, ".local/state/motmot"));
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
     let environment = read_environment(&mut section);
@@ -95,6 +95,17 @@ fn below_home(text: &str, example: &str) -> Result<Template, String> {
         ));
     }
     Template::parse(text)
+}
+
+/// The runner's scripts and our own are bash's. By its name, since what it is is only known to whoever executes it; `rbash` is
+/// none that could run them.
+fn bash(text: &str) -> Result<PathBuf, String> {
+    let path = values::absolute_path(text)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with("bash") && !text.ends_with('/') {
+        return Ok(path);
+    }
+    Err(format!("must be a bash, since the scripts of jobs are written for it: {text:?}; write \"/bin/bash\""))
 }
 
 fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {

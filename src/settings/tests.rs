@@ -68,6 +68,53 @@ fn problems_of_a_schedulers_section_carry_their_places() {
     }
 }
 
+#[test]
+fn what_others_would_write_is_told_in_our_words() {
+    for (text, wanted) in [
+        ("[jobs]\nkill_timeout = 60\n", "4:16: `jobs.kill_timeout` needs a unit: write \"60s\" for seconds"),
+        ("[jobs]\nkill_timeout = \"60\"\n", "4:16: `jobs.kill_timeout` needs a unit: write \"60s\""),
+        ("[jobs]\ndata_dir = \"$HOME/ci\"\n", "does not know $HOME: \"$HOME/ci\"; write \"{home}/ci\""),
+        ("[jobs]\ndata_dir = \"~/ci\"\n", "write \"{home}/ci\""),
+        ("[jobs]\ndata_dir = \"/scratch/${USER}/ci\"\n", "write \"/scratch/{user}/ci\""),
+        (
+            "[jobs]\nmessage = \"a\"\nmessage = \"b\"\n",
+            "5:1: duplicate key (the first one is in line 4; leave one of them)",
+        ),
+        ("[jobs]\nmessage = \"a\"\n[log]\n[jobs]\n", "the first one is in line 3"),
+        (
+            "[[map]]\nrun_as = \"a\"\n[[map]]\nrun_as = \"a\"\nrun_as = \"b\"\n",
+            "7:1: duplicate key (the first one is in line 6;",
+        ),
+        ("[log]\n[map]\n[accounts]\n", "`map` must be an array"),
+    ] {
+        let error = parse(&format!("{MINIMAL}{text}")).expect_err(text);
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+    let error = parse(&format!("include = \"rules.toml\"\n{MINIMAL}")).expect_err("include");
+    assert!(error.contains("1:1: unknown key `include` (there is one file, and it includes no other"), "{error}");
+    let jacamar = "[general]\nname = \"x\"\nexecutor = \"slurm\"\n[auth]\ndownscope = \"setuid\"\n[batch]\n";
+    let error = parse(jacamar).expect_err("Jacamar's");
+    assert!(error.contains("1 problem") && error.contains("Jacamar CI") && error.contains("[[map]]"), "{error}");
+}
+
+#[test]
+fn another_encoding_is_told_with_its_line() {
+    let read = |bytes: &[u8]| text(Path::new("c.toml"), bytes.to_vec()).map_err(|error| error.to_string());
+    for (bytes, wanted) in [
+        (&b"\xff\xfe[\0g\0"[..], "c.toml:1: is not UTF-8 but seems to be UTF-16;"),
+        (b"[\0g\0i\0", "seems to be UTF-16"),
+        (
+            b"a\nb = \"J\xfcrgen\"\n",
+            "c.toml:2: is not UTF-8 but seems to be Latin-1 (ISO 8859-1); save the file as UTF-8",
+        ),
+        (b"a\n\nb = \"\x93x\x94\"\n", "c.toml:3: is not UTF-8 but seems to be Windows-1252"),
+    ] {
+        let error = read(bytes).expect_err(wanted);
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert_eq!(read("# Jürgen".as_bytes()).as_deref(), Ok("# Jürgen"));
+}
+
 fn page(name: &str) -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let text = std::fs::read_to_string(&path).expect(name);

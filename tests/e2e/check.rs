@@ -54,6 +54,27 @@ cases!(
         check(&world).says(&["--offline"]);
         assert_eq!(server.count(), 1, "--offline asks nobody");
     },
+    fn what_has_no_effect_or_too_much_of_it_is_a_warning(root: Root) {
+        let mut world = World::root(root).build();
+        let line = first_rule(&world);
+        check(&world)
+            .is_good(true)
+            .says(&[
+                &format!("warning  rule at line {line}: "),
+                "everybody in GitLab becomes the account of the same name",
+            ])
+            .does_not_say("warning  slurm")
+            .does_not_say("ring.json");
+        fs::remove_file(world.keys().join("ring.json")).expect("rm");
+        let rule = Rule::user("adent").run_as(&world.user.name);
+        world.change(|config| config.rules([rule]).raw("\n[slurm]\nrequeue = true\n"));
+        check(&world)
+            .is_good(true)
+            .says(&["warning  slurm: the section has no effect", "jobs.executor = \"slurm\""])
+            .says(&["warning  tokens: ", "ring.json is missing"])
+            .says(&["ok       tokens: "])
+            .does_not_say("everybody in GitLab");
+    },
     fn what_answers_and_is_no_gitlab_is_a_problem() {
         let mut world = World::one_user().build();
         let html = "text/html; charset=utf-8";
@@ -119,10 +140,10 @@ cases!(
         }
     },
     fn a_shell_that_is_not_there_is_told_in_words() {
-        let world = World::one_user().jobs(|jobs| jobs.shell_path("/bin/no-such-bash")).build();
+        let world = World::one_user().jobs(|jobs| jobs.shell_path("/no-such/bash")).build();
         check(&world)
             .is_good(false)
-            .says(&["PROBLEM  shell: /bin/no-such-bash", "does not exist"])
+            .says(&["PROBLEM  shell: /no-such/bash", "does not exist"])
             .does_not_say("os error");
     },
     fn a_ca_file_without_a_certificate_is_a_problem() {
@@ -163,7 +184,7 @@ cases!(
             .is_good(false)
             .says(&[&format!("PROBLEM  rule at line {line}: "), "there is no local account \"nosuchbody\""])
             .says(&[&format!("PROBLEM  rule at line {}: ", line + 3), "below accounts.min_uid"])
-            .does_not_say(&format!("rule at line {}:", line + 6));
+            .does_not_say(&format!("PROBLEM  rule at line {}:", line + 6));
     },
     fn a_rule_that_is_never_reached_is_told_with_the_one_before_it(root: Root) {
         let mut world = World::root(root).build();

@@ -45,6 +45,16 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             }
         }
     }
+    if let Some(last) = reached.last()
+        && is_open(&last.when)
+        && last.run_as == RunAs::GitLabUser
+        && settings.jobs.downscope == Downscope::Setuid
+    {
+        findings.warning(
+            &format!("rule at line {}", last.place.line()),
+            "it has no conditions, so everybody in GitLab becomes the account of the same name, and whoever can choose a name there chooses the account; name the users (when = { user = ..., user_id = ... }) unless names in GitLab come from the site's own directory",
+        );
+    }
     good &= !judge_unreached(reached, &rules[reached.len()..], findings);
     if settings.jobs.downscope == Downscope::None {
         if !to_self {

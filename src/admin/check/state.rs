@@ -10,7 +10,7 @@ use nix::unistd::AccessFlags;
 use super::findings::{Findings, counted, plain, without_number};
 use super::runner::{Remedy, Runner};
 use crate::issuer::KeyError;
-use crate::issuer::keys::{KeyRing, is_for_keys};
+use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
 use crate::report::audit::is_audit_log;
 use crate::session::{NAME_ANOTHER, Sessions};
 use crate::settings::Settings;
@@ -37,7 +37,17 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     }
     match &settings.token {
         None => findings.ok("tokens", "none: the configuration has no [token] section"),
-        Some(token) => findings.judged("tokens", keys(token, runner)),
+        Some(token) => {
+            let judged = keys(token, runner);
+            if judged.is_ok() && !has_ring(&token.keys) {
+                let dir = token.keys.display();
+                findings.warning(
+                    "tokens",
+                    format!("{dir}/ring.json is missing, which says which key signs and which are still published: restore it, unless the site has brought its only key itself"),
+                );
+            }
+            findings.judged("tokens", judged);
+        }
     }
 }
 
