@@ -178,10 +178,14 @@ const WORDS: &[Words] = &[
         usage: "motmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-file FILE [OPTIONS]\nmotmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-env NAME [OPTIONS]",
         description: "Verifies a token with nothing but public keys, and prints the claims of a good one. Nothing is looked up \
             by what the token itself says. The token is never read from the command line, which other users can see, and \
-            never printed. No configuration is read.",
+            never printed. No configuration is read. With \
+            --profile oidc tokens of other issuers are read as well, as long as they are signed with ES256: aud may be a list that \
+            contains the audience, typ at+jwt or absent, nbf absent, and the key set may have other keys beside the usable one.",
         examples: &[
             "motmot verify --jwks-file jwks.json --issuer https://ci.hpc.example \\e",
             "    --audience https://hpc.example --token-env CI_JOB_JWT",
+            "curl -sf https://ci.hpc.example/jwks.json | motmot verify --jwks-file - --profile oidc \\e",
+            "    --issuer https://ci.hpc.example --audience https://hpc.example --token-file token",
         ],
         exit: &[
             ("0", "Verified."),
