@@ -70,7 +70,7 @@ pub(crate) mod token;
 pub(crate) mod worker;
 
 pub use admin::command_line::man_pages;
-pub use admin::man::Page;
+pub use admin::man::{DATE as MAN_PAGES_OF, Page};
 
 /// What the programs in `src/bin` call: all that this library is for.
 pub mod programs {

@@ -62,6 +62,17 @@ struct Words {
     see_also: &'static str,
 }
 
+/// The day of the pages: that of the last change to what they say, for `.TH`. Not the day of a build, which would make each
+/// build another one.
+pub const DATE: &str = "2026-11-26";
+
+const INIT_EXIT: &[(&str, &str)] = &[
+    ("0", "Done."),
+    ("2", "Wrong usage."),
+    ("7", "The directory cannot be used."),
+    ("8", "There are keys already; nothing was changed."),
+];
+
 const KEYS_EXIT: &[(&str, &str)] = &[("0", "Done."), ("2", "Wrong usage."), ("7", "No usable keys.")];
 
 const WORDS: &[Words] = &[
@@ -120,7 +131,12 @@ const WORDS: &[Words] = &[
         usage: "motmot simulate [OPTIONS]",
         description: "Plays GitLab and GitLab Runner for one job: the real stage programs run with the mapping, the accounts and \
             the keys of the configuration, and the job's commands really run as the account. Unless \
-            --gitlab-from-config is given a built-in GitLab answers who the job is.",
+            --gitlab-from-config is given a built-in GitLab answers who the job is, and then the audit log and the job's tokens \
+            say that it was played (assurance is simulated). Of production it touches what any job does: it reads the \
+            configuration and the keys, writes to the audit log and to jobs.state_dir, makes the account's directories below \
+            jobs.data_dir, may clean up after jobs whose runner is gone, and with Slurm submits a job. A copy of the configuration with the address of \
+            the built-in GitLab is in the temporary directory meanwhile. Why a job was refused is told to whoever may read \
+            the audit log.",
         examples: &[
             "motmot simulate --user adent --script 'id; env | sort'",
             "motmot simulate --user adent --project hpc/weather --ref main --protected true --script 'echo hello'",
@@ -141,7 +157,7 @@ const WORDS: &[Words] = &[
         usage: "motmot keys init [--dir DIR]\nmotmot keys list [--dir DIR] [--json]",
         description: "Makes and lists the keys that sign tokens. A private key never leaves its directory.",
         examples: &["motmot keys init", "motmot keys list"],
-        exit: KEYS_EXIT,
+        exit: INIT_EXIT,
         files: &[CONFIG_FILE, KEYS_DIR],
         see_also: "motmot-keys-init(1), motmot-keys-list(1), motmot-jwks(1)",
     },
@@ -151,7 +167,7 @@ const WORDS: &[Words] = &[
         description: "Makes the first signing key of a directory (ES256), and the directory if it is missing. Where there \
             are keys already nothing is changed. Run it as the account that gitlab-runner runs as.",
         examples: &["motmot keys init", "motmot keys init --dir /etc/motmot/keys-2"],
-        exit: KEYS_EXIT,
+        exit: INIT_EXIT,
         files: &[CONFIG_FILE, KEYS_DIR],
         see_also: "motmot-keys(1), motmot-jwks(1)",
     },
@@ -198,6 +214,19 @@ const WORDS: &[Words] = &[
         ],
         files: &[],
         see_also: "motmot(1), motmot-jwks(1)",
+    },
+    Words {
+        name: "motmot-completions",
+        usage: "motmot completions SHELL",
+        description: "Prints a script that lets bash, zsh or fish complete the words of this program.",
+        examples: &[
+            "motmot completions bash > /etc/bash_completion.d/motmot",
+            "motmot completions zsh > /usr/share/zsh/site-functions/_motmot",
+            "motmot completions fish > /usr/share/fish/vendor_completions.d/motmot.fish",
+        ],
+        exit: &[("0", "Done."), ("1", "The script cannot be written."), ("2", "Wrong usage.")],
+        files: &[],
+        see_also: "motmot(1)",
     },
     Words {
         name: "motmot-stages",

@@ -40,6 +40,25 @@ pub(super) fn answer(text: &str, done: ExitCode) -> ExitCode {
     }
 }
 
+/// Standard output for somebody who may have seen enough: what a closed pipe does not take is forgotten, all other errors are told.
+pub(super) struct Patient<W>(pub W);
+
+impl<W: Write> Write for Patient<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(bytes.len()),
+            other => other,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}
+
 /// Writes a problem to standard error, with all its causes, and gives back the exit code. If not even that can be written,
 /// the exit code must say it all.
 pub(super) fn complain(problem: &dyn Display, code: ExitCode) -> ExitCode {
