@@ -94,7 +94,7 @@ impl Settings {
         // path can be shown another file.
         let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
         let bytes = read_trusted(path, Trust { owner, secrecy: Secrecy::Public }, MAX_BYTES)?;
-        Self::parse(path, text(path, bytes)?)
+        Self::parse(path, text(path, &bytes)?)
     }
 
     /// The batch scheduler that jobs go to, if any.
@@ -119,9 +119,9 @@ impl Settings {
 }
 
 /// The file as text; if it is none, where it is not and what it may be.
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String, SettingsError> {
+fn text(path: &Path, bytes: &[u8]) -> Result<String, SettingsError> {
     let not_text = |at: usize, encoding| {
-        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..at].split(|byte| *byte == b'\n').count();
         Err(SettingsError::NotText { path: path.to_owned(), line, encoding })
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
@@ -130,7 +130,7 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, SettingsError> {
     if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
         return not_text(at, "UTF-16 or no text at all");
     }
-    match std::str::from_utf8(&bytes) {
+    match std::str::from_utf8(bytes) {
         Err(error) => {
             let at = error.valid_up_to();
             let windows = (0x80..0xa0).contains(&bytes[at]);

@@ -99,7 +99,7 @@ fn what_others_would_write_is_told_in_our_words() {
 
 #[test]
 fn another_encoding_is_told_with_its_line() {
-    let read = |bytes: &[u8]| text(Path::new("c.toml"), bytes.to_vec()).map_err(|error| error.to_string());
+    let read = |bytes: &[u8]| text(Path::new("c.toml"), bytes).map_err(|error| error.to_string());
     for (bytes, wanted) in [
         (&b"\xff\xfe[\0g\0"[..], "c.toml:1: is not UTF-8 but seems to be UTF-16;"),
         (b"[\0g\0i\0", "seems to be UTF-16"),
@@ -143,4 +143,39 @@ fn what_the_page_on_slurm_configures_is_valid() {
     for whole in [whole.clone(), whole.replace("#: ", "")] {
         Settings::parse(&path, whole).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+/// The sample with all that is commented out in it, and with the batch scheduler switched on.
+fn sample_of_a_site() -> String {
+    let (_, text) = page("packaging/config.toml");
+    let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
+    all.replace("executor = \"shell\"", "executor = \"slurm\"")
+}
+
+#[test]
+fn what_the_pages_tell_authors_to_ask_for_is_what_the_pages_tell_admins_to_allow() {
+    let mut sites = vec![sample_of_a_site()];
+    for name in ["packaging/doc/slurm.md", "README.md"] {
+        let (_, text) = page(name);
+        let block = text.split("\n\n").find(|block| block.starts_with("    [jobs]\n    executor = \"slurm\""));
+        let begun = text.split_once(block.expect(name)).map(|(_, rest)| format!("{}{rest}", block.unwrap_or_default()));
+        let begun = begun.unwrap_or_default();
+        let sample = begun.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+        let lines: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
+        sites.push(format!("{MINIMAL}{lines}"));
+    }
+    let mut asked = 0;
+    for name in ["README.md", "packaging/doc/slurm.md"] {
+        for line in page(name).1.lines().filter_map(|line| line.trim().strip_prefix("SCHEDULER_PARAMETERS: ")) {
+            asked += 1;
+            let words = line.trim_matches('"').to_owned();
+            for site in &sites {
+                let settings = parse(site).expect("valid");
+                let job = [("SCHEDULER_PARAMETERS".to_owned(), words.clone())];
+                let granted = settings.batch().expect("a scheduler").resources(None, &job);
+                assert!(granted.is_ok(), "{name}: {words}: {}", granted.expect_err("refused"));
+            }
+        }
+    }
+    assert!(asked >= 2, "{asked} examples");
 }

@@ -11,6 +11,7 @@ mod check;
 mod cluster;
 mod contract;
 mod environment;
+mod examples;
 mod harness;
 mod identity;
 mod leftovers;

@@ -160,9 +160,10 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             return Err(words);
         }
         if !runner.may(file, AccessFlags::W_OK) {
-            let remedy = match is_audit_log(file) {
-                true => format!("chown {name} {shown} && chmod 0600 {shown}"),
-                false => LOG_ELSEWHERE.to_owned(),
+            let remedy = if is_audit_log(file) {
+                format!("chown {name} {shown} && chmod 0600 {shown}")
+            } else {
+                LOG_ELSEWHERE.to_owned()
             };
             return Err(format!("{name} cannot write {shown}: {remedy}"));
         }
@@ -172,12 +173,11 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
     let above = if dir.exists() { dir } else { dir.parent().unwrap_or(dir) };
     if !runner.may(above, AccessFlags::W_OK | AccessFlags::X_OK) {
         let here = dir.display();
-        return Err(match dir.exists() {
+        return Err(if dir.exists() {
             // Somebody else's work, and perhaps of others: /var/log.
-            true => format!("{name} cannot make {shown}: {LOG_ELSEWHERE}"),
-            false => {
-                format!("{here} does not exist, and {name} cannot make {shown}: install -d -o {name} -m 0700 {here}")
-            }
+            format!("{name} cannot make {shown}: {LOG_ELSEWHERE}")
+        } else {
+            format!("{here} does not exist, and {name} cannot make {shown}: install -d -o {name} -m 0700 {here}")
         });
     }
     Ok(format!("{shown} does not exist yet; the first job makes it"))
