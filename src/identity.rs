@@ -13,6 +13,8 @@ use crate::evidence::settings::GitLabSettings;
 pub enum Assurance {
     /// GitLab's answer to a question asked with the job's own token.
     JobApi,
+    /// Nobody: root plays GitLab (`motmot simulate`). Services that look see that no pipeline has run.
+    Simulated,
 }
 
 impl Assurance {
@@ -20,6 +22,7 @@ impl Assurance {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::JobApi => "job-api",
+            Self::Simulated => "simulated",
         }
     }
 }
@@ -39,6 +42,12 @@ impl Identity {
     /// Asks GitLab whose job the payload is.
     pub fn establish(gitlab: &GitLabSettings, payload: &Payload) -> Result<Self, JobApiError> {
         Ok(Self { facts: job_api::ask(gitlab, payload)?, assurance: Assurance::JobApi })
+    }
+
+    /// The same, where it is known that no real GitLab has vouched. There is no way back.
+    #[must_use]
+    pub fn simulated(self) -> Self {
+        Self { assurance: Assurance::Simulated, ..self }
     }
 
     /// The facts.

@@ -42,7 +42,7 @@
 //! | `issuer` | the ring of keys | sys |
 //! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
-//! | `admin` | one file a verb | sys, config, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
+//! | `admin` | one file a verb | sys, config, report, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
 //! | `probe` | what our own tests and benchmarks need from the inside | sys, scheduler, identity, policy, token, settings, stage |
 //!
 //! Two more rooms are crates of their own, since they know nothing of us: `jose` (keys and signatures as the world knows
@@ -70,7 +70,7 @@ pub(crate) mod token;
 pub(crate) mod worker;
 
 pub use admin::command_line::man_pages;
-pub use admin::man::Page;
+pub use admin::man::{DATE as MAN_PAGES_OF, Page};
 
 /// What the programs in `src/bin` call: all that this library is for.
 pub mod programs {

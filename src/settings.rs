@@ -14,7 +14,7 @@ use crate::policy::settings::{AccountLimits, MapRule, read_accounts, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
 use crate::scheduler::batch::Batch;
-use crate::scheduler::known::{Schedulers, read_schedulers};
+use crate::scheduler::known::{Schedulers, kinds, read_schedulers};
 use crate::sys::files::{Owner, Secrecy, Trust, TrustError, read_trusted};
 use crate::sys::privilege::can_change_user;
 use crate::token::settings::{TokenSettings, read_token};
@@ -51,12 +51,14 @@ pub enum SettingsError {
     #[error(transparent)]
     Untrusted(#[from] TrustError),
     /// It is no text.
-    #[error("{} is not UTF-8: {error}", path.display())]
+    #[error("{}:{line}: is not UTF-8 but seems to be {encoding}; save the file as UTF-8", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
-        /// Where it is not.
-        error: std::str::Utf8Error,
+        /// The first line that is not.
+        line: usize,
+        /// What it may be instead.
+        encoding: &'static str,
     },
     /// It is not valid; all problems at once.
     #[error(transparent)]
@@ -92,9 +94,7 @@ impl Settings {
         // path can be shown another file.
         let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
         let bytes = read_trusted(path, Trust { owner, secrecy: Secrecy::Public }, MAX_BYTES)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| SettingsError::NotText { path: path.to_owned(), error: error.utf8_error() })?;
-        Self::parse(path, text)
+        Self::parse(path, text(path, &bytes)?)
     }
 
     /// The batch scheduler that jobs go to, if any.
@@ -118,7 +118,39 @@ impl Settings {
     }
 }
 
+/// The file as text; if it is none, where it is not and what it may be.
+fn text(path: &Path, bytes: &[u8]) -> Result<String, SettingsError> {
+    let not_text = |at: usize, encoding| {
+        let line = bytes[..at].split(|byte| *byte == b'\n').count();
+        Err(SettingsError::NotText { path: path.to_owned(), line, encoding })
+    };
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return not_text(0, "UTF-16");
+    }
+    if let Some(at) = bytes.iter().position(|byte| *byte == 0) {
+        return not_text(at, "UTF-16 or no text at all");
+    }
+    match std::str::from_utf8(bytes) {
+        Err(error) => {
+            let at = error.valid_up_to();
+            let windows = (0x80..0xa0).contains(&bytes[at]);
+            not_text(at, if windows { "Windows-1252" } else { "Latin-1 (ISO 8859-1)" })
+        }
+        Ok(text) => Ok(text.to_owned()),
+    }
+}
+
 fn read(mut root: Section<'_>) -> Option<Settings> {
+    if !root.has("gitlab") && ["auth", "batch", "general"].iter().any(|key| root.has(key)) {
+        let words: Vec<String> = kinds().map(|kind| format!("[{}]", kind.word())).collect();
+        // Instead of a problem for each of its keys.
+        root.problem_with_help(
+            &root.place(),
+            "this is a configuration of Jacamar CI, whose keys are not ours",
+            format!("ours are [gitlab], [jobs], [token], [accounts], [log], [[map]] and, for a scheduler, {}: begin with packaging/config.toml", words.join(", ")),
+        );
+        return None;
+    }
     let gitlab = read_gitlab(root.section("gitlab"));
     let jobs = read_jobs(root.section("jobs"));
     let token = root.section("token");

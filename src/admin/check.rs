@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::evidence::job_api::{JobApiError, check_certificates, probe};
+use super::terminal::Colours;
+use crate::evidence::job_api::{Content, JobApiError, Probed, check_certificates, probe};
 use crate::evidence::settings::GitLabSettings;
 use crate::launch::settings::Downscope;
 use crate::settings::{Settings, SettingsError};
 use batch::Ask;
-use findings::{Findings, counted, without_number};
+use findings::{Findings, Form, Strictness, counted, without_number};
 use runner::Runner;
 
 /// Somebody is waiting at a terminal.
@@ -35,11 +36,17 @@ pub struct CheckArgs {
     /// Do not connect to GitLab, and do not ask Slurm
     #[arg(long)]
     offline: bool,
+    /// Exit code 1 for warnings, too
+    #[arg(long)]
+    strict: bool,
+    /// Write one JSON document, with every finding
+    #[arg(long)]
+    json: bool,
 }
 
 /// Looks at everything with the very code that the stages use, and changes nothing. Exit code 0 if all is well, else 1.
 pub fn main(args: &CheckArgs, config: &Path) -> ExitCode {
-    let mut findings = Findings::new();
+    let mut findings = Findings::new(if args.json { Form::Json } else { Form::Lines(Colours::of_output()) });
     match Runner::find(args.runner_account.as_deref()) {
         Err(words) => findings.problem("runner", words),
         Ok(runner) => {
@@ -48,7 +55,7 @@ pub fn main(args: &CheckArgs, config: &Path) -> ExitCode {
             }
         }
     }
-    if findings.are_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    findings.finish(if args.strict { Strictness::Warnings } else { Strictness::Problems })
 }
 
 fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut Findings) {
@@ -115,21 +122,42 @@ fn gitlab(gitlab: &GitLabSettings, runner: &Runner, findings: &mut Findings) {
     let hasty = GitLabSettings { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() };
     match runner.act(|| probe(&hasty)) {
         Err(words) => findings.problem(what, words),
-        Ok(Ok(300..=399)) => findings.warning(
-            what,
-            format!(
-                "{url} redirects to another address, where job tokens are not carried; name that one in gitlab.url"
-            ),
-        ),
-        Ok(Ok(404)) => {
-            findings.warning(what, format!("{url} answers, but has no job API (HTTP 404); look at gitlab.url"));
-        }
-        Ok(Ok(code @ 500..)) => findings.warning(what, format!("{url} answers, but with an error (HTTP {code})")),
-        Ok(Ok(_)) => findings.ok(what, format!("{url} answers")),
+        Ok(Ok(answer)) => answered(url, answer, findings),
         Ok(Err(JobApiError::Unreachable { why, .. })) => {
             let why = without_number(&why);
-            findings.warning(what, format!("{url} cannot be reached from here: {why}"));
+            findings.problem(
+                what,
+                format!(
+                    "{url} cannot be reached from here, and every job would fail: {why} (--offline leaves this out)"
+                ),
+            );
         }
         Ok(Err(error)) => findings.problem(what, without_number(&error)),
+    }
+}
+
+/// What an answer to a question without a token says about who answers: a GitLab says 401, in JSON.
+fn answered(url: &str, Probed { status, content }: Probed, findings: &mut Findings) {
+    let what = "GitLab";
+    match (status, content) {
+        (300..=399, _) => findings.problem(
+            what,
+            format!("{url} redirects to another address (HTTP {status}), where job tokens are not carried; name that one in gitlab.url"),
+        ),
+        (404, _) => findings.problem(
+            what,
+            format!("{url} answers, but has no job API (HTTP 404); write the address of GitLab's front page in gitlab.url"),
+        ),
+        (500.., _) => findings.warning(what, format!("{url} answers, but with an error (HTTP {status})")),
+        (_, Content::Page) => findings.problem(
+            what,
+            format!("{url} answers with a web page (HTTP {status}), a login page perhaps: that is not GitLab's API; look at gitlab.url, and at proxies on the way"),
+        ),
+        (200..=299, _) => findings.problem(
+            what,
+            format!("{url} answers without asking who we are (HTTP {status}), which no GitLab does; look at gitlab.url"),
+        ),
+        (401, _) => findings.ok(what, format!("{url} answers")),
+        _ => findings.warning(what, format!("{url} answers with HTTP {status}, where a GitLab says 401; look at gitlab.url, and at proxies on the way")),
     }
 }

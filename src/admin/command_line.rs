@@ -7,7 +7,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use super::man::{self, Page};
-use super::{check, demo, jwks, keys, reap, simulate, terminal, verify};
+use super::terminal::Colours;
+use super::{check, completions, demo, jwks, keys, reap, simulate, terminal, verify};
 use crate::launch::settings::Downscope;
 use crate::settings::{DEFAULT_PATH, Settings};
 use crate::stage::reap::ReapArgs;
@@ -40,12 +41,23 @@ enum Verb {
     Jwks(jwks::JwksArgs),
     /// Verify a token against public keys
     Verify(verify::VerifyArgs),
+    /// Print what a shell needs to complete this program's words
+    Completions(completions::CompletionsArgs),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
     jose::install_crypto();
-    let program = Program::parse();
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        // Help and version are answers like others: a full disk is told, a closed pipe is not.
+        Err(words) if !words.use_stderr() => {
+            let text = words.render();
+            let text = if Colours::of_output() == Colours::Some { text.ansi().to_string() } else { text.to_string() };
+            return terminal::answer(&text, ExitCode::SUCCESS);
+        }
+        Err(words) => words.exit(),
+    };
     let config = program.config;
     let keys_of_config = || {
         let settings = Settings::load(&config).map_err(|error| anyhow::anyhow!(error.render()))?;
@@ -65,6 +77,7 @@ pub fn main() -> ExitCode {
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Completions(args) => completions::main(&args, Program::command()),
     }
 }
 

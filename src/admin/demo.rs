@@ -15,6 +15,7 @@ use motmot_emulator::{GitLabJob, JobApi, Simulation, Status, Variable};
 use nix::unistd::geteuid;
 
 use super::simulate::{self, AskedGitLab};
+use super::terminal::Patient;
 use crate::issuer::keys::{self, KeyRing};
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::files::Owner;
@@ -33,7 +34,7 @@ pub struct DemoArgs {
 
 /// The demo. Exit code 0 if the job ran and its token verified, else 1.
 pub fn main(args: &DemoArgs) -> ExitCode {
-    match demo(args, &mut std::io::stdout()) {
+    match demo(args, &mut Patient(std::io::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "motmot demo: {error:#}");
@@ -70,6 +71,7 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     writeln!(out, "\nWhat a service learns from the job's token, with nothing but the public keys:")?;
     writeln!(out, "{}\n", serde_json::to_string_pretty(verified.claims())?)?;
     writeln!(out, "token verified")?;
+    out.flush()?;
     Ok(())
 }
 

@@ -17,6 +17,9 @@ use crate::sys::files::Owner;
 /// Whose keys an admin command works with. A stage reads them by the rule of its configuration, which may be stricter.
 const OWNER: Owner = Owner::RootOrSelf;
 
+/// `init` where there are keys already: nothing was changed.
+const EXISTS: u8 = 8;
+
 /// Arguments of `motmot keys`.
 #[derive(Debug, Args)]
 pub struct KeysArgs {
@@ -45,7 +48,7 @@ enum KeysVerb {
 
 /// Runs `motmot keys`. The configuration is asked for the directory only if the command line does not name one.
 ///
-/// Exit codes: 0 done, 7 no usable keys.
+/// Exit codes: 0 done, 7 no usable keys, 8 there are keys already.
 pub fn run(args: KeysArgs, configured_dir: impl FnOnce() -> anyhow::Result<PathBuf>) -> ExitCode {
     let text = match args.verb {
         KeysVerb::Init { dir } => chosen(dir, configured_dir).and_then(|dir| init(&dir)),
@@ -53,7 +56,11 @@ pub fn run(args: KeysArgs, configured_dir: impl FnOnce() -> anyhow::Result<PathB
     };
     match text {
         Ok(text) => answer(&text, ExitCode::SUCCESS),
-        Err(error) => complain(&error, ExitCode::from(super::verify::KEYS_UNAVAILABLE)),
+        Err(error) => {
+            // For scripts that set up a machine, and may do it twice.
+            let exists = matches!(error.downcast_ref(), Some(KeyError::Exists(_)));
+            complain(&error, ExitCode::from(if exists { EXISTS } else { super::verify::KEYS_UNAVAILABLE }))
+        }
     }
 }
 

@@ -62,6 +62,17 @@ struct Words {
     see_also: &'static str,
 }
 
+/// The day of the pages: that of the last change to what they say, for `.TH`. Not the day of a build, which would make each
+/// build another one.
+pub const DATE: &str = "2026-11-26";
+
+const INIT_EXIT: &[(&str, &str)] = &[
+    ("0", "Done."),
+    ("2", "Wrong usage."),
+    ("7", "The directory cannot be used."),
+    ("8", "There are keys already; nothing was changed."),
+];
+
 const KEYS_EXIT: &[(&str, &str)] = &[("0", "Done."), ("2", "Wrong usage."), ("7", "No usable keys.")];
 
 const WORDS: &[Words] = &[
@@ -91,10 +102,16 @@ const WORDS: &[Words] = &[
         name: "motmot-check",
         usage: "motmot check [OPTIONS]",
         description: "Looks at everything that a job needs with the very code that the stages use, and writes a line for \
-            each thing: ok, or PROBLEM and what to do about it. Run it after every change of the configuration, and \
-            first when jobs fail.",
-        examples: &["motmot check", "motmot --config ~/.config/motmot/config.toml check"],
-        exit: &[("0", "All is well."), ("1", "There is a problem."), ("2", "Wrong usage.")],
+            each thing: ok, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
+            unless NO_COLOR is set or CLICOLOR is 0. Of many lines of one kind the first 20 are shown; --json has all of them: \
+            an object with good, problems, warnings, and in findings for each its level (ok, warning, problem), what it is about, and words. \
+            Run it after every change of the configuration, and first when jobs fail.",
+        examples: &[
+            "motmot check",
+            "motmot check --strict --json",
+            "motmot --config ~/.config/motmot/config.toml check",
+        ],
+        exit: &[("0", "All is well."), ("1", "There is a problem, or with --strict a warning."), ("2", "Wrong usage.")],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
         see_also: "motmot(1), motmot-simulate(1), motmot-stages(8)",
     },
@@ -114,7 +131,12 @@ const WORDS: &[Words] = &[
         usage: "motmot simulate [OPTIONS]",
         description: "Plays GitLab and GitLab Runner for one job: the real stage programs run with the mapping, the accounts and \
             the keys of the configuration, and the job's commands really run as the account. Unless \
-            --gitlab-from-config is given a built-in GitLab answers who the job is.",
+            --gitlab-from-config is given a built-in GitLab answers who the job is, and then the audit log and the job's tokens \
+            say that it was played (assurance is simulated). Of production it touches what any job does: it reads the \
+            configuration and the keys, writes to the audit log and to jobs.state_dir, makes the account's directories below \
+            jobs.data_dir, may clean up after jobs whose runner is gone, and with Slurm submits a job. A copy of the configuration with the address of \
+            the built-in GitLab is in the temporary directory meanwhile. Why a job was refused is told to whoever may read \
+            the audit log.",
         examples: &[
             "motmot simulate --user adent --script 'id; env | sort'",
             "motmot simulate --user adent --project hpc/weather --ref main --protected true --script 'echo hello'",
@@ -135,7 +157,7 @@ const WORDS: &[Words] = &[
         usage: "motmot keys init [--dir DIR]\nmotmot keys list [--dir DIR] [--json]",
         description: "Makes and lists the keys that sign tokens. A private key never leaves its directory.",
         examples: &["motmot keys init", "motmot keys list"],
-        exit: KEYS_EXIT,
+        exit: INIT_EXIT,
         files: &[CONFIG_FILE, KEYS_DIR],
         see_also: "motmot-keys-init(1), motmot-keys-list(1), motmot-jwks(1)",
     },
@@ -145,7 +167,7 @@ const WORDS: &[Words] = &[
         description: "Makes the first signing key of a directory (ES256), and the directory if it is missing. Where there \
             are keys already nothing is changed. Run it as the account that gitlab-runner runs as.",
         examples: &["motmot keys init", "motmot keys init --dir /etc/motmot/keys-2"],
-        exit: KEYS_EXIT,
+        exit: INIT_EXIT,
         files: &[CONFIG_FILE, KEYS_DIR],
         see_also: "motmot-keys(1), motmot-jwks(1)",
     },
@@ -172,10 +194,14 @@ const WORDS: &[Words] = &[
         usage: "motmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-file FILE [OPTIONS]\nmotmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-env NAME [OPTIONS]",
         description: "Verifies a token with nothing but public keys, and prints the claims of a good one. Nothing is looked up \
             by what the token itself says. The token is never read from the command line, which other users can see, and \
-            never printed. No configuration is read.",
+            never printed. No configuration is read. With \
+            --profile oidc tokens of other issuers are read as well, as long as they are signed with ES256: aud may be a list that \
+            contains the audience, typ at+jwt or absent, nbf absent, and the key set may have other keys beside the usable one.",
         examples: &[
             "motmot verify --jwks-file jwks.json --issuer https://ci.hpc.example \\e",
             "    --audience https://hpc.example --token-env CI_JOB_JWT",
+            "curl -sf https://ci.hpc.example/jwks.json | motmot verify --jwks-file - --profile oidc \\e",
+            "    --issuer https://ci.hpc.example --audience https://hpc.example --token-file token",
         ],
         exit: &[
             ("0", "Verified."),
@@ -188,6 +214,19 @@ const WORDS: &[Words] = &[
         ],
         files: &[],
         see_also: "motmot(1), motmot-jwks(1)",
+    },
+    Words {
+        name: "motmot-completions",
+        usage: "motmot completions SHELL",
+        description: "Prints a script that lets bash, zsh or fish complete the words of this program.",
+        examples: &[
+            "motmot completions bash > /etc/bash_completion.d/motmot",
+            "motmot completions zsh > /usr/share/zsh/site-functions/_motmot",
+            "motmot completions fish > /usr/share/fish/vendor_completions.d/motmot.fish",
+        ],
+        exit: &[("0", "Done."), ("1", "The script cannot be written."), ("2", "Wrong usage.")],
+        files: &[],
+        see_also: "motmot(1)",
     },
     Words {
         name: "motmot-stages",

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod command_line;
+pub mod completions;
 pub mod demo;
 pub mod jwks;
 pub mod keys;

@@ -3,6 +3,7 @@
 //! The emulator knows nothing of motmot. Here is what it is told: the options of the command line, which programs to call,
 //! and a configuration in which GitLab is the emulator's.
 
+mod audit_tail;
 mod config_file;
 mod error;
 mod options;
@@ -17,7 +18,10 @@ use std::process::ExitCode;
 
 use motmot_emulator::JobResult;
 
+use audit_tail::AuditTail;
 use error::SimulateError;
+
+use super::terminal::{Patient, answer};
 
 pub use options::SimulateArgs;
 pub use play::{AskedGitLab, play};
@@ -25,13 +29,16 @@ pub use play::{AskedGitLab, play};
 /// Runs `motmot simulate`. `config` is the driver's configuration file.
 #[allow(clippy::needless_pass_by_value)] // the end of the options
 pub fn main(args: SimulateArgs, config: &Path) -> ExitCode {
+    let audit = AuditTail::begin(config);
     match from_command_line(&args, config) {
         Ok(result) => {
+            for reason in audit.reasons(result.job_id) {
+                // The author of a job is not told; whoever can read the log is.
+                let _ = writeln!(io::stderr(), "motmot simulate: the audit log says why: {reason}");
+            }
             let shown =
                 if args.json { serde_json::to_string(&result).unwrap_or_default() } else { format!("\n{result}") };
-            // The exit code says it too; a closed terminal is no reason to change that.
-            let _ = writeln!(io::stdout(), "{shown}");
-            ExitCode::from(result.exit_code_of_program())
+            answer(&format!("{shown}\n"), ExitCode::from(result.exit_code_of_program()))
         }
         Err(error) => {
             let _ = writeln!(io::stderr(), "motmot simulate: {error}");
@@ -46,7 +53,7 @@ fn from_command_line(args: &SimulateArgs, config: &Path) -> Result<JobResult, Si
     let open = |file: &PathBuf| File::create(file).map_err(SimulateError::system(format!("write {}", file.display())));
     let mut log: Box<dyn Write + Send> = match &args.log {
         Some(file) => Box::new(open(file)?),
-        None => Box::new(io::stdout()),
+        None => Box::new(Patient(io::stdout())),
     };
     let mut runner_log: Box<dyn Write + Send> = match &args.runner_log {
         Some(file) => Box::new(open(file)?),

@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp};
-use jose::{ClaimProblem, KeySet, KeySetError, MAX_DOCUMENT, MAX_TOKEN, Verified, Verifier, VerifyError};
+use jose::{ClaimProblem, KeySet, KeySetError, MAX_DOCUMENT, MAX_TOKEN, Profile, Verified, Verifier, VerifyError};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -38,14 +38,14 @@ pub const KEYS_UNAVAILABLE: u8 = 7;
                   valid, 5 wrong issuer or audience, 6 claims, 7 keys unavailable"
 )]
 pub struct VerifyArgs {
-    /// The issuer's public keys (JWKS)
+    /// The issuer's public keys (JWKS); `-` is standard input
     #[arg(long, value_name = "FILE")]
     jwks_file: PathBuf,
     /// Who must have issued the token, compared character by character
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = not_empty)]
     issuer: String,
     /// For whom it must be, compared character by character
-    #[arg(long, value_name = "AUDIENCE")]
+    #[arg(long, value_name = "AUDIENCE", value_parser = not_empty)]
     audience: String,
     /// Read the token from a file; `-` is standard input
     #[arg(long, value_name = "FILE", group = "token")]
@@ -53,7 +53,11 @@ pub struct VerifyArgs {
     /// Read the token from this environment variable
     #[arg(long, value_name = "NAME", group = "token")]
     token_env: Option<String>,
-    /// Insist on a claim, such as `hpc.local_user=arthur`: a string, equal in every character; repeatable
+    /// How much form is insisted on
+    #[arg(long, value_enum, default_value_t = Form::Strict)]
+    profile: Form,
+    /// Insist on a claim, such as `hpc.local_user=arthur`: a string, equal in every character; repeatable. A name that has dots
+    /// itself is written as a JSON pointer: `/https:~1~1example.org~1role=admin`
     #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = expectation)]
     claims: Vec<Expectation>,
     /// The longest life accepted, from issue to expiry
@@ -64,7 +68,16 @@ pub struct VerifyArgs {
     json: bool,
 }
 
-/// A claim, by its dotted path, and its only accepted value.
+/// How much form is insisted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// As motmot writes tokens and key sets
+    Strict,
+    /// As other good issuers do, too: a list of audiences, other names for a JWT, no `nbf`, keys of other kinds in the set
+    Oidc,
+}
+
+/// A claim, by its dotted path or its JSON pointer, and its only accepted value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Expectation {
     path: String,
@@ -78,6 +91,11 @@ fn expectation(text: &str) -> Result<Expectation, String> {
     }
 }
 
+/// Empty would be what a variable is that a script forgot to set: nobody means that.
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 fn positive(text: &str) -> Result<SignedDuration, String> {
     let life: SignedDuration = text.parse().map_err(|_| "write a duration such as 15m or 6h".to_owned())?;
     if life.as_secs() >= 1 { Ok(life) } else { Err("must be at least 1s".to_owned()) }
@@ -88,6 +106,8 @@ fn positive(text: &str) -> Result<SignedDuration, String> {
 enum Refusal {
     #[error("{source_name}: {error}")]
     Input { source_name: String, error: io::Error },
+    #[error("standard input can be either the keys or the token: name a file for one of them")]
+    OneInput,
     #[error("the environment variable {0} is not set, or is not text")]
     Variable(String),
     #[error("{}: {error}", path.display())]
@@ -101,7 +121,7 @@ enum Refusal {
 impl Refusal {
     fn code(&self) -> u8 {
         match self {
-            Self::Input { .. } | Self::Variable(_) => USAGE,
+            Self::Input { .. } | Self::Variable(_) | Self::OneInput => USAGE,
             Self::KeyFile { .. } | Self::Keys { .. } => KEYS_UNAVAILABLE,
             Self::Token(VerifyError::Untrusted(_)) => UNTRUSTED,
             Self::Token(VerifyError::Time(_)) => TIME,
@@ -131,11 +151,20 @@ pub fn run(args: &VerifyArgs) -> ExitCode {
 
 fn judge(args: &VerifyArgs, now: Timestamp) -> Result<Verified, Refusal> {
     let path = &args.jwks_file;
-    let document = File::open(path).and_then(|file| read_at_most(file, MAX_DOCUMENT));
+    let document = match path.to_str() {
+        Some("-") if args.token_file.as_deref() == Some(path) => return Err(Refusal::OneInput),
+        Some("-") => read_at_most(io::stdin().lock(), MAX_DOCUMENT),
+        _ => File::open(path).and_then(|file| read_at_most(file, MAX_DOCUMENT)),
+    };
     let document = document.map_err(|error| Refusal::KeyFile { path: path.clone(), error })?;
-    let keys = KeySet::from_json(&document).map_err(|problem| Refusal::Keys { path: path.clone(), problem })?;
+    let (read, profile): (fn(&[u8]) -> _, _) = match args.profile {
+        Form::Strict => (KeySet::from_json, Profile::Strict),
+        Form::Oidc => (KeySet::from_json_among_others, Profile::Oidc),
+    };
+    let keys = read(&document).map_err(|problem| Refusal::Keys { path: path.clone(), problem })?;
     let token = read_token(args)?;
-    let verified = Verifier::new(keys, &args.issuer, &args.audience, args.max_age).verify(&token, now)?;
+    let verified =
+        Verifier::new(keys, &args.issuer, &args.audience, args.max_age).with_profile(profile).verify(&token, now)?;
     for Expectation { path, value } in &args.claims {
         verified.require(path, value)?;
     }

@@ -34,7 +34,13 @@ pub(super) fn attempt<T>(
     let reading = Reading { source, outline, problems: RefCell::default() };
     let (table, errors) = DeTable::parse_recoverable(&outline.text);
     for error in &errors {
-        reading.add(error.span().unwrap_or(0..0), error.message().trim_end().to_owned(), None);
+        let (span, message) = (error.span().unwrap_or(0..0), error.message().trim_end().to_owned());
+        let first = if message.starts_with("duplicate key") { first_of_two(&outline.text, &span) } else { None };
+        let help = first.map(|at| {
+            let (line, _) = source.line_and_column(outline.in_file(at));
+            format!("the first one is in line {line}; leave one of them")
+        });
+        reading.add(span, message, help);
     }
     let value = if errors.is_empty() && outline.fits(source, table.get_ref()) {
         root(Section::new(&reading, Rc::default(), 0..0, Some(table.get_ref())))
@@ -43,6 +49,33 @@ pub(super) fn attempt<T>(
     };
     let problems = reading.problems.into_inner();
     value.filter(|_| problems.is_empty()).ok_or(problems)
+}
+
+/// A span of time that could be any.
+fn without_unit(number: &str) -> String {
+    format!("needs a unit: write \"{number}s\" for seconds, \"{number}m\" for minutes")
+}
+
+/// Where the key or header stands that the one at `second` repeats: nothing, if it is not as plain as it mostly is.
+fn first_of_two(text: &str, second: &Range<usize>) -> Option<usize> {
+    let begin = text.get(..second.start)?.rfind('\n').map_or(0, |end| end + 1);
+    let key = text.get(second.clone())?.trim();
+    let line = text.get(begin..)?.lines().next()?.trim();
+    let is_header = line.starts_with('[');
+    let mut found = None;
+    let mut at = 0;
+    for earlier in text.get(..begin)?.split_inclusive('\n') {
+        let (start, word) = (at + earlier.len() - earlier.trim_start().len(), earlier.trim());
+        at += earlier.len();
+        if is_header {
+            found = found.or((word == line).then_some(start));
+        } else if word.starts_with('[') {
+            found = None; // of another table
+        } else if word.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            found = found.or(Some(start));
+        }
+    }
+    found
 }
 
 /// What all sections of a file have in common.
@@ -89,6 +122,16 @@ impl<'f> Section<'f> {
     /// Whether the file has this section.
     pub fn is_present(&self) -> bool {
         self.table.is_some()
+    }
+
+    /// Whether it has this key. Nobody has asked for its value by that.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Whether there is a value in it, or in a table below it: headers alone say nothing.
+    pub fn says_something(&self) -> bool {
+        self.table.is_some_and(says_something)
     }
 
     /// The key with the name of its section, for messages.
@@ -237,7 +280,17 @@ impl<'f> Section<'f> {
 
     /// A span of time, written "90s", "5m", "1h 30m"; never none at all.
     pub fn duration(&mut self, key: &'static str) -> Option<Placed<Duration>> {
+        if let Some(value) = self.get(key)
+            && let DeValue::Integer(number) = value.get_ref()
+        {
+            let message = format!("`{}` {}", self.full(key), without_unit(number.as_str()));
+            self.reading.add(self.span_of(value), message, None);
+            return None;
+        }
         self.parsed_placed(key, |text| {
+            if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(without_unit(text));
+            }
             text.parse::<jiff::SignedDuration>()
                 .ok()
                 .and_then(|time| Duration::try_from(time).ok())
@@ -322,6 +375,9 @@ impl<'f> Section<'f> {
             let known: BTreeSet<&str> = self.known.iter().copied().collect();
             let nearest = known.iter().map(|known| (strsim::levenshtein(known, name), known)).min();
             let help = match nearest {
+                _ if self.name.is_empty() && ["include", "includes", "import", "imports"].contains(&name) => {
+                    "there is one file, and it includes no other: write everything here".to_owned()
+                }
                 Some((0..=2, known)) => format!("did you mean `{known}`?"),
                 Some(_) => format!("allowed here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
                 None => "no key is allowed here".to_owned(),
@@ -393,4 +449,11 @@ impl<'f> Section<'f> {
         };
         start..start + span.len()
     }
+}
+
+fn says_something(table: &DeTable<'_>) -> bool {
+    table.values().any(|value| match value.get_ref() {
+        DeValue::Table(below) => says_something(below),
+        _ => true,
+    })
 }

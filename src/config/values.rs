@@ -54,6 +54,19 @@ pub struct Template(String);
 impl Template {
     /// Checks that it leads to an absolute path and climbs nowhere.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // Nobody expands them here: this is no shell, and the driver's own HOME would be the wrong one.
+        for (there, ours) in [
+            ("$HOME", "{home}"),
+            ("${HOME}", "{home}"),
+            ("~", "{home}"),
+            ("$USER", "{user}"),
+            ("${USER}", "{user}"),
+            ("$UID", "{uid}"),
+        ] {
+            if text.split('/').any(|part| part == there) {
+                return Err(format!("does not know {there}: {text:?}; write {:?}", text.replacen(there, ours, 1)));
+            }
+        }
         if !text.starts_with('/') && !text.starts_with("{home}") {
             return Err(format!("must begin with / or {{home}}: {text:?}"));
         }

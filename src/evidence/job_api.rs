@@ -117,9 +117,26 @@ pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobAp
     bind(answer, payload)
 }
 
-/// Asks GitLab once as for a job, but without a token, for a check before there are jobs: any answer will do.
-/// Gives the HTTP status; a GitLab says 401.
-pub fn probe(gitlab: &GitLabSettings) -> Result<u16, JobApiError> {
+/// What is in an answer, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// HTML: words for a person, and so not the API.
+    Page,
+    /// Anything else.
+    Other,
+}
+
+/// The answer to a question without a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probed {
+    /// The HTTP status.
+    pub status: u16,
+    /// What came with it.
+    pub content: Content,
+}
+
+/// Asks GitLab once as for a job, but without a token, for a check before there are jobs. A GitLab says 401.
+pub fn probe(gitlab: &GitLabSettings) -> Result<Probed, JobApiError> {
     let unreachable = |error: ureq::Error| JobApiError::Unreachable {
         url: gitlab.url.as_str().to_owned(),
         why: match error {
@@ -130,7 +147,10 @@ pub fn probe(gitlab: &GitLabSettings) -> Result<u16, JobApiError> {
         },
     };
     let request = agent(gitlab)?.get(format!("{}/api/v4/job", gitlab.url.as_str()));
-    Ok(request.call().map_err(unreachable)?.status().as_u16())
+    let answer = request.header("Accept", "application/json").call().map_err(unreachable)?;
+    let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let content = if kind.to_ascii_lowercase().contains("html") { Content::Page } else { Content::Other };
+    Ok(Probed { status: answer.status().as_u16(), content })
 }
 
 /// Whether the certificates of the configuration are usable; asks nobody.

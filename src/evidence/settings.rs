@@ -23,13 +23,27 @@ pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
         let help = "add [gitlab] with url = \"https://gitlab.example.com\"";
         section.problem_with_help(&section.place(), "the section [gitlab] is missing", help);
     }
-    let url = section.required("url", "\"https://gitlab.example.com\"", BaseUrl::parse);
+    let url = section.required("url", "\"https://gitlab.example.com\"", front_page);
     // One value today; others follow, and the key is here so that a config can say what it relies on.
     section.choice("identity", &[("job-api", ())]);
     let ca_file = section.parsed("ca_file", values::absolute_path);
     let timeout = section.duration_up_to("timeout", 1, "the runner waits meanwhile");
     section.finish();
     Some(GitLabSettings { url: url?, ca_file, timeout: timeout.unwrap_or(Duration::from_secs(10)) })
+}
+
+/// The address of GitLab itself: what is below it is ours to add.
+fn front_page(text: &str) -> Result<BaseUrl, String> {
+    let url = BaseUrl::parse(text)?;
+    match url.as_str().split_once("/api/v4") {
+        Some((front, "")) => {
+            Err(format!("must be the address of GitLab itself, not of its API: {text:?}; write {front:?}"))
+        }
+        Some((front, rest)) if rest.starts_with('/') => {
+            Err(format!("must be the address of GitLab itself, not of a part of its API: {text:?}; write {front:?}"))
+        }
+        _ => Ok(url),
+    }
 }
 
 #[cfg(test)]

@@ -231,6 +231,20 @@ impl KeyRing {
     }
 }
 
+/// Whether the directory says which key signs, and since when.
+pub fn has_ring(dir: &Path) -> bool {
+    fs::symlink_metadata(dir.join(RING)).is_ok()
+}
+
+/// Whether there are keys in a directory and nothing else, so that it may be told to be changed.
+pub fn is_for_keys(dir: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else { return false };
+    let names: Vec<_> =
+        entries.map(|entry| PathBuf::from(entry.map(|entry| entry.file_name()).unwrap_or_default())).collect();
+    let ours = |name: &PathBuf| name == Path::new(RING) || name.extension().is_some_and(|extension| extension == "pem");
+    !names.is_empty() && names.iter().all(ours)
+}
+
 /// Makes the first key of a directory, and the directory itself (mode 0700) if it is missing.
 ///
 /// Nothing is ever overwritten: with any key or `ring.json` present it refuses. Of two that run at once one wins.

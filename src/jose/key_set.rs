@@ -47,6 +47,11 @@ pub enum KeySetError {
     /// Two keys of one name.
     #[error("the key set has two keys with the id {0}")]
     SameKid(Kid),
+    /// Keys, but none that could verify a token.
+    #[error(
+        "the key set has no key that can be used: none is for ES256 (P-256), with a `kid`, and meant for signatures"
+    )]
+    NoneUsable,
     /// One key is not as it must be.
     #[error("key {} of the key set: {problem}", index + 1)]
     Key {
@@ -78,14 +83,49 @@ pub enum KeyProblem {
     /// `x` and `y` are not two 32-byte numbers that lie on the curve.
     #[error("`x` and `y` are not a point of P-256")]
     Point,
+    /// `key_ops` (RFC 7517, section 4.3) says what it may do, and that is something else.
+    #[error("`key_ops` must be a list with \"verify\" in it, or absent")]
+    Operations,
+    /// A secret where only public keys belong.
+    #[error(
+        "is symmetric (`oct`): whoever can verify with it can sign with it, and everybody can read this set; replace it at once by a pair of keys"
+    )]
+    Symmetric,
     /// The private half was published.
     #[error("has a private member: this key is known to others now, replace it at once")]
     Private,
 }
 
+/// What becomes of keys that are not usable here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    Refused,
+    LeftOut,
+}
+
+impl KeyProblem {
+    /// Whether such a key may well be right for somebody else. A point that is off its curve is for nobody.
+    fn is_of_another(self) -> bool {
+        match self {
+            Self::Member { .. } | Self::Kid | Self::Operations => true,
+            Self::NotObject | Self::Point | Self::Symmetric | Self::Private => false,
+        }
+    }
+}
+
 impl KeySet {
     /// Reads a document. Every key in it must be an ES256 key in full: `kty`, `crv`, `x`, `y`, `alg`, `use`, `kid`.
     pub fn from_json(document: &[u8]) -> Result<Self, KeySetError> {
+        Self::read(document, Others::Refused)
+    }
+
+    /// Reads a document in which there may be keys beside those that are usable here: of other algorithms, curves and uses. Of
+    /// an ES256 key `alg` and `use` may be missing, as RFC 7517 has it. Secrets are refused all the same.
+    pub fn from_json_among_others(document: &[u8]) -> Result<Self, KeySetError> {
+        Self::read(document, Others::LeftOut)
+    }
+
+    fn read(document: &[u8], others: Others) -> Result<Self, KeySetError> {
         if document.len() > MAX_DOCUMENT {
             return Err(KeySetError::TooLarge);
         }
@@ -97,11 +137,18 @@ impl KeySet {
         }
         let mut keys: Vec<VerifyingKey> = Vec::with_capacity(listed.len());
         for (index, listed) in listed.iter().enumerate() {
-            let key = VerifyingKey::read(listed).map_err(|problem| KeySetError::Key { index, problem })?;
+            let key = match VerifyingKey::read(listed, others) {
+                Ok(key) => key,
+                Err(problem) if others == Others::LeftOut && problem.is_of_another() => continue,
+                Err(problem) => return Err(KeySetError::Key { index, problem }),
+            };
             if keys.iter().any(|other| other.kid == key.kid) {
                 return Err(KeySetError::SameKid(key.kid));
             }
             keys.push(key);
+        }
+        if keys.is_empty() {
+            return Err(KeySetError::NoneUsable);
         }
         Ok(Self { keys })
     }
@@ -122,16 +169,27 @@ impl KeySet {
 }
 
 impl VerifyingKey {
-    fn read(listed: &Value) -> Result<Self, KeyProblem> {
+    fn read(listed: &Value, others: Others) -> Result<Self, KeyProblem> {
         let listed = listed.as_object().ok_or(KeyProblem::NotObject)?;
+        if text(listed, "kty") == Some("oct") {
+            return Err(KeyProblem::Symmetric);
+        }
         // `d` of EC and RSA keys, `k` of symmetric ones (RFC 7518, section 6).
         if listed.contains_key("d") || listed.contains_key("k") {
             return Err(KeyProblem::Private);
         }
         for (member, wanted) in [("kty", "EC"), ("crv", "P-256"), ("alg", "ES256"), ("use", "sig")] {
-            if text(listed, member) != Some(wanted) {
+            // Absent is not another value; what kind of key it is must be said.
+            let left_open =
+                others == Others::LeftOut && matches!(member, "alg" | "use") && !listed.contains_key(member);
+            if !left_open && text(listed, member) != Some(wanted) {
                 return Err(KeyProblem::Member { member, wanted });
             }
+        }
+        let operations =
+            listed.get("key_ops").map(|list| list.as_array().is_some_and(|list| list.contains(&"verify".into())));
+        if operations == Some(false) {
+            return Err(KeyProblem::Operations);
         }
         let kid = text(listed, "kid").and_then(Kid::new).ok_or(KeyProblem::Kid)?;
         let (x, y) = text(listed, "x").zip(text(listed, "y")).ok_or(KeyProblem::Point)?;
@@ -204,6 +262,67 @@ mod tests {
         let mut bad = document();
         bad["keys"][0]["d"] = json!("AAAA");
         assert_eq!(read(&bad).unwrap_err(), KeySetError::Key { index: 0, problem: KeyProblem::Private });
+    }
+
+    #[test]
+    fn a_symmetric_key_has_a_sentence_of_its_own() {
+        let mut bad = document();
+        bad["keys"].as_array_mut().unwrap().push(json!({"kty": "oct", "k": "AAAA", "kid": "s", "alg": "HS256"}));
+        for read in [KeySet::from_json, KeySet::from_json_among_others] {
+            let problem = read(bad.to_string().as_bytes()).unwrap_err();
+            assert_eq!(problem, KeySetError::Key { index: 1, problem: KeyProblem::Symmetric });
+            assert!(problem.to_string().contains("can sign with it"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_a_key_may_do_is_honoured() {
+        for (operations, good) in [
+            (json!(["verify"]), true),
+            (json!(["sign", "verify"]), true),
+            (json!(["encrypt"]), false),
+            (json!([]), false),
+            (json!("verify"), false),
+            (json!(null), false),
+        ] {
+            let mut set = document();
+            set["keys"][0]["key_ops"] = operations.clone();
+            let strict = read(&set).map(|_| ());
+            let wrong = KeySetError::Key { index: 0, problem: KeyProblem::Operations };
+            assert_eq!(strict, if good { Ok(()) } else { Err(wrong) }, "{operations}");
+            let among = KeySet::from_json_among_others(set.to_string().as_bytes()).map(|_| ());
+            assert_eq!(among, if good { Ok(()) } else { Err(KeySetError::NoneUsable) }, "{operations}");
+        }
+    }
+
+    #[test]
+    fn keys_of_others_are_left_out_where_that_is_asked_for_and_secrets_never() {
+        let mut set = document();
+        let other = |kty: &str, more: Value| {
+            let mut key = json!({"kty": kty, "kid": "other", "use": "sig"});
+            key.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            key
+        };
+        let own = set["keys"][0].clone();
+        let keys = set["keys"].as_array_mut().unwrap();
+        keys.insert(0, other("RSA", json!({"n": "AQAB", "e": "AQAB", "alg": "RS256"})));
+        keys.push(other("EC", json!({"crv": "P-384", "x": "AAAA", "y": "AAAA", "alg": "ES384"})));
+        keys.push(other("OKP", json!({"crv": "Ed25519", "x": "AAAA"})));
+        let mut encrypting = own.clone();
+        encrypting["use"] = json!("enc");
+        keys.push(encrypting);
+        let among = |set: &Value| KeySet::from_json_among_others(set.to_string().as_bytes());
+        assert_eq!(among(&set).unwrap().kids().collect::<Vec<_>>(), [key(1).kid()]);
+        assert!(matches!(read(&set), Err(KeySetError::Key { index: 0, .. })), "as a whole");
+        for member in ["alg", "use"] {
+            set["keys"][1].as_object_mut().unwrap().remove(member);
+            assert!(among(&set).is_ok(), "{member}");
+        }
+        let mut published = set.clone();
+        published["keys"][0]["d"] = json!("AAAA");
+        assert_eq!(among(&published).unwrap_err(), KeySetError::Key { index: 0, problem: KeyProblem::Private });
+        set["keys"].as_array_mut().unwrap().remove(1);
+        assert_eq!(among(&set).unwrap_err(), KeySetError::NoneUsable);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use jwk::{Jwks, Kid, PublicJwk};
 pub use key_set::{KeyProblem, KeySet, KeySetError, MAX_DOCUMENT, MAX_KEYS};
 pub use refusal::{ClaimProblem, FoundClaim, MAX_TOKEN, PartyProblem, TimeProblem, Untrusted, VerifyError};
 pub use signing_key::{SignError, SigningKey, SigningKeyError};
-pub use verifier::{LEEWAY, Verified, Verifier};
+pub use verifier::{LEEWAY, Profile, Verified, Verifier};
 
 /// Chooses the crypto library of the process. To be called before the first signature is made or judged, best as the first
 /// act of `main`; more than once does no harm.

@@ -25,6 +25,18 @@ pub struct Verifier {
     issuer: String,
     audience: String,
     max_life: SignedDuration,
+    profile: Profile,
+}
+
+/// How much form a token must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// As this crate writes them: one audience, `typ` "JWT" or none, `nbf` always.
+    #[default]
+    Strict,
+    /// As OpenID Connect and RFC 7519 let issuers write them: `aud` may be a list that contains the audience, `typ` may be one of
+    /// the names for a JWT (RFC 7515, section 4.1.9, RFC 9068), `nbf` may be missing. All else is as strict.
+    Oidc,
 }
 
 /// A token's claims after every check was passed. Only a [`Verifier`] makes it.
@@ -48,7 +60,13 @@ impl Verifier {
     /// Believes tokens that `issuer` made for `audience` with one of `keys`, and that live at most `max_life` from issue to
     /// expiry, in whole seconds. There is no life that is right for everybody, so none is assumed.
     pub fn new(keys: KeySet, issuer: impl Into<String>, audience: impl Into<String>, max_life: SignedDuration) -> Self {
-        Self { keys, issuer: issuer.into(), audience: audience.into(), max_life }
+        Self { keys, issuer: issuer.into(), audience: audience.into(), max_life, profile: Profile::Strict }
+    }
+
+    /// The same for tokens of this profile.
+    #[must_use]
+    pub fn with_profile(self, profile: Profile) -> Self {
+        Self { profile, ..self }
     }
 
     /// Judges a token at the time `now`.
@@ -60,7 +78,7 @@ impl Verifier {
         let (key, payload) = self.signed_payload(token)?;
         let StrictObject(claims) = serde_json::from_slice(&payload).map_err(|_| Untrusted::Json("payload"))?;
         self.judge_parties(&claims)?;
-        let times = Times::read(&claims)?;
+        let times = Times::read(&claims, self.profile)?;
         self.judge_times(times, now)?;
         let subject = text_at(&claims, "sub")?.to_owned();
         if subject.is_empty() {
@@ -89,7 +107,7 @@ impl Verifier {
         if let Some(name) = header.keys().find(|name| !matches!(name.as_str(), "alg" | "kid" | "typ")) {
             return Err(Untrusted::HeaderMember(member_in_words(name)));
         }
-        if header.get("typ").is_some_and(|typ| typ != "JWT") {
+        if header.get("typ").is_some_and(|typ| !self.profile.accepts_typ(typ)) {
             return Err(Untrusted::Typ);
         }
         let kid = header.get("kid").and_then(Value::as_str).and_then(Kid::new).ok_or(Untrusted::NoKid)?;
@@ -118,6 +136,18 @@ impl Verifier {
         if let Some(found) = differs("iss", &self.issuer) {
             return Err(PartyProblem::Issuer { expected: self.issuer.clone(), found });
         }
+        if self.profile == Profile::Oidc
+            && let Some(Value::Array(list)) = claims.get("aud")
+        {
+            // RFC 7519, section 4.1.3: strings, and we must be among them.
+            let listed = list.iter().all(Value::is_string) && list.iter().any(|one| *one == self.audience);
+            let found = FoundClaim::NotAString;
+            return if listed {
+                Ok(())
+            } else {
+                Err(PartyProblem::Audience { expected: self.audience.clone(), found })
+            };
+        }
         if let Some(found) = differs("aud", &self.audience) {
             return Err(PartyProblem::Audience { expected: self.audience.clone(), found });
         }
@@ -145,9 +175,24 @@ impl Verifier {
 }
 
 impl Times {
-    fn read(claims: &Map<String, Value>) -> Result<Self, Untrusted> {
+    fn read(claims: &Map<String, Value>, profile: Profile) -> Result<Self, Untrusted> {
         let time = |name| numeric_date(claims, name).ok_or(Untrusted::NotATime(name));
-        Ok(Self { exp: time("exp")?, iat: time("iat")?, nbf: time("nbf")? })
+        let iat = time("iat")?;
+        let nbf = if profile == Profile::Oidc && !claims.contains_key("nbf") { iat } else { time("nbf")? };
+        Ok(Self { exp: time("exp")?, iat, nbf })
+    }
+}
+
+impl Profile {
+    fn accepts_typ(self, typ: &Value) -> bool {
+        match self {
+            Self::Strict => typ == "JWT",
+            // Media types: no letter case, and "application/" may be left out.
+            Self::Oidc => typ.as_str().is_some_and(|typ| {
+                let typ = typ.to_ascii_lowercase();
+                matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")
+            }),
+        }
     }
 }
 
@@ -185,7 +230,8 @@ impl Verified {
         &self.kid
     }
 
-    /// Insists on a claim, by its dotted path (`address.country`): a string, equal in every character.
+    /// Insists on a claim, by its dotted path (`address.country`), or where a name has dots itself by its JSON pointer
+    /// (RFC 6901: `/https:~1~1example.org~1role`): a string, equal in every character.
     ///
     /// # Errors
     /// It is missing, not a string, or another one.
@@ -198,9 +244,13 @@ impl Verified {
     }
 }
 
-/// The string at a dotted path.
+/// The string at a dotted path or a JSON pointer.
 fn text_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Result<&'a str, ClaimProblem> {
-    let mut names = path.split('.');
+    let names: Vec<String> = match path.strip_prefix('/') {
+        Some(pointer) => pointer.split('/').map(|name| name.replace("~1", "/").replace("~0", "~")).collect(),
+        None => path.split('.').map(str::to_owned).collect(),
+    };
+    let mut names = names.iter();
     let first = names.next().and_then(|name| claims.get(name));
     let value = names.fold(first, |value, name| value?.as_object()?.get(name));
     let value = value.ok_or_else(|| ClaimProblem::Missing(path.to_owned()))?;

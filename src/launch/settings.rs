@@ -77,7 +77,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let mut executors = vec![("shell", Executor::Shell)];
     executors.extend(kinds().map(|kind| (kind.word(), Executor::Batch(kind))));
     let executor = section.choice("executor", &executors).unwrap_or(Executor::Shell);
-    let data_dir = section.parsed("data_dir", Template::parse);
+    let data_dir = section.parsed("data_dir", |text| below_home(text, ".motmot"));
     let data_dir_group_writable = section.parsed_each("data_dir_group_writable", real_path);
     // The runner gives up on a stage 300 s after it asked it to end, and then cleans up beside it.
     let kill_timeout =
@@ -89,8 +89,8 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let (image, services) = (without_effect("image"), without_effect("services"));
     let message = section.string("message").map(Placed::into_value);
     let login_shell = section.boolean("login_shell").unwrap_or(true);
-    let shell_path = section.parsed("shell_path", values::absolute_path);
-    let state_dir = section.parsed("state_dir", Template::parse);
+    let shell_path = section.parsed("shell_path", bash);
+    let state_dir = section.parsed("state_dir", |text| below_home(text, ".local/state/motmot"));
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
     let environment = read_environment(&mut section);
     section.finish();
@@ -121,6 +121,27 @@ fn real_path(text: &str) -> Result<PathBuf, String> {
         return Err(format!("must not contain \"..\": {text:?}"));
     }
     Ok(path)
+}
+
+/// A directory that is made private (mode 0700) must not be a home directory, which may be meant to be open.
+fn below_home(text: &str, example: &str) -> Result<Template, String> {
+    if text.split('/').all(|part| matches!(part, "{home}" | "." | "")) && text.starts_with("{home}") {
+        return Err(format!(
+            "must not be the home directory itself, which would be closed to others; write \"{{home}}/{example}\""
+        ));
+    }
+    Template::parse(text)
+}
+
+/// The runner's scripts and our own are bash's. By its name, since what it is is only known to whoever executes it; `rbash` is
+/// none that could run them.
+fn bash(text: &str) -> Result<PathBuf, String> {
+    let path = values::absolute_path(text)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with("bash") && !text.ends_with('/') {
+        return Ok(path);
+    }
+    Err(format!("must be a bash, since the scripts of jobs are written for it: {text:?}; write \"/bin/bash\""))
 }
 
 fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {

@@ -4,7 +4,7 @@
 //! runs. Never a token, never a script, never a secret variable.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -57,6 +57,14 @@ impl AuditLog {
             .with(tracing_subscriber::filter::LevelFilter::INFO);
         (Self { _guard: tracing::subscriber::set_default(subscriber) }, problem)
     }
+}
+
+/// Whether a file is such a log, by how it begins: only what this program has made may be told to be changed.
+pub fn is_audit_log(file: &Path) -> bool {
+    const BEGINNING: &[u8] = b"{\"timestamp\":\"";
+    let mut found = [0; BEGINNING.len()];
+    let read = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
+    read.and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == BEGINNING
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {

@@ -34,6 +34,8 @@ pub enum AuditEvent<'a> {
     NotAccepted {
         /// Whose job it is.
         job: JobOf<'a>,
+        /// For one that nobody vouches for, since it is played.
+        assurance: Option<&'static str>,
         /// Why.
         failure: &'a Failure,
     },
@@ -150,14 +152,14 @@ impl AuditEvent<'_> {
                     session
                 );
             }
-            Self::NotAccepted { job, failure } => {
+            Self::NotAccepted { job, assurance, failure } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
                 // An outage is no refusal: nothing was decided about the job.
                 let event = match failure.kind() {
                     FailureKind::Build => "refused",
                     FailureKind::System => "unavailable",
                 };
-                tracing::warn!(event, job_id, project_id, project, gitlab, reason = failure.for_admin());
+                tracing::warn!(event, job_id, project_id, project, gitlab, assurance, reason = failure.for_admin());
             }
             Self::Minted { job_id, sub_stage, account, jti, kid, sub, aud, exp } => {
                 tracing::info!(event = "minted", job_id, sub_stage, account, %jti, kid, sub, aud, exp);

@@ -16,21 +16,39 @@ pub fn kinds() -> impl Iterator<Item = SchedulerKind> {
 
 /// The schedulers as this site has configured them, each by its own section.
 #[derive(Clone, Debug)]
-pub struct Schedulers(Vec<Arc<dyn Batch>>);
+pub struct Schedulers {
+    all: Vec<Arc<dyn Batch>>,
+    /// Those of which the file says something.
+    configured: Vec<SchedulerKind>,
+}
 
 /// Reads and judges all their sections, the unused ones included.
 pub fn read_schedulers(root: &mut Section<'_>) -> Schedulers {
-    Schedulers(KNOWN.iter().map(|known| (known.read)(root.section(known.kind.word()))).collect())
+    let mut configured = Vec::new();
+    let read = |known: &KnownScheduler| {
+        let section = root.section(known.kind.word());
+        if section.says_something() {
+            configured.push(known.kind);
+        }
+        (known.read)(section)
+    };
+    let all = KNOWN.iter().map(read).collect();
+    Schedulers { all, configured }
 }
 
 impl Schedulers {
     /// The one of this kind.
     pub fn get(&self, kind: SchedulerKind) -> Option<&dyn Batch> {
-        self.0.iter().find(|batch| batch.kind() == kind).map(AsRef::as_ref)
+        self.all.iter().find(|batch| batch.kind() == kind).map(AsRef::as_ref)
+    }
+
+    /// Those of which the file says something.
+    pub fn configured(&self) -> &[SchedulerKind] {
+        &self.configured
     }
 
     /// The one that is meant where nothing else is said.
     pub fn first(&self) -> &dyn Batch {
-        self.0[0].as_ref()
+        self.all[0].as_ref()
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::store::{SessionError, make_private, write_private};
+use super::store::{MadeBy, SessionError, make_private, write_private};
 use crate::launch::batch::Ledger;
 use crate::scheduler::{JobId, JobName};
 
@@ -67,7 +67,7 @@ impl KnownJobs {
 
 impl Ledger for KnownJobs {
     fn submitting(&self, name: &JobName) -> Result<(), String> {
-        make_private(&self.dir).map_err(|error| error.to_string())?;
+        make_private(&self.dir, || MadeBy::Motmot).map_err(|error| error.to_string())?;
         self.write(name, "")
     }
 

@@ -26,7 +26,7 @@ mod store;
 
 pub use jobs::{KnownJob, Script};
 pub use opened::{Claim, Session};
-pub use store::SessionError;
+pub use store::{NAME_ANOTHER, SessionError};
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -48,6 +48,11 @@ impl Sessions {
     /// Opens the store, and makes it if it is missing.
     pub fn open(dir: &Path) -> Result<Self, SessionError> {
         Ok(Self { store: Store::open(dir)? })
+    }
+
+    /// Whether a directory is such a store and nothing else, so that it may be told to be changed.
+    pub fn are_in(dir: &Path) -> bool {
+        Store::is_made(dir)
     }
 
     /// Records a decision under a new name. `lay_out` says where a job works that has this slot and this name.

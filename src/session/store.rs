@@ -1,5 +1,6 @@
 //! The directory that holds the sessions: who may look into it, how files in it are written, and its two locks.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -67,9 +68,18 @@ impl Store {
     pub(super) fn open(dir: &Path) -> Result<Self, SessionError> {
         let store = Self { dir: dir.to_owned() };
         for dir in [store.dir().to_owned(), store.sessions(), store.slots()] {
-            make_private(&dir)?;
+            make_private(&dir, || if Self::is_made(&store.dir) { MadeBy::Motmot } else { MadeBy::Anybody })?;
         }
         Ok(store)
+    }
+
+    /// Whether there is a store here already, and nothing else. Only what this program has made may be told to be changed:
+    /// where jobs.state_dir names `/tmp`, a `chmod 0700` would take it away from everybody.
+    pub(super) fn is_made(dir: &Path) -> bool {
+        let Ok(entries) = fs::read_dir(dir) else { return false };
+        let names: Vec<_> = entries.map(|entry| entry.map(|entry| entry.file_name()).unwrap_or_default()).collect();
+        let ours = |name: &OsString| ["sessions", "slots", "lock"].iter().any(|own| name == own);
+        dir.join("sessions").is_dir() && names.iter().all(ours)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -127,8 +137,21 @@ pub(super) fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) ->
     move |source| SessionError::Io { what, path: path.clone(), source }
 }
 
+/// Whose work a directory is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MadeBy {
+    Motmot,
+    Anybody,
+}
+
+/// What to do where the directory may be anybody's.
+pub const NAME_ANOTHER: &str =
+    "motmot has not made it: name a directory in jobs.state_dir that is not there yet, and motmot makes it";
+
 /// Makes a directory of mode 0700 if it is missing, and judges it: it must be ours, and nobody else's to look into.
-pub(super) fn make_private(dir: &Path) -> Result<(), SessionError> {
+///
+/// Who has made it is asked only if something is wrong.
+pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(), SessionError> {
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir)
         && error.kind() != io::ErrorKind::AlreadyExists
     {
@@ -136,18 +159,20 @@ pub(super) fn make_private(dir: &Path) -> Result<(), SessionError> {
     }
     let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
     let not_private = |why: String| SessionError::NotPrivate { path: dir.to_owned(), why };
+    let remedy = |command| if made_by() == MadeBy::Motmot { command } else { NAME_ANOTHER };
     let own = nix::unistd::geteuid().as_raw();
     if !meta.is_dir() {
         return Err(not_private("it is not a directory".into()));
     }
     if meta.uid() != own {
         return Err(not_private(format!(
-            "it belongs to uid {}, but this driver runs as uid {own}; chown it",
-            meta.uid()
+            "it belongs to uid {}, but this driver runs as uid {own}; {}",
+            meta.uid(),
+            remedy("chown it")
         )));
     }
     if meta.mode() & 0o077 != 0 {
-        return Err(not_private(format!("its mode is {:04o}; chmod 0700 it", meta.mode() & 0o7777)));
+        return Err(not_private(format!("its mode is {:04o}; {}", meta.mode() & 0o7777, remedy("chmod 0700 it"))));
     }
     Ok(())
 }

@@ -172,5 +172,12 @@ fn a_store_that_others_can_look_into_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let temp = tempfile::tempdir().expect("dir");
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-    assert!(matches!(Sessions::open(temp.path()), Err(SessionError::NotPrivate { .. })));
+    let refused = || Sessions::open(temp.path()).expect_err("refused").to_string();
+    assert!(refused().contains("motmot has not made it") && !refused().contains("chmod"), "{}", refused());
+    fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
+    Sessions::open(temp.path()).expect("a store");
+    fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+    assert!(refused().contains("chmod 0700 it"), "its own: {}", refused());
+    fs::write(temp.path().join("thesis.tex"), "").expect("write");
+    assert!(!refused().contains("chmod"), "somebody works here: {}", refused());
 }

@@ -68,6 +68,53 @@ fn problems_of_a_schedulers_section_carry_their_places() {
     }
 }
 
+#[test]
+fn what_others_would_write_is_told_in_our_words() {
+    for (text, wanted) in [
+        ("[jobs]\nkill_timeout = 60\n", "4:16: `jobs.kill_timeout` needs a unit: write \"60s\" for seconds"),
+        ("[jobs]\nkill_timeout = \"60\"\n", "4:16: `jobs.kill_timeout` needs a unit: write \"60s\""),
+        ("[jobs]\ndata_dir = \"$HOME/ci\"\n", "does not know $HOME: \"$HOME/ci\"; write \"{home}/ci\""),
+        ("[jobs]\ndata_dir = \"~/ci\"\n", "write \"{home}/ci\""),
+        ("[jobs]\ndata_dir = \"/scratch/${USER}/ci\"\n", "write \"/scratch/{user}/ci\""),
+        (
+            "[jobs]\nmessage = \"a\"\nmessage = \"b\"\n",
+            "5:1: duplicate key (the first one is in line 4; leave one of them)",
+        ),
+        ("[jobs]\nmessage = \"a\"\n[log]\n[jobs]\n", "the first one is in line 3"),
+        (
+            "[[map]]\nrun_as = \"a\"\n[[map]]\nrun_as = \"a\"\nrun_as = \"b\"\n",
+            "7:1: duplicate key (the first one is in line 6;",
+        ),
+        ("[log]\n[map]\n[accounts]\n", "`map` must be an array"),
+    ] {
+        let error = parse(&format!("{MINIMAL}{text}")).expect_err(text);
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+    let error = parse(&format!("include = \"rules.toml\"\n{MINIMAL}")).expect_err("include");
+    assert!(error.contains("1:1: unknown key `include` (there is one file, and it includes no other"), "{error}");
+    let jacamar = "[general]\nname = \"x\"\nexecutor = \"slurm\"\n[auth]\ndownscope = \"setuid\"\n[batch]\n";
+    let error = parse(jacamar).expect_err("Jacamar's");
+    assert!(error.contains("1 problem") && error.contains("Jacamar CI") && error.contains("[[map]]"), "{error}");
+}
+
+#[test]
+fn another_encoding_is_told_with_its_line() {
+    let read = |bytes: &[u8]| text(Path::new("c.toml"), bytes).map_err(|error| error.to_string());
+    for (bytes, wanted) in [
+        (&b"\xff\xfe[\0g\0"[..], "c.toml:1: is not UTF-8 but seems to be UTF-16;"),
+        (b"[\0g\0i\0", "seems to be UTF-16"),
+        (
+            b"a\nb = \"J\xfcrgen\"\n",
+            "c.toml:2: is not UTF-8 but seems to be Latin-1 (ISO 8859-1); save the file as UTF-8",
+        ),
+        (b"a\n\nb = \"\x93x\x94\"\n", "c.toml:3: is not UTF-8 but seems to be Windows-1252"),
+    ] {
+        let error = read(bytes).expect_err(wanted);
+        assert!(error.contains(wanted), "{error}");
+    }
+    assert_eq!(read("# Jürgen".as_bytes()).as_deref(), Ok("# Jürgen"));
+}
+
 fn page(name: &str) -> (PathBuf, String) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let text = std::fs::read_to_string(&path).expect(name);
@@ -96,4 +143,39 @@ fn what_the_page_on_slurm_configures_is_valid() {
     for whole in [whole.clone(), whole.replace("#: ", "")] {
         Settings::parse(&path, whole).unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+/// The sample with all that is commented out in it, and with the batch scheduler switched on.
+fn sample_of_a_site() -> String {
+    let (_, text) = page("packaging/config.toml");
+    let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
+    all.replace("executor = \"shell\"", "executor = \"slurm\"")
+}
+
+#[test]
+fn what_the_pages_tell_authors_to_ask_for_is_what_the_pages_tell_admins_to_allow() {
+    let mut sites = vec![sample_of_a_site()];
+    for name in ["packaging/doc/slurm.md", "README.md"] {
+        let (_, text) = page(name);
+        let block = text.split("\n\n").find(|block| block.starts_with("    [jobs]\n    executor = \"slurm\""));
+        let begun = text.split_once(block.expect(name)).map(|(_, rest)| format!("{}{rest}", block.unwrap_or_default()));
+        let begun = begun.unwrap_or_default();
+        let sample = begun.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+        let lines: String = sample.flat_map(|line| [line.trim_start(), "\n"]).collect();
+        sites.push(format!("{MINIMAL}{lines}"));
+    }
+    let mut asked = 0;
+    for name in ["README.md", "packaging/doc/slurm.md"] {
+        for line in page(name).1.lines().filter_map(|line| line.trim().strip_prefix("SCHEDULER_PARAMETERS: ")) {
+            asked += 1;
+            let words = line.trim_matches('"').to_owned();
+            for site in &sites {
+                let settings = parse(site).expect("valid");
+                let job = [("SCHEDULER_PARAMETERS".to_owned(), words.clone())];
+                let granted = settings.batch().expect("a scheduler").resources(None, &job);
+                assert!(granted.is_ok(), "{name}: {words}: {}", granted.expect_err("refused"));
+            }
+        }
+    }
+    assert!(asked >= 2, "{asked} examples");
 }

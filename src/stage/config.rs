@@ -6,8 +6,8 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::account::{mode, sessions};
-use super::edge::Arguments;
-use crate::identity::Identity;
+use super::edge::{Arguments, Origin};
+use crate::identity::{Assurance, Identity};
 use crate::order::directories::{Directories, host_name};
 use crate::policy;
 use crate::report::Failure;
@@ -54,6 +54,10 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let mode = mode(&settings)?;
     let payload = arguments.payload()?;
     let decided = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from).and_then(|identity| {
+        let identity = match arguments.origin {
+            Origin::GitLab => identity,
+            Origin::Simulation => identity.simulated(),
+        };
         let admission = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
         Ok((identity, admission))
     });
@@ -64,7 +68,8 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
             project: payload.project_path.as_deref(),
             gitlab: settings.gitlab.url.as_str(),
         };
-        AuditEvent::NotAccepted { job, failure }.log();
+        let assurance = (arguments.origin == Origin::Simulation).then(|| Assurance::Simulated.as_str());
+        AuditEvent::NotAccepted { job, assurance, failure }.log();
     })?;
     let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());

@@ -22,6 +22,8 @@ pub struct Arguments {
     pub config: PathBuf,
     /// What the runner adds: for the run stage the script and the sub-stage.
     pub rest: Vec<OsString>,
+    /// Who plays GitLab.
+    pub origin: Origin,
     /// The runner's variables.
     pub contract: Contract,
     /// Asks this process to end.
@@ -30,6 +32,15 @@ pub struct Arguments {
     job_id: Cell<Option<u64>>,
     /// Open from the moment that the configuration is known, until the stage has ended.
     log: OnceCell<AuditLog>,
+}
+
+/// Where a job comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// From the GitLab of the configuration.
+    GitLab,
+    /// From `motmot simulate`, which plays one.
+    Simulation,
 }
 
 impl Arguments {
@@ -66,6 +77,9 @@ struct CommandLine {
     /// Configuration file
     #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
     config: PathBuf,
+    /// From motmot simulate, which plays GitLab: the audit log and the job's tokens say so
+    #[arg(long)]
+    simulated: bool,
     /// For motmot-run: the script and the name of its sub-stage, as GitLab Runner adds them
     #[arg(value_name = "ARG", trailing_var_arg = true)]
     rest: Vec<OsString>,
@@ -108,9 +122,10 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
     jose::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
-    let CommandLine { config, rest } = command_line;
+    let CommandLine { config, simulated, rest } = command_line;
+    let origin = if simulated { Origin::Simulation } else { Origin::GitLab };
     let (job_id, log) = (Cell::default(), OnceCell::new());
-    let arguments = Arguments { config, rest, contract, termination, job_id, log };
+    let arguments = Arguments { config, rest, origin, contract, termination, job_id, log };
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

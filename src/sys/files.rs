@@ -107,7 +107,36 @@ pub enum Distrust {
         /// For the advice.
         path: PathBuf,
     },
-    /// Group or others may write.
+    /// A directory of somebody else on the way. No command is proposed, here and below: it may be anybody's (a home, `/tmp`),
+    /// and to give it to root would take it away from whoever works in it.
+    #[error(
+        "is a directory of {found}, who can exchange what is in it; use a place that only {wanted} can change, with all directories above it"
+    )]
+    DirectoryOwner {
+        /// The owner's name.
+        found: String,
+        /// Whose it should be.
+        wanted: String,
+    },
+    /// A directory on the way that group or others may write.
+    #[error(
+        "is a directory with mode {mode:04o} (owner {owner}), others can exchange what is in it; use a place that only {wanted} can change, with all directories above it"
+    )]
+    DirectoryWritable {
+        /// Permission bits.
+        mode: u32,
+        /// The owner's name.
+        owner: String,
+        /// Who alone should be able to.
+        wanted: String,
+    },
+    /// A symbolic link of somebody else on the way. (`chown` would change what it leads to.)
+    #[error("is a symbolic link of {found}, who can aim it anywhere; use the path that it leads to")]
+    LinkOwner {
+        /// The owner's name.
+        found: String,
+    },
+    /// Group or others may write a file.
     #[error("has mode {mode:04o} (owner {owner}), others than the owner can change it: chmod go-w {}", path.display())]
     Writable {
         /// Permission bits.
@@ -251,11 +280,15 @@ fn judge_file(path: &Path, meta: &Metadata, trust: Trust) -> Result<(), TrustErr
 }
 
 fn judge_directory(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), TrustError> {
-    judge_owner(path, meta, owner)?;
+    if !owner.accepts(meta.uid()) {
+        let (found, wanted) = (account_name(meta.uid()), owner.wanted());
+        return Err(fault(path, Distrust::DirectoryOwner { found, wanted }));
+    }
     let mode = meta.mode() & 0o7777;
     // In root's sticky directories (/tmp) others may add entries but not touch ours; each entry's owner is judged too.
     if mode & WRITABLE_BY_OTHERS != 0 && !(mode & STICKY != 0 && meta.uid() == 0) {
-        return Err(fault(path, Distrust::Writable { mode, owner: account_name(meta.uid()), path: path.to_owned() }));
+        let (found, wanted) = (account_name(meta.uid()), owner.wanted());
+        return Err(fault(path, Distrust::DirectoryWritable { mode, owner: found, wanted }));
     }
     Ok(())
 }
@@ -282,7 +315,9 @@ fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata),
             if todo.is_empty() && last == Last::AsItIs {
                 return Err(fault(&here, Distrust::Symlink));
             }
-            judge_owner(&here, &meta, owner)?;
+            if !owner.accepts(meta.uid()) {
+                return Err(fault(&here, Distrust::LinkOwner { found: account_name(meta.uid()) }));
+            }
             links += 1;
             if links > MAX_LINKS {
                 return Err(fault(path, Distrust::TooManyLinks));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::lifetime::Ttl;
 use crate::config::Section;
 use crate::config::values::{self, BaseUrl};
+use crate::scheduler::SchedulerKind;
+use crate::scheduler::known::kinds;
 
 /// `[token]`
 #[derive(Clone, Debug)]
@@ -54,7 +56,7 @@ pub fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
         Ttl::new(life).map_err(|error| section.problem(&at.place, format!("`token.ttl`: {error}"))).ok()
     });
     let keys = section.parsed("keys", values::absolute_path);
-    let variable = section.parsed("variable", |text| values::variable_name(text).map(|()| text.to_owned()));
+    let variable = section.parsed("variable", token_variable);
     let site = section.parsed("site", values::visible_text);
     let cluster = section.parsed("cluster", values::visible_text);
     section.finish();
@@ -67,6 +69,56 @@ pub fn read_token(mut section: Section<'_>) -> Option<TokenSettings> {
         site,
         cluster,
     })
+}
+
+/// A variable that no program understands already: a token in `LD_PRELOAD` or `PATH` breaks every job, or runs what it names.
+fn token_variable(text: &str) -> Result<String, String> {
+    const TAKEN: &[&str] = &[
+        "BASH",
+        "BASHOPTS",
+        "CDPATH",
+        "CI_BUILDS_DIR",
+        "CI_JOB_ID",
+        "CI_JOB_TOKEN",
+        "CI_PROJECT_DIR",
+        "ENV",
+        "FUNCNEST",
+        "GLOBIGNORE",
+        "HOME",
+        "HOSTNAME",
+        "IFS",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "MAIL",
+        "OLDPWD",
+        "PATH",
+        "PROMPT_COMMAND",
+        "PWD",
+        "SHELL",
+        "SHELLOPTS",
+        "SHLVL",
+        "TEMP",
+        "TERM",
+        "TMP",
+        "TMPDIR",
+        "TZ",
+        "UID",
+        "EUID",
+        "PPID",
+        "USER",
+    ];
+    const BEGINNINGS: &[&str] =
+        &["BASH_", "DBUS_", "GIT_", "GLIBC_", "LC_", "LD_", "MALLOC_", "MOTMOT_", "PERL5", "PYTHON", "SSH_", "XDG_"];
+    values::variable_name(text)?;
+    let of_scheduler = |kind: SchedulerKind| text.starts_with(&format!("{}_", kind.word().to_ascii_uppercase()));
+    if kinds().any(of_scheduler)
+        || TAKEN.contains(&text)
+        || BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+    {
+        return Err(format!("must not be a variable that means something already: {text:?}; write \"CI_JOB_JWT\""));
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

@@ -38,6 +38,19 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// The whole program. Its standard input is the stage binary.
 pub fn main() -> ExitCode {
+    // The stages give it no words.
+    let asked = std::env::args_os().nth(1);
+    let words = match asked.as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some("--help" | "-h") => Some(
+            "motmot-worker is started by motmot's stage binaries, as the account of a job; there is no use in running it by hand",
+        ),
+        Some("--version" | "-V") => Some(concat!("motmot-worker ", env!("CARGO_PKG_VERSION"))),
+        _ => None,
+    };
+    if let Some(words) = words {
+        let written = std::io::Write::write_all(&mut std::io::stdout(), format!("{words}\n").as_bytes());
+        return if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     process::set_own_name(c"motmot-worker");
     // Tokens and the script pass through this memory; other processes of the account need not read them here.
     let _ = crate::sys::privilege::hide_this_process();

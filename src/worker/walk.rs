@@ -175,7 +175,9 @@ pub fn judge_own(mut dir: Directory) -> Result<Directory, Blocked> {
         // Whoever could write may have planted something already: closing the door now would not help.
         return Err(not_safe(
             dir.path(),
-            &format!("others may write to it (mode {mode:04o}); look into it, then chmod 0700 or remove it"),
+            &format!(
+                "others may write to it (mode {mode:04o}); its owner looks into it and moves it away, then the next job makes it anew"
+            ),
         ));
     }
     if mode != 0o700 {

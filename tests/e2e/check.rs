@@ -25,7 +25,7 @@ cases!(
         assert_eq!(
             said.words,
             format!(
-                "PROBLEM  configuration: {}: does not exist; copy packaging/config.toml there, or name another with --config\n",
+                "PROBLEM  configuration: {}: does not exist; copy packaging/config.toml there, or name another with --config\n1 problem, no warning, 0 ok\n",
                 path.display()
             )
         );
@@ -38,10 +38,12 @@ cases!(
             .says(&["config.toml:"])
             .says(&["did you mean `jobs`"]);
     },
-    fn a_gitlab_that_answers_anything_is_reached_and_none_is_a_warning() {
+    fn a_gitlab_that_refuses_who_has_no_token_is_one_and_none_is_a_problem() {
         let mut world = World::one_user().build();
         let run = |world: &World| finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[]);
-        run(&world).is_good(true).says(&["warning  GitLab: http://127.0.0.1:9 cannot be reached from here", "refused"]);
+        run(&world)
+            .is_good(false)
+            .says(&["PROBLEM  GitLab: http://127.0.0.1:9 cannot be reached from here", "refused"]);
         let server = GitLab::new(|_, stream| {
             let _ = stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
         });
@@ -51,6 +53,82 @@ cases!(
         assert!(asked.starts_with("get /api/v4/job ") && !asked.contains("job-token"), "{asked}");
         check(&world).says(&["--offline"]);
         assert_eq!(server.count(), 1, "--offline asks nobody");
+    },
+    fn what_has_no_effect_or_too_much_of_it_is_a_warning(root: Root) {
+        let mut world = World::root(root).build();
+        let line = first_rule(&world);
+        check(&world)
+            .is_good(true)
+            .says(&[
+                &format!("warning  rule at line {line}: "),
+                "everybody in GitLab becomes the account of the same name",
+            ])
+            .does_not_say("warning  slurm")
+            .does_not_say("ring.json");
+        fs::remove_file(world.keys().join("ring.json")).expect("rm");
+        let rule = Rule::user("adent").run_as(&world.user.name);
+        world.change(|config| config.rules([rule]).raw("\n[slurm]\nrequeue = true\n"));
+        check(&world)
+            .is_good(true)
+            .says(&["warning  slurm: the section has no effect", "jobs.executor = \"slurm\""])
+            .says(&["warning  tokens: ", "ring.json is missing"])
+            .says(&["ok       tokens: "])
+            .does_not_say("everybody in GitLab");
+    },
+    fn what_answers_and_is_no_gitlab_is_a_problem() {
+        let mut world = World::one_user().build();
+        let html = "text/html; charset=utf-8";
+        for (status, kind, headers, word) in [
+            ("200 OK", html, "", "a web page"),
+            ("401 Unauthorized", html, "WWW-Authenticate: Basic\r\n", "a web page"),
+            ("403 Forbidden", "TEXT/HTML", "", "a web page"),
+            ("200 OK", "application/json", "", "no GitLab does"),
+            ("302 Found", html, "Location: /users/sign_in\r\n", "redirects"),
+            ("404 Not Found", "application/json", "", "no job API"),
+        ] {
+            let server = GitLab::new(move |_, stream| {
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{headers}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+                );
+                let _ = stream.write_all(head.as_bytes());
+            });
+            world.change(|config| config.gitlab(|gitlab| gitlab.url(&server.url)));
+            finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[])
+                .is_good(false)
+                .says(&["PROBLEM  GitLab: ", word]);
+        }
+        world.change(|config| config.gitlab(|gitlab| gitlab.url("https://gitlab.example/api/v4")));
+        check(&world).is_good(false).says(&["write \"https://gitlab.example\""]);
+    },
+    fn warnings_count_when_somebody_is_strict_and_the_last_line_counts_them() {
+        let world = World::one_user().accounts(|accounts| accounts.deny_users(["nosuchbody"])).build();
+        check(&world).is_good(true).says(&["no problem, ", " warning", " ok"]).does_not_say("\x1b[");
+        let strict = |args: &[&str]| finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), args);
+        strict(&["--offline", "--strict"]).is_good(false).says(&["no problem, ", "with --strict that is not good"]);
+        let said = strict(&["--offline", "--strict", "--json"]);
+        said.is_good(false);
+        let json: serde_json::Value = serde_json::from_str(&said.words).expect("one document");
+        assert_eq!((&json["good"], &json["problems"]), (&false.into(), &0.into()), "{json}");
+        let listed = json["findings"].as_array().expect("a list");
+        let warnings: Vec<_> = listed.iter().filter(|finding| finding["level"] == "warning").collect();
+        assert_eq!(json["warnings"], warnings.len(), "{json}");
+        assert!(warnings.iter().any(|finding| finding["what"] == "accounts.deny_users"), "{json}");
+    },
+    fn twenty_thousand_rules_of_one_mistake_are_a_few_lines() {
+        let mut world = World::one_user().build();
+        let name = world.user.name.clone();
+        let rules = |first: Rule| {
+            std::iter::once(first).chain((1..20_000).map(Rule::user_id).map(|rule| rule.run_as("nosuchbody")))
+        };
+        world.change(|config| config.rules(rules(Rule::everybody().run_as(&name))));
+        let said = check(&world);
+        said.is_good(false).says(&["PROBLEM  rule at line ", "is never reached", "so are 19998 rules behind it"]);
+        assert_eq!(said.words.matches("PROBLEM").count(), 1, "{}", said.words);
+        // One line for each, if each has a mistake of its own.
+        world.change(|config| config.rules(rules(Rule::user("adent").run_as(&name)).take(60)));
+        let said = check(&world);
+        said.is_good(false).says(&["PROBLEM  rule at line: 39 more lines like these; --json has them all"]);
+        assert!(said.words.matches("PROBLEM  rule at line ").count() <= 20, "{}", said.words);
     },
     fn ones_own_runner_needs_a_rule_that_maps_to_its_account() {
         let mut world = World::one_user().rules([Rule::user("adent").run_as("nobody")]).build();
@@ -62,10 +140,10 @@ cases!(
         }
     },
     fn a_shell_that_is_not_there_is_told_in_words() {
-        let world = World::one_user().jobs(|jobs| jobs.shell_path("/bin/no-such-bash")).build();
+        let world = World::one_user().jobs(|jobs| jobs.shell_path("/no-such/bash")).build();
         check(&world)
             .is_good(false)
-            .says(&["PROBLEM  shell: /bin/no-such-bash", "does not exist"])
+            .says(&["PROBLEM  shell: /no-such/bash", "does not exist"])
             .does_not_say("os error");
     },
     fn a_ca_file_without_a_certificate_is_a_problem() {
@@ -106,7 +184,7 @@ cases!(
             .is_good(false)
             .says(&[&format!("PROBLEM  rule at line {line}: "), "there is no local account \"nosuchbody\""])
             .says(&[&format!("PROBLEM  rule at line {}: ", line + 3), "below accounts.min_uid"])
-            .does_not_say(&format!("rule at line {}:", line + 6));
+            .does_not_say(&format!("PROBLEM  rule at line {}:", line + 6));
     },
     fn a_rule_that_is_never_reached_is_told_with_the_one_before_it(root: Root) {
         let mut world = World::root(root).build();
@@ -192,8 +270,10 @@ cases!(
         let world = World::with_capabilities(root).build();
         let runner = world.runner.as_ref().expect("a runner");
         let state = world.dir.join("state/motmot");
-        make_dir(&state, 0o700);
-        chown(&state, runner.uid, runner.gid);
+        for dir in [&state, &state.join("sessions")] {
+            make_dir(dir, 0o700);
+            chown(dir, runner.uid, runner.gid);
+        }
         let name = &runner.name;
         let advice = format!(
             "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {0}",
@@ -222,7 +302,37 @@ cases!(
         check_for_runner(&world)
             .is_good(false)
             .says(&["PROBLEM  state directory: ", "does not exist", &install("state/motmot")])
-            .says(&["PROBLEM  log: ", &install("audit")]);
+            .says(&["PROBLEM  log: ", "cannot make", "that is not there yet"])
+            .does_not_say(&install("audit"));
+        fs::remove_dir(world.dir.join("audit")).expect("rmdir");
+        check_for_runner(&world).is_good(false).says(&["PROBLEM  log: ", &install("audit")]);
+    },
+    fn no_directory_that_motmot_has_not_made_is_proposed_to_be_changed(root: Root) {
+        let mut world = World::with_capabilities(root).build();
+        let home = world.user.home.clone();
+        chmod(&home, 0o755);
+        let scratch = world.dir.join("scratch");
+        make_dir(&scratch, 0o777);
+        // Each names a directory that is somebody's: everybody's, or a user's.
+        for dir in [scratch.as_path(), home.as_path(), Path::new("/tmp"), Path::new("/etc")] {
+            world.change(|config| {
+                config.jobs(|jobs| jobs.state_dir(dir).data_dir(format!("{}/{{user}}", dir.display())));
+                config.token(|token| token.keys(dir)).log(&dir.join("audit.log"))
+            });
+            for said in [
+                check_for_runner(&world),
+                finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline"]),
+            ] {
+                said.is_good(false);
+                for word in ["chmod", "chown", "install -d"] {
+                    for line in said.words.lines().filter(|line| line.contains(word)) {
+                        let (_, command) = line.split_once(word).expect("found");
+                        let changes = command.split([' ', ';']).any(|part| Path::new(part) == dir);
+                        assert!(!changes, "{}: {line}", dir.display());
+                    }
+                }
+            }
+        }
     },
     fn an_ordinary_user_is_told_to_check_as_root(root: Root) {
         let world = World::root(root).build();
@@ -253,7 +363,10 @@ cases!(
         let install = format!("install -d -m 1777 {}", scratch.display());
         with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &install]);
         make_dir(&scratch, 0o777);
-        with(&template).is_good(false).says(&["PROBLEM  jobs.data_dir: ", &format!("chmod +t {}", scratch.display())]);
+        with(&template)
+            .is_good(false)
+            .says(&["PROBLEM  jobs.data_dir: ", "not sticky", "name a place"])
+            .does_not_say("chmod");
         make_dir(&scratch, 0o1777);
         with(&template).is_good(true).says(&["ok       jobs.data_dir: "]);
         make_dir(&scratch, 0o775);

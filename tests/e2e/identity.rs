@@ -21,7 +21,7 @@ cases!(
         let accepted = world.audit().into_iter().find(|line| line["event"] == "accepted").expect("an audit line");
         assert_eq!(
             (accepted["user"].as_str(), accepted["account"].as_str(), accepted["assurance"].as_str()),
-            (Some("adent"), Some(world.user.name.as_str()), Some("job-api"))
+            (Some("adent"), Some(world.user.name.as_str()), Some("simulated"))
         );
     },
     fn what_a_pipeline_author_sets_changes_nobody(root: Root) {
@@ -134,6 +134,15 @@ cases!(
                 && reasons[2].contains("no local account"),
             "{reasons:?}"
         );
+    },
+    fn whoever_simulates_is_told_why_a_job_is_refused_and_the_log_says_that_it_was_played(root: Root) {
+        let world = World::root(root).rules([Rule::everybody().run_as("daemon")]).build();
+        let (mut command, _, _) = world.simulate().script("true").command();
+        let output = command.output().expect("motmot simulate");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("the audit log says why: ") && said.contains("below accounts.min_uid"), "{said}");
+        let refused = world.audit().into_iter().find(|line| line["event"] == "refused").expect("an audit line");
+        assert_eq!(refused["assurance"], "simulated");
     },
     fn one_users_own_runner_refuses_other_accounts() {
         let world = World::one_user().rules([Rule::everybody().run_as("daemon")]).build();

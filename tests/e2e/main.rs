@@ -12,6 +12,7 @@ mod cluster;
 mod contract;
 mod data_dir;
 mod environment;
+mod examples;
 mod harness;
 mod identity;
 mod leftovers;

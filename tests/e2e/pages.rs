@@ -1,6 +1,6 @@
 //! What people read and type first: the demo, the man pages, the README, the sample configuration.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,7 @@ cases!(
             clap_mangen::Man::new(page.command)
                 .title(page.name)
                 .section(page.section)
+                .date(motmot::MAN_PAGES_OF)
                 .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
                 .manual("motmot")
                 .render(&mut text)
@@ -51,6 +52,70 @@ cases!(
                 "packaging/man/{name} is out of date; write it anew with MOTMOT_WRITE_MAN_PAGES=1 cargo test --test e2e -- man_pages"
             );
         }
+    },
+    fn every_program_and_verb_has_help() {
+        let world = World::one_user().build();
+        let run = |program: &str, words: &[&str]| {
+            let output = Command::new(world.bins.join(program)).args(words).output().expect(program);
+            assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        for program in ["motmot", "motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup", "motmot-worker"] {
+            assert!(run(program, &["--help"]).contains(program.trim_end_matches("-worker")), "{program}");
+            assert!(run(program, &["--version"]).contains(env!("CARGO_PKG_VERSION")), "{program}");
+        }
+        for verb in ["demo", "check", "simulate", "reap", "keys", "jwks", "verify", "completions"] {
+            assert_eq!(run("motmot", &["help", verb]), run("motmot", &[verb, "--help"]));
+        }
+        assert!(run("motmot", &["help", "keys", "init"]).contains("--dir"));
+        for shell in ["bash", "zsh", "fish"] {
+            let script = run("motmot", &["completions", shell]);
+            assert!(script.contains("motmot") && script.contains("runner-account"), "{shell}");
+        }
+    },
+    fn an_answer_that_cannot_be_written_is_an_error_and_a_reader_that_has_gone_is_none() {
+        let world = World::one_user().build();
+        let keys = world.keys();
+        let dir = keys.to_str().expect("UTF-8");
+        for words in [
+            &["--help"][..],
+            &["help", "check"],
+            &["completions", "zsh"],
+            &["jwks", "--dir", dir],
+            &["keys", "list", "--dir", dir],
+            &["check", "--offline"],
+            &["check", "--offline", "--json"],
+            &["demo"],
+            &["simulate", "--script", "true", "--user", &world.user.name],
+        ] {
+            let command = || {
+                let mut command = world.as_driver(&world.bins.join("motmot"));
+                command
+                    .arg("--config")
+                    .arg(world.config_file())
+                    .args(words)
+                    .stderr(Stdio::piped())
+                    .stdin(Stdio::null());
+                command
+            };
+            let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+            let output = command().stdout(full).output().expect("motmot");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(!output.status.success() && said.contains("No space left"), "{words:?}: {said}");
+            let (reader, writer) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            let output = command().stdout(writer).output().expect("motmot");
+            assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    },
+    fn keys_that_are_there_already_have_an_exit_code_of_their_own() {
+        let world = World::one_user().build();
+        let dir = world.dir.join("state/new-keys");
+        let init = || {
+            let mut command = world.as_driver(&world.bins.join("motmot"));
+            command.args(["keys", "init", "--dir"]).arg(&dir).output().expect("motmot").status.code()
+        };
+        assert_eq!((init(), init()), (Some(0), Some(8)));
     },
     fn the_readme_has_its_two_commands() {
         let text = read("README.md");

@@ -86,7 +86,7 @@ cases!(
             ("ref_type", json!("branch")),
             ("ref_path", json!("refs/heads/main")),
             ("ref_protected", json!("true")),
-            ("assurance", json!("job-api")),
+            ("assurance", json!("simulated")),
             ("identity_type", json!("job")),
             ("runner_environment", json!("self-hosted")),
         ] {

@@ -35,6 +35,13 @@ pub(super) enum Ask {
 
 /// All of it.
 pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &mut Findings) {
+    let used = settings.batch().map(Batch::kind);
+    for kind in settings.schedulers.configured().iter().filter(|kind| Some(**kind) != used) {
+        let word = kind.word();
+        let words =
+            format!("the section has no effect: no job runs in {} unless jobs.executor = {word:?}", kind.name());
+        findings.warning(word, words);
+    }
     let Some(batch) = settings.batch() else { return };
     let kind = batch.kind();
     state_directory(settings, kind, runner, findings);

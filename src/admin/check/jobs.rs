@@ -48,7 +48,7 @@ fn shell(jobs: &JobSettings, runner: &Runner) -> Result<String, String> {
     if executable {
         Ok(shown.to_string())
     } else {
-        Err(format!("{shown} (jobs.shell_path) is not executable for the accounts of jobs: chmod 0755 {shown}"))
+        Err(format!("{shown} (jobs.shell_path) is not executable for the accounts of jobs; name a bash that is"))
     }
 }
 
@@ -71,12 +71,13 @@ fn data_directory(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) 
         Ok(meta) => meta,
         // One user's jobs make it.
         Err(_) if own => return findings.ok(what, format!("{text} does not exist yet")),
-        Err(error) => {
-            return findings.problem(what, format!("{shown} {}: install -d -m 1777 {shown}", plain(&error)));
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return findings.problem(what, format!("{shown} does not exist: install -d -m 1777 {shown}"));
         }
+        Err(error) => return findings.problem(what, format!("{shown}: {}", plain(&error))),
     };
     if !meta.is_dir() {
-        return findings.problem(what, format!("{shown} is not a directory; remove it, or set jobs.data_dir"));
+        return findings.problem(what, format!("{shown} is not a directory; name one in jobs.data_dir"));
     }
     // Where links lead: that is what the worker judges.
     let real = fs::canonicalize(&fixed).unwrap_or_else(|_| fixed.clone());

@@ -104,7 +104,7 @@ fn capable_stage(path: &Path, runner: &Runner) -> Result<(), String> {
     }
     if !runner.may(path, AccessFlags::X_OK) {
         return Err(format!(
-            "{} cannot reach {shown}; every directory above it must let that account pass (chmod o+x)",
+            "{} cannot reach {shown}; every directory above it must let that account pass; install motmot in one that does, such as /usr/libexec/motmot",
             runner.name()
         ));
     }

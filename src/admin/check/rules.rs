@@ -20,7 +20,8 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     }
     let mut good = true;
     let mut to_self = false;
-    for (index, rule) in rules.iter().enumerate() {
+    let reached = &rules[..=rules.iter().position(|rule| is_open(&rule.when)).unwrap_or(rules.len() - 1)];
+    for (index, rule) in reached.iter().enumerate() {
         let what = format!("rule at line {}", rule.place.line());
         if let Some(words) = rules[..index].iter().find_map(|earlier| shadow(earlier, rule)) {
             good = false;
@@ -44,6 +45,17 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             }
         }
     }
+    if let Some(last) = reached.last()
+        && is_open(&last.when)
+        && last.run_as == RunAs::GitLabUser
+        && settings.jobs.downscope == Downscope::Setuid
+    {
+        findings.warning(
+            &format!("rule at line {}", last.place.line()),
+            "it has no conditions, so everybody in GitLab becomes the account of the same name, and whoever can choose a name there chooses the account; name the users (when = { user = ..., user_id = ... }) unless names in GitLab come from the site's own directory",
+        );
+    }
+    good &= !judge_unreached(reached, &rules[reached.len()..], findings);
     if settings.jobs.downscope == Downscope::None {
         if !to_self {
             good = false;
@@ -63,6 +75,22 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     if good {
         findings.ok("rules", counted(rules.len(), "rule"));
     }
+}
+
+/// All rules behind one without conditions, told together: that is one mistake, however many there are. Whether there are any.
+fn judge_unreached(reached: &[MapRule], behind: &[MapRule], findings: &mut Findings) -> bool {
+    let (Some(open), Some(first), Some(last)) = (reached.last(), behind.first(), behind.last()) else { return false };
+    let words = shadow(open, first).unwrap_or_default();
+    let more = match behind.len() - 1 {
+        0 => String::new(),
+        more => format!("; so {} behind it, up to line {}", are(more, "rule"), last.place.line()),
+    };
+    findings.problem(&format!("rule at line {}", first.place.line()), format!("{words}{more}"));
+    true
+}
+
+fn are(count: usize, one: &str) -> String {
+    format!("{} {}", if count == 1 { "is" } else { "are" }, counted(count, one))
 }
 
 /// The account that all jobs of a rule run as; nothing where that depends on the job.

@@ -101,22 +101,39 @@ impl Runner {
         self.named || settings.jobs.downscope == Downscope::None || can_change_user()
     }
 
-    /// For a directory or file of another account than the one that looks: who, and what to do.
-    pub(super) fn not_ours(&self, path: &Path, owner: u32) -> Option<String> {
+    /// For a directory or file of another account than the one that looks: who, and what to do. Only for what motmot itself
+    /// has made is that `chown`: `/home/arthur` in the configuration must not become a command that takes it from him.
+    pub(super) fn not_ours(&self, path: &Path, owner: u32, remedy: Remedy) -> Option<String> {
         if owner == self.uid().as_raw() {
             return None;
         }
         let (path, me) = (path.display(), self.name());
         let name = Nss.by_uid(Uid::from_raw(owner)).ok().flatten();
         let name = name.map_or_else(|| format!("uid {owner}"), |account| account.name().to_owned());
+        let remedy = match remedy {
+            Remedy::Chown => format!("chown {me} {path}"),
+            Remedy::ChownAll => format!("chown -R {me} {path}"),
+            Remedy::Elsewhere(words) => words.to_owned(),
+        };
         Some(if self.uid().is_root() {
             format!(
-                "{path} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {path}"
+                "{path} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: {remedy}"
             )
         } else {
-            format!("{path} belongs to {name}, and the runner runs as {me}: chown {me} {path}")
+            format!("{path} belongs to {name}, and the runner runs as {me}: {remedy}")
         })
     }
+}
+
+/// How what belongs to somebody else is mended.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Remedy {
+    /// Made by motmot.
+    Chown,
+    /// Made by motmot, with all that is in it.
+    ChownAll,
+    /// Anybody's: it stays as it is, and the configuration names something else.
+    Elsewhere(&'static str),
 }
 
 /// Who becomes whom.

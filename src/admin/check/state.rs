@@ -8,13 +8,18 @@ use std::time::{Duration, SystemTime};
 use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, counted, plain, without_number};
-use super::runner::Runner;
+use super::runner::{Remedy, Runner};
 use crate::issuer::KeyError;
-use crate::issuer::keys::KeyRing;
-use crate::session::Sessions;
+use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
+use crate::report::audit::is_audit_log;
+use crate::session::{NAME_ANOTHER, Sessions};
 use crate::settings::Settings;
 use crate::sys::files::Owner;
 use crate::token::settings::TokenSettings;
+
+const LOG_ELSEWHERE: &str =
+    "name a file in a directory in log.file that is not there yet, and that the runner's account can make";
+const KEYS_ELSEWHERE: &str = "name a directory in token.keys that is the runner's own, and not there yet";
 
 /// All of it.
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
@@ -32,7 +37,17 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     }
     match &settings.token {
         None => findings.ok("tokens", "none: the configuration has no [token] section"),
-        Some(token) => findings.judged("tokens", keys(token, runner)),
+        Some(token) => {
+            let judged = keys(token, runner);
+            if judged.is_ok() && !has_ring(&token.keys) {
+                let dir = token.keys.display();
+                findings.warning(
+                    "tokens",
+                    format!("{dir}/ring.json is missing, which says which key signs and which are still published: restore it, unless the site has brought its only key itself"),
+                );
+            }
+            findings.judged("tokens", judged);
+        }
     }
 }
 
@@ -46,6 +61,7 @@ fn look(path: &Path) -> Result<Option<Metadata>, String> {
 
 fn state_directory(dir: &Path, runner: &Runner) -> Result<String, String> {
     let mut complete = true;
+    let is_made = Sessions::are_in(dir);
     for part in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {
         let Some(meta) = look(&part)? else {
             complete = false;
@@ -53,16 +69,15 @@ fn state_directory(dir: &Path, runner: &Runner) -> Result<String, String> {
         };
         let shown = part.display();
         if !meta.is_dir() {
-            return Err(format!("{shown} is not a directory; remove it, or set jobs.state_dir"));
+            return Err(format!("{shown} is not a directory; name one in jobs.state_dir"));
         }
-        if let Some(words) = runner.not_ours(&part, meta.uid()) {
+        let remedy = if is_made { Remedy::Chown } else { Remedy::Elsewhere(NAME_ANOTHER) };
+        if let Some(words) = runner.not_ours(&part, meta.uid(), remedy) {
             return Err(words);
         }
         if meta.mode() & 0o077 != 0 {
-            return Err(format!(
-                "{shown} has mode {:04o}, others can look into it: chmod 0700 {shown}",
-                meta.mode() & 0o7777
-            ));
+            let remedy = if is_made { format!("chmod 0700 {shown}") } else { NAME_ANOTHER.to_owned() };
+            return Err(format!("{shown} has mode {:04o}, others can look into it: {remedy}", meta.mode() & 0o7777));
         }
     }
     let shown = dir.display();
@@ -126,31 +141,44 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
     let dir = file.parent().unwrap_or(Path::new("/"));
     if let Ok(meta) = fs::metadata(dir)
         && meta.uid() != 0
-        && let Some(words) = runner.not_ours(dir, meta.uid())
+        && let Some(words) = runner.not_ours(dir, meta.uid(), Remedy::Elsewhere(LOG_ELSEWHERE))
     {
         return Err(words);
     }
     if let Some(meta) = look(file)? {
         // Devices are somebody's choice.
         if meta.is_symlink() || meta.is_dir() {
-            return Err(format!("{shown} is not a file; remove it, or set log.file"));
+            return Err(format!("{shown} is not a file; name another one in log.file"));
         }
         if !meta.file_type().is_char_device()
-            && let Some(words) = runner.not_ours(file, meta.uid())
+            && let Some(words) = runner.not_ours(
+                file,
+                meta.uid(),
+                if is_audit_log(file) { Remedy::Chown } else { Remedy::Elsewhere(LOG_ELSEWHERE) },
+            )
         {
             return Err(words);
         }
         if !runner.may(file, AccessFlags::W_OK) {
-            return Err(format!("{name} cannot write {shown}: chown {name} {shown} && chmod 0600 {shown}"));
+            let remedy = if is_audit_log(file) {
+                format!("chown {name} {shown} && chmod 0600 {shown}")
+            } else {
+                LOG_ELSEWHERE.to_owned()
+            };
+            return Err(format!("{name} cannot write {shown}: {remedy}"));
         }
         return Ok(shown.to_string());
     }
-    let make = format!("install -d -o {name} -m 0700 {}", dir.display());
     // The first job makes one directory, and none above it.
     let above = if dir.exists() { dir } else { dir.parent().unwrap_or(dir) };
     if !runner.may(above, AccessFlags::W_OK | AccessFlags::X_OK) {
-        let missing = if dir.exists() { "" } else { "does not exist, and " };
-        return Err(format!("{} {missing}{name} cannot make {shown}: {make}", dir.display()));
+        let here = dir.display();
+        return Err(if dir.exists() {
+            // Somebody else's work, and perhaps of others: /var/log.
+            format!("{name} cannot make {shown}: {LOG_ELSEWHERE}")
+        } else {
+            format!("{here} does not exist, and {name} cannot make {shown}: install -d -o {name} -m 0700 {here}")
+        });
     }
     Ok(format!("{shown} does not exist yet; the first job makes it"))
 }
@@ -158,17 +186,26 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
 fn keys(token: &TokenSettings, runner: &Runner) -> Result<String, String> {
     if let Some(meta) = look(&token.keys)?
         && meta.uid() != 0
-        && let Some(words) = runner.not_ours(&token.keys, meta.uid())
+        && let Some(words) = runner.not_ours(
+            &token.keys,
+            meta.uid(),
+            if is_for_keys(&token.keys) { Remedy::ChownAll } else { Remedy::Elsewhere(KEYS_ELSEWHERE) },
+        )
     {
-        return Err(words.replace("chown ", "chown -R "));
+        return Err(words);
     }
     match runner.act(|| KeyRing::load(&token.keys, Owner::RootOrSelf))? {
         Ok(ring) => Ok(format!("{} signs for {}", ring.active().kid().as_str(), token.issuer.as_str())),
-        Err(KeyError::Empty(dir)) if runner.named => Err(format!(
-            "{0}: there is no signing key here: install -d -o {1} -m 0700 {0} && runuser -u {1} -- motmot keys init --dir {0}",
-            dir.display(),
-            runner.name()
-        )),
+        Err(KeyError::Empty(dir)) if runner.named => {
+            let (shown, name) = (dir.display(), runner.name());
+            let init = format!("runuser -u {name} -- motmot keys init --dir {shown}");
+            let remedy = match (dir.exists(), runner.may(&dir, AccessFlags::W_OK | AccessFlags::X_OK)) {
+                (false, _) => format!("install -d -o {name} -m 0700 {shown} && {init}"),
+                (true, true) => init,
+                (true, false) => KEYS_ELSEWHERE.to_owned(),
+            };
+            Err(format!("{shown}: there is no signing key here: {remedy}"))
+        }
         Err(error) => {
             let words = without_number(&error);
             Err(if runner.named { format!("as {} finds it, {words}", runner.name()) } else { words })

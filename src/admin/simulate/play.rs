@@ -29,6 +29,7 @@ pub fn play(
     let mut driver = driver(bin_dir);
     driver.check()?;
     let runner = &simulation.runner;
+    let played = matches!(gitlab, AskedGitLab::Played(_));
     let (gitlab, config) = match gitlab {
         AskedGitLab::Played(api) => {
             let gitlab = GitLabServer::on_loopback(api)?;
@@ -40,6 +41,10 @@ pub fn play(
         }
     };
     driver.args = vec!["--config".into(), config.path().into()];
+    if played {
+        // No service and no log shall take it for a pipeline's.
+        driver.args.push("--simulated".into());
+    }
     let result = simulation.run(gitlab, &driver, log, runner_log)?;
     if simulation.keep_temp || result.status == Status::RunnerGone {
         // The processes that are left may still read it.

@@ -110,8 +110,9 @@ fn no_refusal_prints_the_token() {
 #[test]
 fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
     let parse = |words: &[&str]| {
-        let usual = ["verify", "--jwks-file", "k", "--issuer", "i", "--audience", "a"];
-        CommandLine::try_parse_from(usual.iter().chain(words))
+        let usual = ["--jwks-file=k", "--issuer=i", "--audience=a"];
+        let usual = usual.iter().filter(|usual| !words.iter().any(|word| word.starts_with(&usual[..usual.len() - 2])));
+        CommandLine::try_parse_from(["verify"].iter().chain(usual).chain(words))
     };
     assert!(parse(&["--token-file", "-"]).is_ok());
     assert!(parse(&["--token-env", "CI_JOB_JWT"]).is_ok());
@@ -120,6 +121,9 @@ fn the_command_line_takes_one_source_for_the_token_and_never_the_token() {
         &["--token-file", "-", "--token-env", "X"],
         &["--token", "x"],
         &["eyJ"],
+        &["--token-file", "-", "--issuer", ""],
+        &["--token-file", "-", "--audience="],
+        &["--token-file", "-", "--profile", "loose"],
         &["--token-file", "-", "--claim", "x"],
         &["--token-file", "-", "--claim", "=x"],
         &["--token-file", "-", "--max-age", "0s"],
@@ -150,4 +154,23 @@ fn a_variable_that_is_not_set_is_a_usage_error() {
     .map(ToOwned::to_owned);
     let refusal = judge(&CommandLine::try_parse_from(words).unwrap().args, Timestamp::UNIX_EPOCH).unwrap_err();
     assert_eq!(refusal.code(), USAGE);
+}
+
+#[test]
+fn a_key_set_with_keys_of_others_is_read_where_that_is_asked_for() {
+    let place = Scratch::new();
+    let mut set = serde_json::to_value(Jwks::new(vec![key(1).public_jwk().clone()])).unwrap();
+    let other = serde_json::json!({"kty": "RSA", "kid": "r", "n": "AQAB", "e": "AQAB", "alg": "RS256", "use": "sig"});
+    set["keys"].as_array_mut().unwrap().push(other);
+    place.write("keys", &set.to_string());
+    assert_eq!(place.code(&[]), KEYS_UNAVAILABLE);
+    assert_eq!(place.code(&["--profile", "oidc"]), 0);
+    assert_eq!(place.code(&["--profile", "oidc", "--claim", "/hpc/local_user=arthur"]), 0);
+    assert_eq!(place.code(&["--profile", "oidc", "--audience", "https://evil"]), PARTY);
+}
+
+#[test]
+fn keys_and_token_do_not_share_standard_input() {
+    let refusal = Scratch::new().judge(&["--jwks-file", "-", "--token-file", "-"]).unwrap_err();
+    assert_eq!((refusal.code(), refusal.to_string().contains("either the keys or the token")), (USAGE, true));
 }

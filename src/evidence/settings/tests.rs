@@ -13,6 +13,19 @@ fn an_empty_file_says_what_is_missing() {
 }
 
 #[test]
+fn the_address_of_the_api_is_told_to_be_that_of_gitlab() {
+    for (url, front) in [
+        ("https://g.example/api/v4", "https://g.example"),
+        ("https://g.example/api/v4/", "https://g.example"),
+        ("https://g.example/git/api/v4/job", "https://g.example/git"),
+    ] {
+        let error = gitlab(&format!("[gitlab]\nurl = {url:?}\n")).expect_err(url);
+        assert!(error.contains("not of ") && error.ends_with(&format!("write {front:?}")), "{error}");
+    }
+    assert!(gitlab("[gitlab]\nurl = \"https://g.example/api/v4beta\"\n").is_ok());
+}
+
+#[test]
 fn a_question_to_gitlab_is_bounded() {
     let url = "[gitlab]\nurl = \"https://g.example\"\n";
     assert_eq!(gitlab(url).expect("valid").timeout, Duration::from_secs(10));

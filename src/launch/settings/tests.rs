@@ -7,6 +7,27 @@ fn jobs(text: &str) -> Result<JobSettings, String> {
 }
 
 #[test]
+fn a_home_directory_itself_is_never_made_private() {
+    for key in ["data_dir", "state_dir"] {
+        for text in ["{home}", "{home}/", "{home}/./"] {
+            let error = jobs(&format!("[jobs]\n{key} = \"{text}\"\n")).expect_err(text);
+            assert!(error.contains("must not be the home directory itself") && error.contains("{home}/."), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_bash_runs_no_script() {
+    for good in ["/bin/bash", "/opt/bash-5.3/bin/bash5"] {
+        assert!(jobs(&format!("[jobs]\nshell_path = {good:?}\n")).is_ok(), "{good}");
+    }
+    for bad in ["/bin/sh", "/bin/zsh", "/bin/rbash", "/usr/bin/bash/", "/bin/bash/sh"] {
+        let error = jobs(&format!("[jobs]\nshell_path = {bad:?}\n")).expect_err(bad);
+        assert!(error.contains(":2:14: `jobs.shell_path` must be a bash"), "{error}");
+    }
+}
+
+#[test]
 fn sessions_of_slurm_jobs_outlive_a_reboot_of_the_login_node() {
     let state = |text: &str| jobs(text).expect("valid").state_dir.as_str().to_owned();
     assert_eq!(state("[jobs]\nexecutor = \"slurm\"\n"), "/var/lib/motmot");

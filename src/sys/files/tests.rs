@@ -71,7 +71,7 @@ fn a_link_on_the_way_is_followed_while_every_directory_is_judged() {
     assert_eq!(read_trusted(&dir.path().join("link/../link/./config"), PUBLIC, 100).unwrap(), b"content");
     fs::set_permissions(&real, Permissions::from_mode(0o777)).unwrap();
     let error = read_trusted(&dir.path().join("link/config"), PUBLIC, 100).unwrap_err();
-    assert!(matches!(error.fault, Distrust::Writable { .. }));
+    assert!(matches!(error.fault, Distrust::DirectoryWritable { .. }));
     assert_eq!(error.path, fs::canonicalize(&real).unwrap());
 }
 
@@ -81,7 +81,7 @@ fn a_link_that_lies_in_a_directory_of_others_is_refused_although_it_ends_well() 
     fs::write(good.path().join("config"), b"content").unwrap();
     symlink(good.path(), bad.path().join("link")).unwrap();
     fs::set_permissions(bad.path(), Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(refusal(&bad.path().join("link/config"), PUBLIC), Distrust::Writable { .. }));
+    assert!(matches!(refusal(&bad.path().join("link/config"), PUBLIC), Distrust::DirectoryWritable { .. }));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_directory_that_others_can_write_spoils_what_is_below_it() {
     let path = file(&dir, "key", 0o400);
     for mode in [0o770, 0o707, 0o772] {
         fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(refusal(&path, PRIVATE), Distrust::Writable { .. }), "{mode:o}");
+        assert!(matches!(refusal(&path, PRIVATE), Distrust::DirectoryWritable { .. }), "{mode:o}");
     }
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     assert!(read_trusted(&path, PRIVATE, 100).is_ok());
@@ -163,4 +163,26 @@ fn a_directory_for_secrets_is_made_with_mode_0700() {
     let dir = place();
     let path = make_private_directory(&dir.path().join("above/keys"), Owner::RootOrSelf).unwrap();
     assert_eq!(fs::metadata(path).unwrap().mode() & 0o7777, 0o700);
+}
+
+#[test]
+fn no_command_is_proposed_for_a_directory_that_is_somebody_elses() {
+    let dir = place();
+    let path = file(&dir, "key", 0o400);
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
+    let message = read_trusted(&path, PRIVATE, 100).unwrap_err().to_string();
+    assert!(message.contains("0777") && message.contains("use a place"), "{message}");
+    assert!(!message.contains("chmod") && !message.contains("chown"), "{message}");
+    if !nix::unistd::geteuid().is_root() {
+        return; // only root can give directories away
+    }
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let link = dir.path().join("link");
+    symlink(dir.path(), &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(65_534), None).unwrap();
+    let message = read_trusted(&link.join("key"), PRIVATE, 100).unwrap_err().to_string();
+    assert!(message.contains("aim it anywhere") && !message.contains("chown"), "{message}");
+    std::os::unix::fs::chown(dir.path(), Some(65_534), None).unwrap();
+    let message = read_trusted(&path, PRIVATE, 100).unwrap_err().to_string();
+    assert!(message.contains("use a place") && !message.contains("chown"), "{message}");
 }

@@ -1,10 +1,13 @@
 //! `motmot check`, called in all the ways in which it can be.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::World;
+use super::files::{chmod, chown};
+use super::gitlab::{GitLab, respond};
 
 /// What it said, and whether all is well.
 pub struct Checked {
@@ -56,13 +59,30 @@ pub fn first_rule(world: &World) -> usize {
     text.lines().position(|line| line == "[[map]]").expect("a rule") + 1
 }
 
-/// With the controller asked.
+/// With the controller asked, and a GitLab that answers as one does that nobody has shown a token.
 pub fn ask(world: &World) -> Checked {
-    finish(world.as_driver(&world.bins.join("motmot")), &world.config_file(), &[])
+    let (_gitlab, config) = with_gitlab(world);
+    finish(world.as_driver(&world.bins.join("motmot")), &config, &[])
+}
+
+/// The configuration of the world, line by line, but with a GitLab.
+fn with_gitlab(world: &World) -> (GitLab, PathBuf) {
+    let gitlab =
+        GitLab::new(|_, stream| respond(stream, "401 Unauthorized", "", b"{\"message\":\"401 Unauthorized\"}"));
+    let (from, to) = (world.config_file(), world.dir.join("with-gitlab.toml"));
+    let text = fs::read_to_string(&from).expect("config").replace("http://127.0.0.1:9", &gitlab.url);
+    fs::write(&to, text).expect("config");
+    let meta = fs::metadata(&from).expect("config");
+    chmod(&to, meta.mode() & 0o7777);
+    if meta.uid() != fs::metadata(&to).expect("config").uid() {
+        chown(&to, meta.uid(), meta.gid());
+    }
+    (gitlab, to)
 }
 
 /// As root, for the runner's account, with the controller asked.
 pub fn ask_for_runner(world: &World) -> Checked {
     let runner = world.runner.as_ref().expect("a runner").name.clone();
-    finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--runner-account", &runner])
+    let (_gitlab, config) = with_gitlab(world);
+    finish(Command::new(world.bins.join("motmot")), &config, &["--runner-account", &runner])
 }

@@ -268,7 +268,8 @@ impl Config {
         self.log = standard.log;
     }
 
-    pub(super) fn log(&mut self, file: &Path) -> &mut Self {
+    /// `log.file`
+    pub fn log(&mut self, file: &Path) -> &mut Self {
         file.clone_into(&mut self.log);
         self
     }

@@ -124,3 +124,55 @@ fn found_values_cannot_write_to_the_terminal() {
     let escape = with(payload(), "iss", json!("\u{1b}[2J"));
     assert!(!verify(&signed(header(), escape)).unwrap_err().to_string().contains('\u{1b}'));
 }
+
+fn oidc(token: &str) -> Result<Verified, VerifyError> {
+    verifier(SIX_HOURS).with_profile(Profile::Oidc).verify(token, at(NOW))
+}
+
+#[test]
+fn what_other_good_issuers_write_is_read_where_that_is_asked_for() {
+    for typ in ["JWT", "jwt", "at+jwt", "application/jwt", "application/at+JWT"] {
+        assert!(oidc(&signed(with(header(), "typ", json!(typ)), payload())).is_ok(), "{typ}");
+    }
+    for typ in [json!("dpop+jwt"), json!("logout+jwt"), json!(""), json!(null), json!(1), json!("text/jwt")] {
+        assert!(oidc(&signed(with(header(), "typ", typ.clone()), payload())).is_err(), "{typ}");
+    }
+    for list in [json!([AUDIENCE]), json!(["https://other", AUDIENCE])] {
+        let token = signed(header(), with(payload(), "aud", list.clone()));
+        assert!(oidc(&token).is_ok(), "{list}");
+        assert!(matches!(verify(&token), Err(VerifyError::Party(_))), "not of ours: {list}");
+    }
+    for list in [json!([]), json!(["https://other"]), json!([AUDIENCE, 1]), json!([[AUDIENCE]]), json!({AUDIENCE: 1})] {
+        let refused = oidc(&signed(header(), with(payload(), "aud", list.clone())));
+        assert!(matches!(refused, Err(VerifyError::Party(_))), "{list}");
+    }
+    assert!(oidc(&signed(header(), without(payload(), "nbf"))).is_ok());
+    for nbf in [json!(null), json!("1"), json!(NOW + 3600)] {
+        assert!(oidc(&signed(header(), with(payload(), "nbf", nbf.clone()))).is_err(), "{nbf}");
+    }
+    for claim in ["exp", "iat", "iss", "aud", "sub"] {
+        assert!(oidc(&signed(header(), without(payload(), claim))).is_err(), "{claim}");
+    }
+    assert!(oidc(&signed(header(), with(payload(), "iss", json!([ISSUER])))).is_err());
+}
+
+#[test]
+fn a_claim_with_dots_in_its_name_is_asked_for_by_its_pointer() {
+    let mut claims = payload();
+    claims["https://a.example/role"] = json!("admin");
+    claims["a.b"] = json!({"c~d": "deep"});
+    claims["a"] = json!({"b": "dotted"});
+    let verified = verify(&signed(header(), claims)).expect("good");
+    for (path, value) in [
+        ("/https:~1~1a.example~1role", "admin"),
+        ("/a.b/c~0d", "deep"),
+        ("/a/b", "dotted"),
+        ("a.b", "dotted"),
+        ("/sub", "alice"),
+    ] {
+        assert_eq!(verified.require(path, value), Ok(()), "{path}");
+    }
+    for path in ["https://a.example/role", "/a.b", "/", "//", "/a.b/c~d", "/sub/0"] {
+        assert!(verified.require(path, "admin").is_err(), "{path}");
+    }
+}
