@@ -117,6 +117,19 @@ pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobAp
     bind(answer, payload)
 }
 
+/// Whether the job still runs, by GitLab's word; asked once. `None` if it does not say. Of a job that was cancelled it either
+/// says so, or knows its token no more.
+pub fn still_runs(gitlab: &GitLabSettings, token: &JobToken) -> Option<bool> {
+    match fetch_once(&agent(gitlab).ok()?, gitlab, token) {
+        Fetched::Answer(body) => {
+            let answer: JobAnswer = serde_json::from_slice(&body).ok()?;
+            Some(answer.status? == "running")
+        }
+        Fetched::Final(JobApiError::TokenRefused(_)) => Some(false),
+        Fetched::Retry(_) | Fetched::Final(_) => None,
+    }
+}
+
 /// Asks GitLab once as for a job, but without a token, for a check before there are jobs: any answer will do.
 /// Gives the HTTP status; a GitLab says 401.
 pub fn probe(gitlab: &GitLabSettings) -> Result<u16, JobApiError> {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -47,6 +48,8 @@ pub struct Payload {
     pub ref_protected: Option<bool>,
     /// `git_info.sha`
     pub sha: Option<String>,
+    /// `runner_info.timeout`: how long the job may take
+    pub timeout: Option<Duration>,
 }
 
 /// The job's own credential for GitLab's API. Opaque; shown to nobody.
@@ -112,6 +115,14 @@ struct RawPayload {
     job_info: Option<RawJobInfo>,
     #[serde(default)]
     git_info: Option<RawGitInfo>,
+    #[serde(default)]
+    runner_info: Option<RawRunnerInfo>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawRunnerInfo {
+    timeout: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -175,6 +186,7 @@ impl Payload {
             },
             ref_protected: git.protected,
             sha: text(git.sha),
+            timeout: known(raw.runner_info.unwrap_or_default().timeout).map(Duration::from_secs),
         })
     }
 }

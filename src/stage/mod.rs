@@ -4,12 +4,15 @@
 //! `scheduled` is a stage whose script runs at a batch scheduler.
 
 mod account;
+mod apart;
+mod attempt;
 pub mod cleanup;
 pub mod config;
 mod edge;
 mod ends;
 pub mod prepare;
 pub mod reap;
+mod request;
 pub mod run;
 mod scheduled;
 mod sweep;

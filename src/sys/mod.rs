@@ -7,12 +7,14 @@ pub mod accounts;
 pub mod acting;
 #[cfg(test)]
 pub mod alone;
+pub mod apart;
 pub mod atomic;
 pub mod call;
 pub mod cgroup;
 pub mod file_capabilities;
 pub mod file_system;
 pub mod files;
+pub mod pidfd;
 pub mod privilege;
 pub mod process;
 pub mod signals;
