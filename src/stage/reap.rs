@@ -113,10 +113,10 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
 fn trouble(session: &Session) -> Option<String> {
     let trouble = session.trouble().read()?;
     let next = match trouble.pause(SystemTime::now()) {
-        Some(pause) => format!("the next is due in {} min", pause.as_secs().div_ceil(60)),
+        Some(pause) => format!("the next in {} min", pause.as_secs().div_ceil(60)),
         None => "the next is due".to_owned(),
     };
-    Some(format!("{} cleanups have failed, {next}; the last: {}", trouble.tries(), trouble.why()))
+    Some(format!("failed cleanups: {}, {next}; the last: {}", trouble.tries(), trouble.why()))
 }
 
 /// A runner between two stages looks the same as one that is gone, unless its process is known.

@@ -70,6 +70,19 @@ cases!(
         simulate.wait().expect("ended");
         until("its stage has ended by itself", || world.processes_of_user().is_empty());
     },
+    fn no_stage_starts_for_a_runner_that_is_gone_already(root: Root) {
+        let world = World::root(root).build();
+        let single = Single::new(&world, 5);
+        world.change_record(&single.session, |record| {
+            // The first process of the machine, if it had begun later than it did.
+            record["runner"] = serde_json::json!({"pid": 1, "started": 4_102_444_800_u64});
+        });
+        let script = single.script("touch \"$HOME/begun\"");
+        let refused = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        assert_eq!(refused.status.code(), Some(2), "{}", words(&refused));
+        assert!(words(&refused).contains("the runner of this job is gone"), "{}", words(&refused));
+        assert!(!world.user.home.join("begun").exists());
+    },
     fn a_slurm_job_ends_with_the_runner_that_waits_for_it(slurm: Slurm) {
         let cluster = Cluster::shared(slurm);
         let world = World::root(slurm).at(cluster).build();
