@@ -43,7 +43,8 @@ pub(super) fn main(arguments: &Arguments, request: &Request) -> Result<(), Failu
     apart::end_after(request.limit).map_err(failed)?;
     let settings = arguments.settings()?;
     let session = sessions(&settings)?.find(&request.session)?;
-    match sweep_left_behind(arguments, &settings, session, request.limit)? {
+    // Whatever waits for less than all of the time can say what it has waited for.
+    match sweep_left_behind(arguments, &settings, session, request.limit * 3 / 4)? {
         Swept::CleanedUp => Ok(()),
         Swept::Alone => std::process::exit(i32::from(ALONE)),
         // It has been told.
