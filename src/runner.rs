@@ -3,13 +3,16 @@
 //! Only the un-prefixed variables are read here. They come from the runner's own environment, from the runner's code and
 //! from what our config stage answered; a pipeline author can set `CUSTOM_ENV_*` names only.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::report::{FailureKind, Fault};
 use crate::sys::atomic::{self, Kind};
+
+/// The name of the runner's process.
+pub const PROCESS_NAME: &str = "gitlab-runner";
 
 /// Name of the variable in `job_env` that leads later stages to their session.
 pub const SESSION_VARIABLE: &str = "MOTMOT_SESSION";
@@ -157,6 +160,20 @@ impl Contract {
         let Some(file) = &self.exit_code_file else { return Ok(()) };
         atomic::replace(file, format!("{code}\n").as_bytes(), Kind::Passing)
     }
+}
+
+/// Whether a variable is one that the runner, or our own config stage, gives a stage for its job.
+pub fn is_of_a_job(name: &OsStr) -> bool {
+    const PREFIX: &[u8] = b"CUSTOM_ENV_";
+    let own = [
+        SESSION_VARIABLE,
+        "BUILD_EXIT_CODE_FILE",
+        "BUILD_FAILURE_EXIT_CODE",
+        "JOB_RESPONSE_FILE",
+        "SYSTEM_FAILURE_EXIT_CODE",
+        "TMPDIR",
+    ];
+    name.as_bytes().starts_with(PREFIX) || own.iter().any(|own| name == OsStr::new(own))
 }
 
 /// Whether the pipeline's own variables define `name`, as seen in the prefixed environment of a stage.

@@ -117,11 +117,13 @@ const WORDS: &[Words] = &[
     },
     Words {
         name: "motmot-reap",
-        usage: "motmot reap [--dry-run | --session NAME]",
+        usage: "motmot reap [--dry-run | --session NAME | --forget NAME]",
         description: "Finds sessions whose runner is gone: the runner or the machine crashed, or a cleanup failed. Cancels \
-            their Slurm jobs, ends their processes, removes their files. The cleanup stage of every later job does the same, \
-            but for a minute at most. Run it after a crash, or from a timer. Root runs it as the account of the runner.",
-        examples: &["motmot reap --dry-run", "motmot reap"],
+            their Slurm jobs, ends their processes, removes their files, and the directory that a killed runner has left. \
+            Accounts are treated beside each other, so that a home directory that does not answer holds up its owner only; what \
+            fails is tried again after 5 minutes, then 10, 20, and at most 6 hours. A cleanup stage does the same for earlier \
+            jobs of its own account, for two seconds. Run it from a timer. Root runs it as the account of the runner.",
+        examples: &["motmot reap --dry-run", "motmot reap", "motmot reap --forget 4711-0198c1d4a2b3"],
         exit: &[("0", "Nothing is left."), ("2", "Something is left, or wrong usage; the words say what.")],
         files: &[CONFIG_FILE, STATE_AND_LOG],
         see_also: "motmot(1), motmot-check(1), motmot-stages(8)",

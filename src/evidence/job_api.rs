@@ -117,6 +117,19 @@ pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobAp
     bind(answer, payload)
 }
 
+/// Whether the job still runs, by GitLab's word; asked once. `None` if it does not say. Of a job that was cancelled it either
+/// says so, or knows its token no more.
+pub fn still_runs(gitlab: &GitLabSettings, token: &JobToken) -> Option<bool> {
+    match fetch_once(&agent(gitlab).ok()?, gitlab, token) {
+        Fetched::Answer(body) => {
+            let answer: JobAnswer = serde_json::from_slice(&body).ok()?;
+            Some(answer.status? == "running")
+        }
+        Fetched::Final(JobApiError::TokenRefused(_)) => Some(false),
+        Fetched::Retry(_) | Fetched::Final(_) => None,
+    }
+}
+
 /// What is in an answer, by its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -51,6 +52,8 @@ pub struct Payload {
     pub image: Option<String>,
     /// `services[].name`
     pub services: Vec<String>,
+    /// `runner_info.timeout`: how long the job may take
+    pub timeout: Option<Duration>,
 }
 
 /// The job's own credential for GitLab's API. Opaque; shown to nobody.
@@ -121,6 +124,14 @@ struct RawPayload {
     image: serde_json::Value,
     #[serde(default)]
     services: serde_json::Value,
+    #[serde(default)]
+    runner_info: Option<RawRunnerInfo>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawRunnerInfo {
+    timeout: Option<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -186,6 +197,7 @@ impl Payload {
             sha: text(git.sha),
             image: name_in(&raw.image),
             services: raw.services.as_array().into_iter().flatten().filter_map(name_in).collect(),
+            timeout: known(raw.runner_info.unwrap_or_default().timeout).map(Duration::from_secs),
         })
     }
 }

@@ -82,6 +82,15 @@ pub enum AuditEvent<'a> {
         /// Why.
         failure: &'a Failure,
     },
+    /// An admin has given a session up; what its job left stays where it is.
+    Forgotten {
+        /// Number of the job.
+        job_id: u64,
+        /// The local account.
+        account: &'a str,
+        /// Name of the session.
+        session: &'a str,
+    },
     /// Nothing is left of a job.
     CleanedUp {
         /// Number of the job.
@@ -184,6 +193,9 @@ impl AuditEvent<'_> {
             Self::Failed { job_id, stage, session, failure } => {
                 let (kind, reason) = (failure.kind().as_str(), failure.for_admin());
                 tracing::warn!(event = "failed", job_id, stage, session, kind, reason);
+            }
+            Self::Forgotten { job_id, account, session } => {
+                tracing::warn!(event = "forgotten", job_id, account, session);
             }
             Self::CleanedUp { job_id, account, session } => {
                 tracing::info!(event = "cleaned up", job_id, account, session);

@@ -68,18 +68,42 @@ pub struct Failure {
     author: String,
     admin: String,
     exit_code: Option<u8>,
+    noted: Noted,
+}
+
+/// Whether the audit log still has to be told of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Noted {
+    NotYet,
+    Already,
 }
 
 impl Failure {
-    /// A failing script, with the exit code that GitLab shall see (1 to 255).
+    /// A failing script, with the exit code that GitLab shall see (1 to 255). That is an end like others, and logged as one.
     pub fn script(words: String, exit_code: u8) -> Self {
-        Self { kind: FailureKind::Build, admin: words.clone(), author: words, exit_code: Some(exit_code) }
+        Self {
+            kind: FailureKind::Build,
+            admin: words.clone(),
+            author: words,
+            exit_code: Some(exit_code),
+            noted: Noted::Already,
+        }
     }
 
     /// A failure of the site that has no error type of its own.
     pub fn site(words: impl Into<String>) -> Self {
         let words = words.into();
-        Self { kind: FailureKind::System, admin: words.clone(), author: words, exit_code: None }
+        Self { kind: FailureKind::System, admin: words.clone(), author: words, exit_code: None, noted: Noted::NotYet }
+    }
+
+    /// The same for what the audit log knows by another event, or need not know.
+    pub fn noted(words: impl Into<String>) -> Self {
+        Self { noted: Noted::Already, ..Self::site(words) }
+    }
+
+    /// Whether an event of its own tells the audit log of it.
+    pub fn is_to_be_noted(&self) -> bool {
+        self.noted == Noted::NotYet
     }
 
     /// How it counts.
@@ -105,7 +129,13 @@ impl Failure {
 
 impl<E: Fault> From<E> for Failure {
     fn from(fault: E) -> Self {
-        Self { kind: fault.kind(), author: fault.for_author(), admin: fault.for_admin(), exit_code: None }
+        Self {
+            kind: fault.kind(),
+            author: fault.for_author(),
+            admin: fault.for_admin(),
+            exit_code: None,
+            noted: Noted::NotYet,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::record::{SessionRecord, boot_of, machine, tree};
+use super::trouble::TroubleFile;
 
 /// After the begin of a cleanup: how long until another one takes up its session, should nobody be at it any more.
 pub(super) const A_WHILE: Duration = Duration::from_mins(5);
@@ -18,17 +19,15 @@ pub(super) fn is_left_behind(record: &SessionRecord, dir: &Path) -> bool {
     if !is_of_this_machine(record) {
         return false;
     }
-    // This machine was started anew since, and no runner has survived that.
-    if boot_of(&record.tree) != boot_of(&tree()) {
+    if runner_is_gone(record) {
         return true;
     }
     let since = |time: io::Result<SystemTime>| time.ok().and_then(|time| time.elapsed().ok());
     if let Ok(meta) = fs::metadata(dir.join("closed")) {
-        return since(meta.modified()).is_some_and(|age| age >= A_WHILE);
-    }
-    // Nor does one outlive its own end. (Another namespace of processes has other numbers.)
-    if record.tree == tree() && record.runner.is_some_and(|runner| !runner.lives()) {
-        return true;
+        // A cleanup that has said why it failed is at work no more.
+        let failed = TroubleFile::of_session(dir).modified().zip(meta.modified().ok());
+        return failed.is_some_and(|(failed, closed)| failed >= closed)
+            || since(meta.modified()).is_some_and(|age| age >= A_WHILE);
     }
     if record.tree == tree() {
         let attempt = fs::symlink_metadata(&record.attempt);
@@ -36,6 +35,16 @@ pub(super) fn is_left_behind(record: &SessionRecord, dir: &Path) -> bool {
     }
     // A runner with a /tmp of its own (PrivateTmp), which may live, or may have been started anew.
     since(Ok(last_used(dir))).is_some_and(|age| age >= A_DAY)
+}
+
+/// Whether its runner has certainly ended.
+pub(super) fn runner_is_gone(record: &SessionRecord) -> bool {
+    if !is_of_this_machine(record) {
+        return false;
+    }
+    // No runner has survived a boot, nor its own end. (Another namespace of processes has other numbers.)
+    boot_of(&record.tree) != boot_of(&tree())
+        || (record.tree == tree() && record.runner.is_some_and(|runner| !runner.lives()))
 }
 
 /// Whether its processes and directories can be seen from here.

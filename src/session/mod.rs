@@ -8,6 +8,7 @@
 //! <state_dir>/lock                         held while a slot is taken or given back
 //! <state_dir>/sessions/<name>/session.json the record
 //! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
+//! <state_dir>/sessions/<name>/trouble      why cleanups of it have failed, and how many
 //! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them
 //! <state_dir>/sessions/<name>/temp-project-dir  where the runner keeps file-type variables
 //! <state_dir>/sessions/<name>/number       of the last batch job or run
@@ -23,9 +24,10 @@ mod record;
 mod secrets;
 mod slots;
 mod store;
+mod trouble;
 
 pub use jobs::{KnownJob, Script};
-pub use opened::{Claim, Session};
+pub use opened::{Claim, Holder, Session};
 pub use store::{NAME_ANOTHER, SessionError};
 
 use std::fs::DirBuilder;

@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::jobs::{self, KnownJob, KnownJobs};
 use super::record::SessionRecord;
 use super::store::{SessionError, Store, write_private};
+use super::trouble::TroubleFile;
 use super::{left_behind, secrets, slots};
 use crate::evidence::JobFacts;
 use crate::identity::Identity;
@@ -32,10 +33,19 @@ pub struct Session {
 pub enum Claim {
     /// It is the caller's.
     Mine(Flock<File>),
-    /// A stage runs, or another cleanup.
-    Busy,
+    /// Somebody else's.
+    Busy(Holder),
     /// It has been cleaned up.
     Gone,
+}
+
+/// Who holds a session that cannot be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Stages of it run.
+    Stages,
+    /// Another cleanup.
+    Cleanup,
 }
 
 impl Session {
@@ -172,8 +182,32 @@ impl Session {
         Ok(match lock {
             _ if !exists => Claim::Gone,
             Some(lock) => Claim::Mine(lock),
-            None => Claim::Busy,
+            // Stages share the lock among each other, a cleanup with nobody.
+            None => match self.store.stages_lock(&self.name, FlockArg::LockSharedNonblock)? {
+                Some(_) => Claim::Busy(Holder::Stages),
+                None => Claim::Busy(Holder::Cleanup),
+            },
         })
+    }
+
+    /// How long it has been there.
+    pub fn age(&self) -> Option<Duration> {
+        SessionRecord::written(&self.dir())?.elapsed().ok()
+    }
+
+    /// Where it is written down that a cleanup of it has failed.
+    pub fn trouble(&self) -> TroubleFile {
+        TroubleFile::of_session(&self.dir())
+    }
+
+    /// Whether its runner has certainly ended: as a process that is known, or with the whole machine.
+    pub fn runner_is_gone(&self) -> bool {
+        left_behind::runner_is_gone(&self.record)
+    }
+
+    /// The runner's directory of this attempt. It holds the payload and the token of the job.
+    pub fn attempt(&self) -> &Path {
+        &self.record.attempt
     }
 
     /// Removes it.

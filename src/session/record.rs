@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +78,11 @@ impl SessionRecord {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// When it was written: in the config stage.
+    pub(super) fn written(dir: &Path) -> Option<SystemTime> {
+        fs::metadata(dir.join(FILE)).and_then(|meta| meta.modified()).ok()
     }
 
     /// Whether there is one.

@@ -67,7 +67,7 @@ fn a_session_is_for_its_own_job_and_not_after_cleanup_has_begun() {
     assert!(matches!(world.sessions.resume(&name, 2), Err(SessionError::OtherJob { .. })));
     let running = world.sessions.resume(&name, 1).expect("a stage");
     session.close().expect("closed");
-    assert!(matches!(session.claim(), Ok(Claim::Busy)));
+    assert!(matches!(session.claim(), Ok(Claim::Busy(Holder::Stages))));
     drop(running);
     assert!(matches!(session.claim(), Ok(Claim::Mine(_))));
     assert!(matches!(world.sessions.resume(&name, 1), Err(SessionError::Closed(_))));
@@ -124,6 +124,32 @@ fn a_session_whose_runner_is_done_with_it_is_left_behind_and_a_living_one_is_not
     let before_the_boot = text.replace(&tree(), "mnt:[1] another-boot");
     fs::write(&file, before_the_boot).expect("write");
     assert_eq!(world.sessions.left_behind().len(), 2, "no runner survives a boot");
+}
+
+#[test]
+fn a_session_whose_cleanup_has_failed_is_left_behind_at_once() {
+    let world = world();
+    let attempt = tempfile::tempdir().expect("dir");
+    let session = world.create(1, attempt.path().to_str().expect("utf-8"));
+    session.close().expect("closed");
+    assert!(!session.is_left_behind(), "its cleanup is at work");
+    session.trouble().add("it hangs");
+    assert!(session.is_left_behind());
+    assert!(!session.runner_is_gone(), "which is another question");
+}
+
+#[test]
+fn a_session_in_use_says_whether_stages_use_it_or_a_cleanup() {
+    let world = world();
+    let session = world.create(1, "/t/1");
+    let stage = world.sessions.resume(session.name(), 1).expect("a stage");
+    assert!(matches!(session.claim(), Ok(Claim::Busy(Holder::Stages))));
+    drop(stage);
+    let claim = session.claim().expect("claimed");
+    let other = world.sessions.find(session.name()).expect("found");
+    assert!(matches!(other.claim(), Ok(Claim::Busy(Holder::Cleanup))));
+    drop(claim);
+    assert!(matches!(other.claim(), Ok(Claim::Mine(_))));
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub(super) fn sessions(settings: &Settings) -> Result<Sessions, Failure> {
 pub(super) fn resume(settings: &Settings, arguments: &Arguments) -> Result<(Session, Account), Failure> {
     let payload = arguments.payload()?;
     let session = sessions(settings)?.resume(arguments.contract.session()?, payload.job_id)?;
+    // It may have been killed before this stage could watch it.
+    if session.runner_is_gone() {
+        return Err(Failure::noted("the runner of this job is gone; nothing is started for nobody"));
+    }
     // Once more: the account may have been closed meanwhile, and a record is no permission.
     let account = policy::readmit(session.decision(), &settings.accounts, mode(settings)?, &Nss)?;
     Ok((session, account))

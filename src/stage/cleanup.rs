@@ -1,41 +1,52 @@
 //! `cleanup_exec`: nothing of the job is left, whatever happened before: no session, a failed config, a crash, a stage
 //! that is still dying, or a cleanup that has run already.
 
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::unistd::Uid;
 
 use super::account::sessions;
 use super::edge::Arguments;
-use super::reap;
-use super::sweep::{REMOVAL, sweep, sweep_left_behind};
+use super::sweep::{AttemptDir, REMOVAL, sweep};
+use super::{apart, reap};
 use crate::report::Failure;
 use crate::session::{Session, SessionError, Sessions};
-use crate::settings::Settings;
 
-/// How long all sessions together may take that others have left behind.
-const OTHERS: Duration = Duration::from_mins(1);
+/// How long all sessions together may take that earlier jobs of the same account have left behind.
+const EARLIER: Duration = Duration::from_secs(2);
 
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(request) = reap::requested(&arguments.rest)? {
         return reap::main(arguments, &request);
     }
+    if let Some(request) = apart::requested(&arguments.rest) {
+        return apart::main(arguments, &request);
+    }
     let settings = arguments.settings()?;
     let sessions = sessions(&settings)?;
+    let mut accounts = HashSet::new();
     for session in find(&sessions, arguments)? {
+        accounts.insert(session.decision().uid());
         session.close()?;
-        sweep(arguments, &settings, session, REMOVAL)?;
+        sweep(arguments, &settings, session, AttemptDir::Leave, REMOVAL)?;
     }
-    clean_up_after_others(arguments, &settings, &sessions)
+    clean_up_after_earlier_jobs(arguments, &sessions, &accounts);
+    Ok(())
 }
 
-/// After a runner that crashed, or a cleanup that failed, nobody else would. Not for long: GitLab shows this job as running.
-fn clean_up_after_others(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
+/// After a runner that crashed, or a cleanup that failed, nobody else would before the next `motmot reap`. Not for long:
+/// GitLab shows this job as running. And only for accounts of this job: another account can make its own cleanup last, with
+/// a file system that does not answer or a worker that it stops, and that is no business of this job's.
+fn clean_up_after_earlier_jobs(arguments: &Arguments, sessions: &Sessions, accounts: &HashSet<Uid>) {
     let start = Instant::now();
-    for session in sessions.left_behind() {
-        let Some(left) = OTHERS.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
-        sweep_left_behind(arguments, settings, session, left)?;
+    let due = |session: &Session| session.trouble().read().is_none_or(|trouble| trouble.is_over(SystemTime::now()));
+    let of_this_job = |session: &Session| accounts.contains(&session.decision().uid());
+    for session in sessions.left_behind().into_iter().filter(|session| of_this_job(session) && due(session)) {
+        let Some(left) = EARLIER.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
+        apart::sweep(&arguments.config, &session, left).finish(&session);
     }
-    Ok(())
 }
 
 /// The session that `job_env` names, or those that a config stage left whose answer never arrived.

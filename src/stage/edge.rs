@@ -11,7 +11,7 @@ use crate::evidence::payload::Payload;
 use crate::report::audit::AuditLog;
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, FailureKind, tell};
-use crate::runner::{Contract, ExitCodes};
+use crate::runner::{Contract, ExitCodes, PROCESS_NAME as RUNNER};
 use crate::settings::{DEFAULT_PATH, Settings};
 use crate::sys::privilege::hide_this_process;
 use crate::sys::signals::Termination;
@@ -104,6 +104,12 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
         Ok(termination) => termination,
         Err(error) => return fail(&Failure::site(format!("cannot watch signals: {error}")), codes, None),
     };
+    // A cleanup goes on for whoever comes next.
+    if stage != "cleanup"
+        && let Err(error) = termination.watch_runner(RUNNER)
+    {
+        return fail(&Failure::site(format!("cannot watch the runner: {error}")), codes, None);
+    }
     if let Err(error) = hide_this_process() {
         return fail(
             &Failure::site(format!("cannot hide this process from its account's others: {error}")),
@@ -129,8 +135,7 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // A script that failed is an end like others, and was logged as one.
-            if failure.exit_code().is_none() {
+            if failure.is_to_be_noted() {
                 let (job_id, session) = (arguments.job_id(), arguments.contract.session().ok());
                 AuditEvent::Failed { job_id, stage, session, failure: &failure }.log();
             }

@@ -50,8 +50,10 @@ pub fn conclude_batch(outcome: BatchOutcome) -> Result<(), Failure> {
 }
 
 /// A stage that was asked to end must not count as done, whatever the script made of it.
-fn ended_on_request() -> Failure {
-    Failure::site("ended on request (cancelled, timed out, or the runner stops)")
+///
+/// The audit log has it as the end that it is: no failure of the site.
+pub fn ended_on_request() -> Failure {
+    Failure::noted("ended on request (cancelled, timed out, or the runner stops)")
 }
 
 /// What an exit code means that is more than a number.
@@ -69,20 +71,20 @@ fn signal_hint(signal: i32) -> String {
     if signal == libc::SIGKILL { format!("{name}, often for lack of memory") } else { name }
 }
 
-/// For the audit log.
-pub fn audited(outcome: &Outcome) -> AuditedEnd<'static> {
+/// For the audit log. `asked` says why a stage was asked to end, where it was.
+pub fn audited(outcome: &Outcome, asked: impl FnOnce() -> &'static str) -> AuditedEnd<'static> {
     let (outcome, exit_code, signal) = match outcome {
         Outcome::Ended(Ending::Exited(code)) => ("exited", Some(*code), None),
         Outcome::Ended(Ending::Signaled(signal)) => ("signaled", None, Some(*signal)),
         Outcome::Done => ("done", None, None),
-        Outcome::Terminated => ("terminated", None, None),
+        Outcome::Terminated => (asked(), None, None),
         Outcome::TookTooLong => ("took too long", None, None),
     };
     AuditedEnd::Shell { outcome, exit_code, signal }
 }
 
-/// For the audit log.
-pub fn audited_batch(outcome: &BatchOutcome) -> AuditedEnd<'_> {
+/// For the audit log. `asked` says why a stage was asked to end, where it was.
+pub fn audited_batch(outcome: &BatchOutcome, asked: impl FnOnce() -> &'static str) -> AuditedEnd<'_> {
     let (id, outcome, exit_code) = match outcome {
         BatchOutcome::Submitted(id) => (Some(id), "submitted", None),
         BatchOutcome::Judged(id, verdict) => match verdict.judgement() {
@@ -90,7 +92,7 @@ pub fn audited_batch(outcome: &BatchOutcome) -> AuditedEnd<'_> {
             Judgement::Job(code) => (id.as_ref(), "job failed", Some(code)),
             Judgement::Site => (id.as_ref(), "site failed", None),
         },
-        BatchOutcome::Terminated(id) => (id.as_ref(), "terminated", None),
+        BatchOutcome::Terminated(id) => (id.as_ref(), asked(), None),
         BatchOutcome::Gone | BatchOutcome::NotGone(_) => (None, "gone", None),
     };
     AuditedEnd::Batch { slurm_job_id: id.map(JobId::as_str), outcome, exit_code }

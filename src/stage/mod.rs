@@ -4,6 +4,8 @@
 //! `scheduled` is a stage whose script runs at a batch scheduler.
 
 mod account;
+mod apart;
+mod attempt;
 pub mod cleanup;
 pub mod config;
 mod edge;
@@ -11,6 +13,7 @@ mod ends;
 mod ignored;
 pub mod prepare;
 pub mod reap;
+mod request;
 pub mod run;
 mod scheduled;
 mod sweep;

@@ -9,10 +9,12 @@ use super::account::resume;
 use super::edge::Arguments;
 use super::ignored;
 use super::scheduled::{BatchStage, resources};
+use super::{ends, request};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
 use crate::policy::Account;
+use crate::report::events::AuditEvent;
 use crate::report::{Failure, printable, tell};
 use crate::runner::job_defines_variable;
 use crate::scheduler::Setting;
@@ -75,7 +77,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let outcome = supervise::run(run, &arguments.termination)?;
     match outcome {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => {}
-        Outcome::Terminated => return Err(Failure::site("asked to end while preparing the job")),
+        Outcome::Terminated => {
+            let end = ends::audited(&outcome, || request::reason(arguments, &settings, &session));
+            let (job_id, account) = (session.facts().job_id(), session.decision().account());
+            AuditEvent::Ended { job_id, account, session: session.name(), sub_stage: "prepare", end }.log();
+            return ends::conclude(&outcome);
+        }
         Outcome::TookTooLong => {
             return Err(Failure::site(format!(
                 "the shell of account {} has not come to its first command within {} s; look for what waits in its login profile",
@@ -90,8 +97,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     match batch {
         Some((batch, resources)) if batch.settings().allocation == Allocation::Job => {
-            let termination = &arguments.termination;
-            BatchStage { settings: &settings, batch, session: &session, account: &account, termination }
+            BatchStage { arguments, settings: &settings, batch, session: &session, account: &account }
                 .allocate(resources)
         }
         _ => Ok(()),

@@ -2,19 +2,32 @@
 //!
 //! The program `motmot-cleanup` does it, since its file is the one that has the rights that this takes (file capabilities),
 //! and the state belongs to the account that it runs as. It is asked on its command line, behind its own options:
-//! `motmot-cleanup --config FILE reap [--dry-run | --session NAME]`. GitLab Runner adds no argument to `cleanup_exec`.
+//! `motmot-cleanup --config FILE reap [--dry-run | --session NAME | --forget NAME]`. GitLab Runner adds no argument to `cleanup_exec`.
 
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::{Args, Parser};
 
 use super::account::sessions;
+use super::apart::{self, SweptApart};
 use super::edge::Arguments;
-use super::sweep::{REMOVAL, Swept, sweep, sweep_left_behind};
+use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
+use crate::report::events::AuditEvent;
 use crate::report::{Failure, printable, tell};
-use crate::session::{Claim, Session, Sessions};
+use crate::session::{Claim, Holder, Session, Sessions};
 use crate::settings::Settings;
+
+/// How long one session may take. A tree that takes longer to remove is smaller the next time.
+const SESSION: Duration = Duration::from_mins(5);
+/// How long all sessions of one account may take.
+const ACCOUNT: Duration = Duration::from_mins(20);
+/// How many accounts are cleaned up after at a time: one whose home directory does not answer waits for itself.
+const AT_ONCE: usize = 16;
 
 /// The word that tells a request from the arguments that a site may have written for the stage (`cleanup_args`).
 const WORD: &str = "reap";
@@ -28,6 +41,9 @@ pub struct ReapArgs {
     /// Clean up this one, although it is not known whether its runner lives: you know that it does not
     #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
     session: Option<String>,
+    /// Give this one up: it is never tried again, and what its job left stays where it is
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["dry_run", "session"])]
+    forget: Option<String>,
 }
 
 impl ReapArgs {
@@ -37,9 +53,9 @@ impl ReapArgs {
         if self.dry_run {
             request.push("--dry-run".into());
         }
-        if let Some(name) = &self.session {
+        for (option, name) in [("session", &self.session), ("forget", &self.forget)] {
             // In one word: whatever the name begins with.
-            request.push(format!("--session={name}").into());
+            request.extend(name.iter().map(|name| format!("--{option}={name}").into()));
         }
         request
     }
@@ -67,18 +83,16 @@ pub(super) fn requested(rest: &[OsString]) -> Result<Option<ReapArgs>, Failure> 
 pub(super) fn main(arguments: &Arguments, request: &ReapArgs) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     let sessions = sessions(&settings)?;
-    match &request.session {
-        Some(name) => one(arguments, &settings, &sessions, name),
-        None if request.dry_run => {
-            list(&settings, &sessions);
-            Ok(())
-        }
-        None => all(arguments, &settings, &sessions),
+    match request {
+        ReapArgs { session: Some(name), .. } => one(arguments, &settings, &sessions, name),
+        ReapArgs { forget: Some(name), .. } => forget(&sessions, name),
+        ReapArgs { dry_run: true, .. } => list(&settings, &sessions),
+        _ => all(arguments, &sessions),
     }
 }
 
 /// What was left behind, for whoever wants to know before it goes.
-fn list(settings: &Settings, sessions: &Sessions) {
+fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
     let scheduler = settings.batch_of_left_jobs().kind().name();
     let line = |session: &Session| {
         let jobs: Vec<String> =
@@ -86,23 +100,27 @@ fn list(settings: &Settings, sessions: &Sessions) {
         let jobs = if jobs.is_empty() { String::new() } else { format!(", {scheduler} jobs: {}", jobs.join(" ")) };
         let (job_id, account, data) =
             (session.facts().job_id(), session.decision().account(), session.directories().data.display());
-        format!("{}: job {job_id} as {account}, below {data}{jobs}\n", session.name())
+        let trouble = trouble(session).map(|words| format!("; {words}")).unwrap_or_default();
+        format!("{}: job {job_id} as {account}, below {data}{jobs}{trouble}\n", session.name())
     };
     let lines: String = sessions.left_behind().iter().map(line).collect();
     let _ = std::io::stdout().write_all(printable(&lines).as_bytes());
+    tell_idle(sessions);
+    if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
 }
 
-/// All that was left behind, however long it takes.
-fn all(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
-    let (mut done, mut failed) = (0, 0);
-    for session in sessions.left_behind() {
-        match sweep_left_behind(arguments, settings, session, REMOVAL)? {
-            Swept::CleanedUp => done += 1,
-            Swept::Alone => {}
-            Swept::Failed => failed += 1,
-        }
-    }
-    // A runner between two stages looks the same as one that is gone, unless its process is known.
+/// Why a session is still there, and when it is tried again.
+fn trouble(session: &Session) -> Option<String> {
+    let trouble = session.trouble().read()?;
+    let next = match trouble.pause(SystemTime::now()) {
+        Some(pause) => format!("the next in {} min", pause.as_secs().div_ceil(60)),
+        None => "the next is due".to_owned(),
+    };
+    Some(format!("failed cleanups: {}, {next}; the last: {}", trouble.tries(), trouble.why()))
+}
+
+/// A runner between two stages looks the same as one that is gone, unless its process is known.
+fn tell_idle(sessions: &Sessions) -> bool {
     let idle = sessions.idle();
     for session in &idle {
         let (name, job) = (session.name(), session.facts().job_id());
@@ -110,13 +128,85 @@ fn all(arguments: &Arguments, settings: &Settings, sessions: &Sessions) -> Resul
             "left alone: {name} (job {job}): no stage of it runs, and whether its runner lives is not known; if it does not: motmot reap --session {name}"
         ));
     }
-    match (done, failed) {
-        (0, 0) if !idle.is_empty() => {}
+    !idle.is_empty()
+}
+
+/// All that was left behind, the accounts beside each other.
+fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
+    let now = SystemTime::now();
+    let (mut done, mut left) = (0, 0);
+    let mut accounts = HashMap::<_, Vec<Session>>::new();
+    for session in sessions.left_behind() {
+        if session.trouble().read().is_none_or(|trouble| trouble.is_over(now)) {
+            accounts.entry(session.decision().uid()).or_default().push(session);
+        } else {
+            left += 1;
+            tell_left(&session, &trouble(&session).unwrap_or_default());
+        }
+    }
+    beside_each_other(arguments, accounts.into_values().collect(), |session, swept| match swept {
+        None => {
+            left += 1;
+            tell_left(&session, "others of its account have taken too long; it is tried the next time");
+        }
+        Some(swept) => match swept.finish(&session) {
+            Swept::CleanedUp => done += 1,
+            // It has been told.
+            Swept::Failed => left += 1,
+            Swept::Alone if !session.is_left_behind() => {}
+            Swept::Alone => {
+                left += 1;
+                tell_left(&session, "a stage or another cleanup of it runs");
+            }
+        },
+    });
+    let idle = tell_idle(sessions);
+    match (done, left) {
+        (0, 0) if idle => {}
         (0, 0) => tell("nothing was left behind"),
         (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
-        _ => return Err(Failure::site(format!("cleaned up after {done} jobs, and failed to after {failed}"))),
+        _ => return Err(Failure::noted(format!("cleaned up after {done} jobs; of {left} something is left"))),
     }
     Ok(())
+}
+
+fn tell_left(session: &Session, why: &str) {
+    let (name, job, account) = (session.name(), session.facts().job_id(), session.decision().account());
+    tell(format_args!(
+        "left: {name} (job {job} as {account}): {why}. To try it now: motmot reap --session {name}; to give it up: motmot reap --forget {name}"
+    ));
+}
+
+/// Has the sessions of each account cleaned up one by one, and those of several accounts at a time. `None` for one that its
+/// account has left no time for.
+fn beside_each_other(
+    arguments: &Arguments,
+    accounts: Vec<Vec<Session>>,
+    mut done: impl FnMut(Session, Option<SweptApart>),
+) {
+    let slots = accounts.len().min(AT_ONCE);
+    let (queue, (results, inbox)) = (Mutex::new(accounts), channel());
+    let config = arguments.config.as_path();
+    std::thread::scope(|scope| {
+        for _ in 0..slots {
+            let (queue, results) = (&queue, results.clone());
+            scope.spawn(move || {
+                let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                while let Some(sessions) = next() {
+                    let start = Instant::now();
+                    for session in sessions {
+                        let limit = ACCOUNT.checked_sub(start.elapsed()).map(|left| left.min(SESSION));
+                        let swept = limit.map(|limit| apart::sweep(config, &session, limit));
+                        let _ = results.send((session, swept));
+                    }
+                }
+            });
+        }
+        drop(results);
+        for (session, swept) in inbox {
+            done(session, swept);
+        }
+    });
 }
 
 /// One session: whoever names it knows that its runner is gone.
@@ -124,12 +214,35 @@ fn one(arguments: &Arguments, settings: &Settings, sessions: &Sessions, name: &s
     let session = sessions.find(name)?;
     match session.claim()? {
         Claim::Mine(_claim) => session.close()?,
-        Claim::Busy => return Err(Failure::site(format!("a stage or a cleanup of session {name} runs"))),
+        Claim::Busy(Holder::Stages) if session.runner_is_gone() => session.close()?,
+        Claim::Busy(_) => return Err(in_use(name)),
         Claim::Gone => return Ok(()),
     }
-    sweep(arguments, settings, session, REMOVAL)?;
+    sweep(arguments, settings, session, AttemptDir::Remove, REMOVAL)?;
     tell(format_args!("cleaned up after session {name}"));
     Ok(())
+}
+
+/// Gives a session up: whoever names it knows better than we do what becomes of the rest.
+fn forget(sessions: &Sessions, name: &str) -> Result<(), Failure> {
+    let session = sessions.find(name)?;
+    let _claim = match session.claim()? {
+        Claim::Mine(claim) => claim,
+        Claim::Busy(_) => return Err(in_use(name)),
+        Claim::Gone => return Ok(()),
+    };
+    let (job_id, account) = (session.facts().job_id(), session.decision().account());
+    AuditEvent::Forgotten { job_id, account, session: name }.log();
+    tell(format_args!(
+        "session {name} (job {job_id} as {account}) is forgotten; what its job has left stays below {}",
+        session.directories().data.display()
+    ));
+    session.remove();
+    Ok(())
+}
+
+fn in_use(name: &str) -> Failure {
+    Failure::site(format!("a stage or a cleanup of session {name} runs"))
 }
 
 #[cfg(test)]
@@ -138,10 +251,11 @@ mod tests {
 
     #[test]
     fn what_is_asked_arrives_as_it_was_meant() {
-        let session = |name: &str| ReapArgs { session: Some(name.into()), dry_run: false };
+        let session = |name: &str| ReapArgs { session: Some(name.into()), ..ReapArgs::default() };
         for asked in [
             ReapArgs::default(),
-            ReapArgs { dry_run: true, session: None },
+            ReapArgs { dry_run: true, ..ReapArgs::default() },
+            ReapArgs { forget: Some("--session".into()), ..ReapArgs::default() },
             session("s1"),
             session("dry-run"),
             session("--dry-run"),
@@ -158,7 +272,7 @@ mod tests {
         for words in [[].as_slice(), &["verbose"], &["--session", "reap"]] {
             assert_eq!(asked(words).expect("a stage"), None);
         }
-        for words in [["reap", "s1"].as_slice(), &["reap", "--session"], &["reap", "--dry-run", "--session=s1"]] {
+        for words in [["reap", "s1"].as_slice(), &["reap", "--session"], &["reap", "--forget=s1", "--session=s1"]] {
             asked(words).expect_err("not cleaned up by mistake");
         }
     }

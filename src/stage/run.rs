@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 use super::account::resume;
 use super::edge::Arguments;
-use super::ends;
 use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
+use super::{ends, request};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{self, Run, TokenFeed};
 use crate::order::{Order, RunOrder};
@@ -40,8 +40,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         None => None,
     };
     if let Some(batch) = scheduler_of(&settings, &sub_stage) {
-        let termination = &arguments.termination;
-        let stage = BatchStage { settings: &settings, batch, session: &session, account: &account, termination };
+        let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
         return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
     }
 
@@ -64,7 +63,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     };
     let outcome = supervise::run(run, &arguments.termination)?;
     let (job_id, account) = (session.facts().job_id(), session.decision().account());
-    let end = ends::audited(&outcome);
+    let end = ends::audited(&outcome, || request::reason(arguments, &settings, &session));
     AuditEvent::Ended { job_id, account, session: session.name(), sub_stage: sub_stage.as_str(), end }.log();
     ends::conclude(&outcome)
 }

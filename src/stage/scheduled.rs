@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::ends;
+use super::edge::Arguments;
 use super::tokens::StageTokens;
+use super::{ends, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
 use crate::launch::batch::drive::{self, Follow};
@@ -38,11 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// One stage of a job at the scheduler.
 pub struct BatchStage<'a> {
+    pub arguments: &'a Arguments,
     pub settings: &'a Settings,
     pub batch: &'a dyn Batch,
     pub session: &'a Session,
     pub account: &'a Account,
-    pub termination: &'a Termination,
 }
 
 /// The scheduler that a sub-stage goes to, if it goes to one.
@@ -87,7 +88,7 @@ impl BatchStage<'_> {
             // Only so that cleanup does not cancel what is just ending.
             let _ = self.session.ledger().ended(&name, id);
         }
-        self.audit(sub_stage, &outcome);
+        self.audit(sub_stage.as_str(), &outcome);
         ends::conclude_batch(outcome)
     }
 
@@ -97,7 +98,10 @@ impl BatchStage<'_> {
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
         match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
-            BatchOutcome::Terminated(_) => Err(Failure::site("asked to end while preparing the job")),
+            outcome @ BatchOutcome::Terminated(_) => {
+                self.audit("prepare", &outcome);
+                ends::conclude_batch(outcome)
+            }
             outcome => ends::conclude_batch(outcome),
         }
     }
@@ -197,15 +201,15 @@ impl BatchStage<'_> {
             pace: Pace::in_directory(self.session.store()),
             group: JobGroup::make(self.session.group()),
         };
-        Ok(drive::follow(follow, self.termination)?)
+        Ok(drive::follow(follow, &self.arguments.termination)?)
     }
 
     /// The end of a sub-stage, for the audit log.
-    fn audit(&self, sub_stage: &SubStage, outcome: &BatchOutcome) {
-        let end = ends::audited_batch(outcome);
+    fn audit(&self, sub_stage: &str, outcome: &BatchOutcome) {
+        let end = ends::audited_batch(outcome, || request::reason(self.arguments, self.settings, self.session));
         let (job_id, account) = (self.session.facts().job_id(), self.session.decision().account());
         let session = self.session.name();
-        AuditEvent::Ended { job_id, account, session, sub_stage: sub_stage.as_str(), end }.log();
+        AuditEvent::Ended { job_id, account, session, sub_stage, end }.log();
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::account::mode;
+use super::attempt;
 use super::edge::Arguments;
 use super::scheduled::give_back;
 use crate::launch::supervise::{self, Outcome, Run};
@@ -12,7 +13,7 @@ use crate::order::{CleanUpOrder, Order};
 use crate::policy::{self, Account, ForCleanup, PolicyError};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, tell};
-use crate::session::{Claim, Session};
+use crate::session::{Claim, Holder, Session};
 use crate::settings::Settings;
 use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
@@ -27,11 +28,37 @@ const GIVING_BACK: Duration = Duration::from_mins(5);
 /// How long removing the files may take.
 pub(super) const REMOVAL: Duration = Duration::from_mins(20);
 
-/// Ends and removes what is left of a closed session.
+/// What becomes of the runner's directory of the attempt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptDir {
+    /// The runner removes it.
+    Leave,
+    /// The runner is gone.
+    Remove,
+}
+
+/// Ends and removes what is left of a closed session. Where that fails, the session says why.
 pub(super) fn sweep(
     arguments: &Arguments,
     settings: &Settings,
     session: Session,
+    attempt: AttemptDir,
+    removal: Duration,
+) -> Result<(), Failure> {
+    let trouble = session.trouble();
+    sweep_once(arguments, settings, session, attempt, removal).inspect_err(|failure| {
+        // One that was asked to end has met no trouble.
+        if arguments.termination.asked().is_none() {
+            trouble.add(failure.for_admin());
+        }
+    })
+}
+
+fn sweep_once(
+    arguments: &Arguments,
+    settings: &Settings,
+    session: Session,
+    attempt: AttemptDir,
     removal: Duration,
 ) -> Result<(), Failure> {
     let decision = session.decision();
@@ -67,8 +94,8 @@ pub(super) fn sweep(
         match session.claim()? {
             Claim::Mine(claim) => break Some(claim),
             Claim::Gone => return Ok(()),
-            Claim::Busy if Instant::now() >= patience => break None,
-            Claim::Busy => {}
+            Claim::Busy(_) if Instant::now() >= patience => break None,
+            Claim::Busy(_) => {}
         }
         // A stage that follows a batch job ends with that. What goes wrong here is told below.
         if !cancelled {
@@ -87,6 +114,9 @@ pub(super) fn sweep(
     // Before the files: a job that runs still writes to them.
     give_back(settings, &session, Some(&broom.account), &arguments.termination, removal.min(GIVING_BACK))?;
     broom.work(leavings(session.directories(), session.temp_project_dir().as_deref()), removal)?;
+    if attempt == AttemptDir::Remove {
+        remove_attempt(&session)?;
+    }
     let (job_id, account) = (session.facts().job_id(), decision.account());
     AuditEvent::CleanedUp { job_id, account, session: session.name() }.log();
     session.remove();
@@ -94,7 +124,7 @@ pub(super) fn sweep(
 }
 
 /// What became of a session that was left behind.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Swept {
     /// Nothing is left of it.
     CleanedUp,
@@ -114,14 +144,32 @@ pub(super) fn sweep_left_behind(
     // Asked once more when nobody else can begin with it.
     match session.claim()? {
         Claim::Mine(_claim) if session.is_left_behind() => session.close()?,
+        // A stage goes on for a runner that is gone; nobody waits for it.
+        Claim::Busy(Holder::Stages) if session.runner_is_gone() => session.close()?,
+        Claim::Gone => return Ok(Swept::CleanedUp),
         _ => return Ok(Swept::Alone),
     }
     let name = session.name().to_owned();
-    let Err(failure) = sweep(arguments, settings, session, limit) else { return Ok(Swept::CleanedUp) };
-    AuditEvent::Failed { job_id: None, stage: "cleanup", session: Some(&name), failure: &failure }.log();
-    let reason = failure.for_admin();
-    tell(format_args!("the left-over session {name} could not be cleaned up: {reason}"));
+    let attempt = if session.runner_is_gone() { AttemptDir::Remove } else { AttemptDir::Leave };
+    let Err(failure) = sweep(arguments, settings, session, attempt, limit) else { return Ok(Swept::CleanedUp) };
+    report_failure(&name, &failure);
     Ok(Swept::Failed)
+}
+
+/// A session that stays, for whoever asked and for the audit log.
+pub(super) fn report_failure(session: &str, failure: &Failure) {
+    AuditEvent::Failed { job_id: None, stage: "cleanup", session: Some(session), failure }.log();
+    let reason = failure.for_admin();
+    tell(format_args!("the left-over session {session} could not be cleaned up: {reason}"));
+}
+
+/// The directory of a runner that is gone holds the payload, the token of the job in it, and all scripts.
+fn remove_attempt(session: &Session) -> Result<(), Failure> {
+    let dir = session.attempt();
+    let failed = |error: std::io::Error| {
+        Failure::site(format!("the directory {} of a runner that is gone cannot be removed: {error}", dir.display()))
+    };
+    attempt::remove(dir, session.facts().job_id()).map_err(failed)
 }
 
 /// Ends all processes of a session's control group, where there is one.

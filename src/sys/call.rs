@@ -127,7 +127,7 @@ fn reader(name: &str, from: Option<impl Read + Send + 'static>) -> Receiver<Text
 }
 
 /// Waits for the end of a child until `deadline`.
-fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+pub(super) fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     let (ended, end) = channel();
     let pid = child.id();
     let awaiting = threads::spawn("end", move || {

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod acting;
 #[cfg(test)]
 pub mod alone;
+pub mod apart;
 pub mod atomic;
 pub mod call;
 pub mod cgroup;
@@ -16,6 +17,7 @@ pub mod file_system;
 pub mod files;
 pub mod login;
 pub mod pam;
+pub mod pidfd;
 pub mod privilege;
 pub mod process;
 pub mod signals;

@@ -1,5 +1,5 @@
 //! Processes below this one: finding them, ending them, and knowing that none is left.
-#![allow(unsafe_code)] // pidfds, which nix does not wrap
+#![allow(unsafe_code)] // prctl
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,6 +8,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+
+use super::pidfd::{PidFd, await_any};
+use super::threads;
 
 /// Makes orphans below this process its own children, whatever session or group they moved to
 /// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). A daemon cannot leave by forking twice.
@@ -221,30 +224,43 @@ fn carries(pid: Pid, mark: &[u8]) -> bool {
 /// SIGKILL for the process, if it still is the one that was meant: its number could belong to another by now. The
 /// descriptor pins the process, the second look judges it (pidfd_open(2)).
 fn end_if(pid: Pid, still: impl Fn() -> bool) {
-    // SAFETY: plain integers; the result is checked and owned at once.
-    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
-    let Ok(raw) = libc::c_int::try_from(raw) else { return };
-    if raw < 0 {
-        // Kernels before 5.3 have no such call; or the process is gone, and then this does nothing.
-        if Errno::last() == Errno::ENOSYS && still() {
+    match PidFd::open(pid) {
+        Ok(pidfd) if still() => pidfd.kill(),
+        // Kernels before 5.3 have no such call.
+        Err(Errno::ENOSYS) if still() => {
             let _ = kill(pid, Signal::SIGKILL);
         }
-        return;
+        _ => {}
     }
-    // SAFETY: pidfd_open has just made this descriptor.
-    let pidfd = unsafe { <std::os::fd::OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) };
-    if still() {
-        // SAFETY: plain integers and a null siginfo, which the call allows.
-        unsafe {
-            libc::syscall(
-                libc::SYS_pidfd_send_signal,
-                std::os::fd::AsRawFd::as_raw_fd(&pidfd),
-                libc::SIGKILL,
-                std::ptr::null::<libc::siginfo_t>(),
-                0,
-            )
-        };
-    }
+}
+
+/// Calls this when nobody waits for this process any more: the process that started it has ended, or the nearest one above
+/// it that has this name.
+///
+/// Not `PR_SET_PDEATHSIG`: it speaks of the parent's thread, and a Go program ends threads as it likes; and the kernel drops
+/// it when credentials change.
+pub fn when_abandoned(name: &str, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let parent = nix::unistd::getppid();
+    let ancestor = ProcessMark::of_ancestor(name);
+    let watched: Result<Vec<_>, _> =
+        [Some(parent), ancestor.map(|mark| Pid::from_raw(mark.pid))].into_iter().flatten().map(PidFd::open).collect();
+    // Asked again: now the descriptors hold those that were meant, or these were gone before.
+    let alive = move || nix::unistd::getppid() == parent && ancestor.is_none_or(|mark| mark.lives());
+    threads::spawn("abandoned", move || {
+        match watched {
+            Ok(watched) if alive() => await_any(&watched),
+            // A parent outside of this namespace has no number here, and old kernels have no descriptors.
+            Err(Errno::ENOSYS | Errno::EINVAL) => {
+                while alive() {
+                    std::thread::sleep(Duration::from_secs(1)); // nothing tells when a process ends that is no child
+                }
+            }
+            // Out of descriptors, or the like: better unwatched than ended.
+            Err(error) if error != Errno::ESRCH => return,
+            _ => {}
+        }
+        tell();
+    })
 }
 
 /// The name that tools like ps(1) show for this process; it was started by descriptor and has none.

@@ -1,6 +1,6 @@
 //! SIGTERM and its kin, as a message instead of an interruption.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -14,9 +14,18 @@ enum Reaction {
     Tell(Box<dyn Fn() + Send>),
 }
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Somebody sends a signal: a cancelled job, a time-out, a runner that stops.
+    Signal,
+    /// Nobody: the runner is gone, and no one waits for this process any more.
+    Abandonment,
+}
+
 struct Watched {
     reaction: Reaction,
-    asked: bool,
+    asked: Option<AskedBy>,
 }
 
 /// Watches for SIGTERM, SIGINT, SIGHUP and SIGQUIT.
@@ -31,31 +40,50 @@ impl Termination {
     pub fn watch(code: u8) -> std::io::Result<Self> {
         let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
         signals.thread_block()?;
-        let state = Arc::new(Mutex::new(Watched { reaction: Reaction::Exit(code), asked: false }));
-        let shared = Arc::clone(&state);
+        let this = Self(Arc::new(Mutex::new(Watched { reaction: Reaction::Exit(code), asked: None })));
+        let shared = this.clone();
         threads::spawn("signals", move || {
             while signals.wait().is_ok() {
-                let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                state.asked = true;
-                match &state.reaction {
-                    Reaction::Exit(code) => {
-                        // A child on its way to becoming a worker has this program's memory: it must not stay.
-                        process::kill_children();
-                        std::process::exit(i32::from(*code));
-                    }
-                    Reaction::Tell(tell) => tell(),
-                }
+                shared.ask(AskedBy::Signal);
             }
         })?;
-        Ok(Self(state))
+        Ok(this)
+    }
+
+    /// Watches the runner, too: a stage whose runner was killed would go on for nobody. `runner` is the name of its process.
+    pub fn watch_runner(&self, runner: &str) -> std::io::Result<()> {
+        let shared = self.clone();
+        process::when_abandoned(runner, move || shared.ask(AskedBy::Abandonment))
+    }
+
+    fn ask(&self, by: AskedBy) {
+        let mut state = self.lock();
+        state.asked.get_or_insert(by);
+        match &state.reaction {
+            Reaction::Exit(code) => {
+                // A child on its way to becoming a worker has this program's memory: it must not stay.
+                process::kill_children();
+                std::process::exit(i32::from(*code));
+            }
+            Reaction::Tell(tell) => tell(),
+        }
     }
 
     /// From now on this is called instead; at once, if somebody has asked before.
     pub fn subscribe(&self, tell: impl Fn() + Send + 'static) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.asked {
+        let mut state = self.lock();
+        if state.asked.is_some() {
             tell();
         }
         state.reaction = Reaction::Tell(Box::new(tell));
+    }
+
+    /// Who has asked first, if anybody has.
+    pub fn asked(&self) -> Option<AskedBy> {
+        self.lock().asked
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

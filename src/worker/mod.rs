@@ -27,6 +27,7 @@ use crate::order::frames::{Blame, Command, Report, WorkerFailure};
 use crate::order::{Order, RunOrder};
 use crate::report::tell;
 use crate::sys::process::{self, Ending};
+use crate::sys::threads;
 use directories::Held;
 use shell::{Shell, Start};
 use token_file::TokenFile;
@@ -62,7 +63,10 @@ pub fn main() -> ExitCode {
         Ok(Some(Command::Order(order))) => match *order {
             Order::Run(order) => run(order, &mut stage),
             Order::Batch(order) => batch::serve(&order, &mut stage).map(|()| Report::Done),
-            Order::CleanUp(order) => cleanup::clean_up(&order).map(|()| Report::Done),
+            Order::CleanUp(order) => {
+                end_with(&stage);
+                cleanup::clean_up(&order).map(|()| Report::Done)
+            }
         },
         other => Err(site(format!("the stage binary sent no order: {other:?}"))),
     };
@@ -70,6 +74,15 @@ pub fn main() -> ExitCode {
     // A stage binary that is gone reads no report.
     let _ = report.write_to(&mut stage);
     ExitCode::SUCCESS
+}
+
+/// From now on this process ends when the stage binary says a word or is gone: it waits no longer, whatever hangs here.
+fn end_with(stage: &UnixStream) {
+    let Ok(mut stage) = stage.try_clone() else { return };
+    let _ = threads::spawn("stage", move || {
+        let _ = Command::read_from(&mut stage);
+        std::process::exit(0);
+    });
 }
 
 /// Takes the socket from standard input, so that nothing started here inherits it by number.

@@ -4,8 +4,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::world::gitlab::{GitLab, respond};
+use crate::world::stage::Stage;
 use crate::world::{PROGRAMS, Single, World, cases, chown, make_dir, payload, until};
 
 cases!(
@@ -307,7 +310,35 @@ cases!(
             world.simulate().option("--cancel", "hard").option("--cancel-on", "profile waits").script("true").run();
         assert!(!end.succeeded());
         assert_ne!(end.code_of("prepare_exec"), 0, "0 after SIGTERM would count as prepared");
+        let (last, events) = (world.audit().pop().expect("a line"), world.audit());
+        let is_end = |line: &Value| line["event"] == "ended" && line["sub_stage"] == "prepare";
+        assert!(events.iter().any(is_end) && last["event"] != "failed", "{events:?}");
         until("nothing runs any more", || !world.processes_of_user().contains(&"sleep".to_owned()));
+    },
+    fn why_a_stage_was_asked_to_end_is_audited_as_what_it_is_and_as_no_failure_of_the_site(root: Root) {
+        let world = World::root(root).build();
+        let single = Single::new(&world, 5);
+        let end_one = |timeout: u64| {
+            let mut job = payload(5);
+            job["runner_info"] = json!({"timeout": timeout});
+            world.write_payload(&job);
+            let mut stage = Stage::run(&world, &single, "echo wait\"\"ing now; sleep 1000");
+            stage.until_says("waiting now");
+            stage.signal(Signal::SIGTERM);
+            stage.end().assert_site();
+            let last = world.audit().pop().expect("a line");
+            assert_eq!((&last["event"], &last["sub_stage"]), (&json!("ended"), &json!("build_script")), "{last}");
+            last["outcome"].as_str().expect("an outcome").to_owned()
+        };
+        assert_eq!(end_one(3600), "interrupted", "GitLab says that it runs");
+        assert_eq!(end_one(1), "timed out");
+        let refusing = GitLab::new(|_, stream| respond(stream, "401 Unauthorized", "", b"{}"));
+        world.write_config_with(|config| config.gitlab(|section| section.url(&refusing.url)));
+        assert_eq!(end_one(3600), "cancelled", "GitLab does not know its token any more");
+        let (nobody, _down) = GitLab::down();
+        world.write_config_with(|config| config.gitlab(|section| section.url(&nobody)));
+        assert_eq!(end_one(3600), "terminated");
+        assert!(world.audit().iter().all(|line| line["event"] != "failed"), "{:?}", world.audit());
     },
     fn an_unusable_command_line_is_a_failure_of_the_site() {
         let world = World::one_user().build();

@@ -144,9 +144,14 @@ cases!(
                 fs::remove_dir_all(entry.path()).expect("remove");
             }
         }
-        let end = world.simulate().script("echo dir=$(pwd)").run();
-        assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
-        assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+        let sessions = || world.sessions().read_dir().expect("sessions").flatten();
+        // Where the machine is too busy for it, the time of the cleanup is over before, and it leaves the session in peace.
+        until("a cleanup has had the time", || {
+            sessions().for_each(|session| drop(fs::remove_file(session.path().join("trouble"))));
+            let end = world.simulate().script("echo dir=$(pwd)").run();
+            assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
+            sessions().count() == 0
+        });
         assert_eq!(leavings(&world), Vec::<String>::new());
     },
     fn a_job_of_a_runner_with_its_own_tmp_is_left_alone_by_others(root: Root) {

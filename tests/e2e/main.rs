@@ -25,6 +25,7 @@ mod slurm;
 mod slurm_attacks;
 mod slurm_faults;
 mod slurm_modes;
+mod stalls;
 mod tokens;
 mod world;
 mod wrapper;

@@ -1,7 +1,7 @@
 //! `motmot reap`: what is left when a runner or a machine has crashed.
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use crate::world::stage::kill_with_its_worker;
 use crate::world::{Cluster, Single, World, cases, copy_program, until};
@@ -24,7 +24,7 @@ cases!(
         start_anew(&world);
         let listed = reap(&world, &["--dry-run"]);
         assert!(
-            listed.status.success() && words(&listed).contains(&format!("Slurm jobs: {job}")),
+            listed.status.code() == Some(2) && words(&listed).contains(&format!("Slurm jobs: {job}")),
             "{}",
             words(&listed)
         );
@@ -36,37 +36,63 @@ cases!(
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
         assert_eq!(fs::read_dir(world.data_dir().join("jobs")).expect("jobs").count(), 0);
     },
-    fn a_session_of_a_runner_that_has_ended_is_left_behind_and_that_of_a_living_one_is_not(root: Root) {
+    fn a_runner_that_is_killed_takes_its_stage_along_and_reap_takes_the_rest(root: Root) {
         let world = World::root(root).build();
-        // The process is known by its name.
-        let runner = world.dir.join("gitlab-runner");
-        copy_program(&world.bins.join("motmot"), &runner, 0o755);
-        let simulate = |script: &str, more: &[&str]| {
-            let (command, _, _) = world.simulate().script(script).command();
-            let mut runner = Command::new(&runner);
-            runner.args(command.get_args()).args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-            runner
-        };
-        let mut living = simulate("touch \"$HOME/living\"; sleep 1000", &[]).spawn().expect("a runner");
+        let living = Runner::start(&world, "touch \"$HOME/living\"; sleep 1000");
         until("the script runs", || world.user.home.join("living").exists());
-        let mut dead = simulate("touch \"$HOME/dead\"; sleep 1001", &[]).spawn().expect("a runner");
+        let dead = Runner::start(&world, "touch \"$HOME/dead\"; sleep 1001");
         until("the script runs", || world.user.home.join("dead").exists());
         assert_eq!(words(&reap(&world, &["--dry-run"])), "");
-        dead.kill().expect("kill");
-        dead.wait().expect("ended");
-        // Its directory of the attempt is still there: a runner that is killed removes nothing.
-        assert_eq!(words(&reap(&world, &["--dry-run"])).lines().count(), 1);
-        // The stage lives on, and ends when it is asked to; a session that is in use is left alone until then.
-        assert!(words(&reap(&world, &[])).contains("nothing was left behind"));
-        end_stage_of(&world, "sleep 1001");
+        dead.kill();
+        // It removes nothing. Not awaited is the end of its stage: whoever cleans up does that.
+        let listed = reap(&world, &["--dry-run"]);
+        assert_eq!((words(&listed).lines().count(), listed.status.code()), (1, Some(2)), "{}", words(&listed));
         let reaped = reap(&world, &[]);
+        assert!(reaped.status.success(), "{}", words(&reaped));
         assert!(words(&reaped).contains("cleaned up after 1 jobs"), "{}", words(&reaped));
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 1, "the living one's");
-        living.kill().expect("kill");
-        living.wait().expect("ended");
-        end_stage_of(&world, "sleep 1000");
+        assert_eq!(attempts(&world), 1, "the living one's: that of the dead one held the token of its job");
+        assert_eq!(running(&world, "sleep 1001"), 0);
+        assert_eq!(running(&world, "sleep 1000"), 1, "the living one's");
+        living.kill();
+        until("its stage has ended by itself", || world.processes_of_user().is_empty());
         assert!(reap(&world, &[]).status.success());
-        assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
+        assert_eq!((fs::read_dir(world.sessions()).expect("sessions").count(), attempts(&world)), (0, 0));
+        let ended = |line: &serde_json::Value| line["event"] == "ended" && line["outcome"] == "runner gone";
+        assert_eq!(world.audit().iter().filter(|line| ended(line)).count(), 2, "{:?}", world.audit());
+    },
+    fn a_stage_without_its_runner_ends_where_the_runner_is_an_ordinary_account_too(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let (mut simulate, _, _) = world.simulate().script("touch \"$HOME/begun\"; sleep 1000").command();
+        let mut simulate = simulate.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a runner");
+        until("the script runs", || world.user.home.join("begun").exists());
+        simulate.kill().expect("kill");
+        simulate.wait().expect("ended");
+        until("its stage has ended by itself", || world.processes_of_user().is_empty());
+    },
+    fn no_stage_starts_for_a_runner_that_is_gone_already(root: Root) {
+        let world = World::root(root).build();
+        let single = Single::new(&world, 5);
+        world.change_record(&single.session, |record| {
+            // The first process of the machine, if it had begun later than it did.
+            record["runner"] = serde_json::json!({"pid": 1, "started": 4_102_444_800_u64});
+        });
+        let script = single.script("touch \"$HOME/begun\"");
+        let refused = single.stage("run").arg(&script).arg("build_script").output().expect("run");
+        assert_eq!(refused.status.code(), Some(2), "{}", words(&refused));
+        assert!(words(&refused).contains("the runner of this job is gone"), "{}", words(&refused));
+        assert!(!world.user.home.join("begun").exists());
+    },
+    fn a_slurm_job_ends_with_the_runner_that_waits_for_it(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).build();
+        let runner = Runner::start(&world, "touch \"$HOME/begun\"; sleep 1000");
+        until("the script runs", || world.user.home.join("begun").exists());
+        runner.kill();
+        until("its stage has cancelled it", || cluster.jobs_of(&world.user.name).is_empty());
+        let reaped = reap(&world, &[]);
+        assert!(reaped.status.success(), "{}", words(&reaped));
+        assert_eq!((fs::read_dir(world.sessions()).expect("sessions").count(), attempts(&world)), (0, 0));
     },
     fn a_session_of_which_nobody_knows_is_named_and_cleaned_up_when_its_name_is_given(root: Root) {
         let world = World::root(root).build();
@@ -130,26 +156,50 @@ fn words(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Rewrites the record of the only session, as if the machine had been started since.
+/// As if the machine had been started since the only session began.
 fn start_anew(world: &World) {
     let session = fs::read_dir(world.sessions()).expect("sessions").next().expect("one").expect("an entry");
-    let file = session.path().join("session.json");
-    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("record")).expect("JSON");
-    record["tree"] = "mnt:[1] 00000000-0000-0000-0000-000000000000".into();
-    fs::write(&file, record.to_string()).expect("record");
+    world.start_anew(session.file_name().to_str().expect("UTF-8"));
 }
 
-/// Ends a stage by ending what it runs.
-fn end_stage_of(world: &World, command: &str) {
+/// How many processes of the job's account have this command line.
+fn running(world: &World, command: &str) -> usize {
     let uid = world.user.uid.to_string();
-    assert!(Command::new("pkill").args(["-KILL", "-U", &uid, "-f", command]).status().expect("pkill").success());
-    until("the stage has let go of its session", || {
-        !words(&reap(world, &["--dry-run"])).is_empty()
-            && fs::read_dir(world.sessions()).expect("sessions").flatten().any(|session| {
-                let stages = fs::File::options().write(true).open(session.path().join("stages"));
-                stages.is_ok_and(|file| {
-                    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).is_ok()
-                })
-            })
-    });
+    let found = Command::new("pgrep").args(["-U", &uid, "-f", "-x", command]).output().expect("pgrep");
+    String::from_utf8_lossy(&found.stdout).lines().count()
+}
+
+/// How many directories of attempts there are.
+fn attempts(world: &World) -> usize {
+    let entries = fs::read_dir(world.dir.join("tmp")).expect("tmp").flatten();
+    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("custom-executor")).count()
+}
+
+/// A runner that sessions know as one, by the name of its process.
+struct Runner(Child);
+
+impl Runner {
+    fn start(world: &World, script: &str) -> Self {
+        let program = world.dir.join("gitlab-runner");
+        if !program.exists() {
+            copy_program(&world.bins.join("motmot"), &program, 0o755);
+        }
+        let (command, _, _) = world.simulate().script(script).command();
+        let mut runner = Command::new(program);
+        runner.args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(runner.spawn().expect("a runner"))
+    }
+
+    /// SIGKILL.
+    fn kill(mut self) {
+        self.0.kill().expect("kill");
+        self.0.wait().expect("ended");
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -50,7 +50,8 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
                 Some(AuditEvent::Failed { job_id: Some(7), stage: "run", session: Some("s"), failure: outage })
             }
             AuditEvent::Failed { .. } => Some(AuditEvent::CleanedUp { job_id: 7, account: "arthur", session: "s" }),
-            AuditEvent::CleanedUp { .. } => None,
+            AuditEvent::CleanedUp { .. } => Some(AuditEvent::Forgotten { job_id: 7, account: "arthur", session: "s" }),
+            AuditEvent::Forgotten { .. } => None,
         };
         all.push(event);
     }
@@ -94,6 +95,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","slurm_job_id":"17","outcome":"job failed","exit_code":4}"#,
         r#""level":"WARN","event":"failed","job_id":7,"stage":"run","session":"s","kind":"system","reason":"GitLab does not answer"}"#,
         r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s"}"#,
+        r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s"}"#,
         r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer"}"#,
     ];
     assert_eq!(lines, expected);

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 use super::needs::Root;
+use super::next_number;
 
 /// An account of this machine, made for one test.
 pub struct TestAccount {
@@ -54,6 +55,11 @@ impl TestAccount {
         Self { name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), home, made: true }
     }
 
+    /// Another one beside those of a world. It goes with the value.
+    pub fn stranger(_: impl Into<Root>, dir: &Path) -> Stranger {
+        Stranger(Self::make_as_root(dir, "s", next_number()))
+    }
+
     /// That of whoever runs the tests.
     pub(super) fn own() -> Self {
         let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("lookup").expect("this account");
@@ -83,5 +89,22 @@ impl TestAccount {
         let _ = Command::new("pkill").args(["-KILL", "-U", &self.uid.to_string()]).status();
         // A test may have removed it already.
         try_change_accounts(Command::new("userdel").arg("-f").arg(&self.name));
+    }
+}
+
+/// An account that belongs to no world.
+pub struct Stranger(TestAccount);
+
+impl std::ops::Deref for Stranger {
+    type Target = TestAccount;
+
+    fn deref(&self) -> &TestAccount {
+        &self.0
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.0.remove();
     }
 }

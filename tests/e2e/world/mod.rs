@@ -12,6 +12,7 @@ mod files;
 pub mod gitlab;
 mod needs;
 mod patience;
+mod poison;
 mod programs;
 mod running;
 mod selection;
@@ -37,6 +38,7 @@ pub use config::{Config, GitlabSection, Rule};
 pub use files::{base, chmod, chown, control_groups, is_root, make_dir};
 pub use needs::{Accounting, Body, LaggingDisk, Root, Slurm};
 pub use patience::{in_some_try, until};
+pub use poison::{Poison, Silence};
 pub use programs::{PROGRAMS, copy_program, copy_programs, make_script};
 pub use running::{Running, job_numbers};
 pub use simulate::{JobEnd, Simulate};
@@ -83,6 +85,19 @@ impl World {
 
     pub fn sessions(&self) -> PathBuf {
         self.dir.join("state/motmot/sessions")
+    }
+
+    /// Changes the record of a session.
+    pub fn change_record(&self, session: &str, change: impl FnOnce(&mut Value)) {
+        let file = self.sessions().join(session).join("session.json");
+        let mut record: Value = serde_json::from_slice(&fs::read(&file).expect("record")).expect("JSON");
+        change(&mut record);
+        fs::write(&file, record.to_string()).expect("record");
+    }
+
+    /// Has the record of a session say that the machine was started since.
+    pub fn start_anew(&self, session: &str) {
+        self.change_record(session, |record| record["tree"] = "mnt:[1] 00000000-0000-0000-0000-000000000000".into());
     }
 
     /// Where jobs write. Not in the home directory of whoever runs these tests.

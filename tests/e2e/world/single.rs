@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::gitlab::GitLab;
-use super::{World, chown};
+use super::{TestAccount, World, chown};
 
 /// A payload for calls of single stages.
 pub fn payload(job_id: u64) -> Value {
@@ -26,7 +26,12 @@ pub struct Single<'w> {
 impl<'w> Single<'w> {
     /// The config stage has answered.
     pub fn new(world: &'w World, job_id: u64) -> Self {
-        let user = world.user.name.clone();
+        Self::of(world, &world.user, job_id)
+    }
+
+    /// The same for a job of another account than the world's.
+    pub fn of(world: &'w World, account: &TestAccount, job_id: u64) -> Self {
+        let user = account.name.clone();
         let gitlab = GitLab::answering(
             json!({"id": job_id, "status": "running", "user": {"id": 42, "username": user}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}}),
         );
