@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::world::stage::kill_with_its_worker;
 use crate::world::{Single, World, cases, change_accounts, control_groups, payload, try_change_accounts, until};
 
 cases!(
@@ -53,13 +54,8 @@ cases!(
         let world = World::root(root).build();
         let single = Single::new(&world, 5);
         let mut stage = start_stage(&world, &single, "setsid sleep 1000 &");
-        // Both at once, the worker first, as for lack of memory.
-        let worker =
-            Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
-        let worker: u32 = String::from_utf8_lossy(&worker.stdout).trim().parse().expect("one worker");
-        let status =
-            Command::new("kill").args(["-KILL", &stage.id().to_string(), &worker.to_string()]).status().expect("kill");
-        assert!(status.success());
+        // As for lack of memory.
+        kill_with_its_worker(&stage, &world.user);
         let _ = stage.wait();
         let output = single.stage("cleanup").output().expect("cleanup");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -180,11 +176,7 @@ cases!(
         let world = World::root(root).build();
         let single = Single::new(&world, 5);
         let mut stage = start_stage(&world, &single, "env -i /usr/bin/setsid /usr/bin/sleep 1000 &");
-        let worker =
-            Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
-        let worker = String::from_utf8_lossy(&worker.stdout).trim().to_owned();
-        let status = Command::new("kill").args(["-KILL", &stage.id().to_string(), &worker]).status().expect("kill");
-        assert!(status.success());
+        kill_with_its_worker(&stage, &world.user);
         let _ = stage.wait();
         try_change_accounts(Command::new("userdel").args(["-f", &world.user.name]));
         assert!(nix::unistd::User::from_name(&world.user.name).expect("lookup").is_none());

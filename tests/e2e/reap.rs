@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use crate::world::stage::kill_with_its_worker;
 use crate::world::{Cluster, Single, World, cases, copy_program, until};
 
 cases!(
@@ -16,10 +17,8 @@ cases!(
             stage.arg(&script).arg("build_script").stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run");
         until("the script runs", || world.user.home.join("started").exists());
         assert_eq!(words(&reap(&world, &["--dry-run"])), "", "it lives");
-        // Stage and worker at once: nobody of them cancels anything.
-        let worker = Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output();
-        let worker = String::from_utf8_lossy(&worker.expect("pgrep").stdout).trim().to_owned();
-        kill_all(&[stage.id().to_string(), worker]);
+        // Nobody of them cancels anything.
+        kill_with_its_worker(&stage, &world.user);
         let _ = stage.wait();
         let job = cluster.until_job_of(&world.user.name).id;
         start_anew(&world);
@@ -138,10 +137,6 @@ fn start_anew(world: &World) {
     let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("record")).expect("JSON");
     record["tree"] = "mnt:[1] 00000000-0000-0000-0000-000000000000".into();
     fs::write(&file, record.to_string()).expect("record");
-}
-
-fn kill_all(pids: &[String]) {
-    assert!(Command::new("kill").arg("-KILL").args(pids).status().expect("kill").success());
 }
 
 /// Ends a stage by ending what it runs.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::{Single, World};
+use super::{Single, TestAccount, World};
 
 /// A stage that runs.
 pub struct Stage {
@@ -165,4 +165,16 @@ pub fn worker_of(world: &World) -> Option<Pid> {
     let output =
         Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
     String::from_utf8_lossy(&output.stdout).trim().parse().ok().map(Pid::from_raw)
+}
+
+/// SIGKILL for a stage and its worker, as if at one moment. kill(1) takes one after the other, and a worker that outlives its
+/// stage by that much ends the job or cancels it, which is what it is for: so it is frozen first.
+#[track_caller]
+pub fn kill_with_its_worker(stage: &Child, account: &TestAccount) {
+    let worker = Command::new("pgrep").args(["-U", &account.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
+    let worker = String::from_utf8_lossy(&worker.stdout).trim().to_owned();
+    let stage = stage.id().to_string();
+    for (signal, pid) in [("-STOP", &worker), ("-KILL", &stage), ("-KILL", &worker)] {
+        assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success(), "{signal} {pid}");
+    }
 }
