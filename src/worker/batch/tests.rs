@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
@@ -21,22 +20,22 @@ struct Following {
 
 impl Following {
     /// A job below `data`, with `echo hello` for its script.
-    fn start(data: PathBuf) -> Self {
+    fn start(data: &Path) -> Self {
         let jobs = data.join("jobs/5-a");
         let token = TokenPlace { file: jobs.join("token/token"), variable: "CI_JOB_JWT".into() };
         let order = BatchOrder {
-            directories: vec![data.clone(), data.join("jobs"), jobs.clone(), jobs.join("token"), jobs.join("batch")],
+            directories: vec![data.to_owned(), data.join("jobs"), jobs.clone(), jobs.join("token"), jobs.join("batch")],
             place: Some(jobs.join("batch/motmot-5")),
             settings: Some("a=b\n".into()),
             run: Some("run-1".into()),
             scheduler_output: "scheduler".into(),
             token: Some(token),
-            output_timeout: Duration::from_secs(60),
+            output_timeout: Duration::from_mins(1),
             ..BatchOrder::default()
         };
         let (mut stage, mut theirs) = UnixStream::pair().expect("sockets");
         // A report that never comes fails the test.
-        stage.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+        stage.set_read_timeout(Some(Duration::from_mins(1))).expect("a limit");
         let worker = std::thread::spawn(move || serve(&order, &mut theirs));
         Command::Script(Zeroizing::new(b"echo hello".to_vec())).write_to(&mut stage).expect("sent");
         let mut following = Self { stage, worker };
@@ -63,7 +62,7 @@ fn what_a_node_writes_is_reported_and_a_tree_that_is_swapped_meanwhile_gets_noth
     let temp = tempfile::tempdir().expect("dir");
     let path = temp.path().canonicalize().expect("path");
     let (data, moved) = (path.join("data"), path.join("moved"));
-    let mut following = Following::start(data.clone());
+    let mut following = Following::start(&data);
     let place = |data: &Path| data.join("jobs/5-a/batch/motmot-5");
     let read = |name: &str| fs::read_to_string(place(&moved).join(name)).expect(name);
 
