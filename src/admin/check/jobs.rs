@@ -93,24 +93,27 @@ fn data_directory(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) 
     findings.ok(what, text);
 }
 
+/// No command: these are the site's directories, or somebody's home.
+const PLACE: &str = "name a place in jobs.data_dir that nobody but root can exchange, with all directories above it";
+
 /// Whether somebody other than root (and a runner's one user) can put another directory in place of one that is in `dir`: the
 /// worker refuses such ways.
 fn replaceable(dir: &Path, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
     let (shown, mode, uid) = (dir.display(), meta.mode(), meta.uid());
     let sticky = mode & 0o1000 != 0;
     if mode & 0o002 != 0 && !sticky {
-        return Some(format!("everybody can replace what is in {shown}: chmod +t {shown}"));
+        return Some(format!("everybody can replace what is in {shown}, which is not sticky; {PLACE}"));
     }
     if jobs.data_dir_group_writable.iter().any(|listed| dir.starts_with(listed)) {
         return None;
     }
     let own = jobs.downscope == Downscope::None && uid == runner.account.uid().as_raw();
     if uid != 0 && !own {
-        return Some(format!("{shown} belongs to uid {uid}, who can replace what is in it: chown root {shown}"));
+        return Some(format!("{shown} belongs to uid {uid}, who can replace what is in it; {PLACE}"));
     }
     (mode & 0o020 != 0 && !sticky).then(|| {
         format!(
-            "the group of {shown} can replace what is in it: chmod g-w {shown}, or trust such groups in jobs.data_dir_group_writable"
+            "the group of {shown} can replace what is in it, and it is not sticky; {PLACE}; or trust such groups in jobs.data_dir_group_writable"
         )
     })
 }

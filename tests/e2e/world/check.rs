@@ -70,7 +70,11 @@ fn with_gitlab(world: &World) -> (GitLab, PathBuf) {
     let gitlab =
         GitLab::new(|_, stream| respond(stream, "401 Unauthorized", "", b"{\"message\":\"401 Unauthorized\"}"));
     let (from, to) = (world.config_file(), world.dir.join("with-gitlab.toml"));
-    let text = fs::read_to_string(&from).expect("config").replace("http://127.0.0.1:9", &gitlab.url);
+    // A world with capabilities has a GitLab already, but one that answers whoever asks.
+    let line = |line: &str| {
+        if line.starts_with("url = ") { format!("url = \"{}\"\n", gitlab.url) } else { format!("{line}\n") }
+    };
+    let text: String = fs::read_to_string(&from).expect("config").lines().map(line).collect();
     fs::write(&to, text).expect("config");
     let meta = fs::metadata(&from).expect("config");
     chmod(&to, meta.mode() & 0o7777);
