@@ -162,8 +162,14 @@ impl End {
 
 /// The worker of this world's only stage. It hides its files in /proc.
 pub fn worker_of(world: &World) -> Option<Pid> {
-    let output =
-        Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
+    worker_as(&world.user)
+}
+
+/// The oldest: a program that a worker starts has the worker's name until it is executed, and a worker that cannot be told
+/// from it would count as gone.
+fn worker_as(account: &TestAccount) -> Option<Pid> {
+    let uid = account.uid.to_string();
+    let output = Command::new("pgrep").args(["--oldest", "-U", &uid, "motmot-worker"]).output().expect("pgrep");
     String::from_utf8_lossy(&output.stdout).trim().parse().ok().map(Pid::from_raw)
 }
 
@@ -171,10 +177,9 @@ pub fn worker_of(world: &World) -> Option<Pid> {
 /// stage by that much ends the job or cancels it, which is what it is for: so it is frozen first.
 #[track_caller]
 pub fn kill_with_its_worker(stage: &Child, account: &TestAccount) {
-    let worker = Command::new("pgrep").args(["-U", &account.uid.to_string(), "motmot-worker"]).output().expect("pgrep");
-    let worker = String::from_utf8_lossy(&worker.stdout).trim().to_owned();
-    let stage = stage.id().to_string();
-    for (signal, pid) in [("-STOP", &worker), ("-KILL", &stage), ("-KILL", &worker)] {
-        assert!(Command::new("kill").args([signal, pid]).status().expect("kill").success(), "{signal} {pid}");
+    let worker = worker_as(account).expect("a worker");
+    let stage = Pid::from_raw(stage.id().try_into().expect("a pid"));
+    for (signal, pid) in [(Signal::SIGSTOP, worker), (Signal::SIGKILL, stage), (Signal::SIGKILL, worker)] {
+        kill(pid, signal).expect("it is there");
     }
 }
