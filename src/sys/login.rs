@@ -47,15 +47,15 @@ pub(super) fn may_begin(name: &str, rules: &LoginRules) -> Result<Result<(), Bar
     if shadow.as_ref().is_some_and(Shadow::is_locked) {
         return Ok(Err(Barred::Locked));
     }
-    let closed = CLOSED.iter().find_map(|path| words_of(Path::new(path)));
-    match (rules, closed) {
-        (LoginRules::Pam(service), closed) => {
-            let asked = pam::ask(service, name)?;
-            // The same for everybody, and soon over: no judgement of this account.
-            Ok(asked.map_err(|refusal| closed.map_or(Barred::ByPam(Box::new(refusal)), Barred::Closed)))
-        }
-        (LoginRules::Files, Some(words)) => Ok(Err(Barred::Closed(words))),
-        (LoginRules::Files, None) => {
+    let closed = || CLOSED.iter().find_map(|path| words_of(Path::new(path)));
+    match rules {
+        // A closed machine is the same for everybody, and soon over: no judgement of this account.
+        LoginRules::Pam(service) => Ok(pam::ask(service, name)?
+            .map_err(|refusal| closed().map_or_else(|| Barred::ByPam(Box::new(refusal)), Barred::Closed))),
+        LoginRules::Files => {
+            if let Some(words) = closed() {
+                return Ok(Err(Barred::Closed(words)));
+            }
             let today = jiff::Timestamp::now().as_second() / 86_400;
             let expired = shadow.is_some_and(|shadow| shadow.has_expired(today));
             Ok(if expired { Err(Barred::Expired) } else { Ok(()) })
@@ -67,7 +67,7 @@ pub(super) fn may_begin(name: &str, rules: &LoginRules) -> Result<Result<(), Bar
 fn words_of(path: &Path) -> Option<String> {
     let mut text = Vec::new();
     File::open(path).ok()?.take(1024).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8_lossy(&text).split_whitespace().collect::<Vec<_>>().join(" "))
+    Some(pam::one_line(&text))
 }
 
 /// Two fields of a line of shadow(5).

@@ -187,6 +187,10 @@ fn text(pointer: *const c_char) -> String {
     }
     // SAFETY: not null, and a C string by the contract of whoever gave it.
     let bytes = unsafe { CStr::from_ptr(pointer) }.to_bytes();
-    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]);
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    one_line(&bytes[..bytes.len().min(LONGEST)])
+}
+
+/// Words for people, without their line breaks.
+pub(super) fn one_line(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
