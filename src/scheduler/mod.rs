@@ -18,7 +18,7 @@ mod submission;
 pub use job::{Expected, JobId, JobName};
 pub use kind::{SchedulerKind, Setting};
 pub use placement::{BatchPlacement, Placement};
-pub use state::{Alive, End, EndReason, Phase, State, Unknown};
+pub use state::{Alive, CancelledBy, End, EndReason, Phase, State, Unknown};
 pub use submission::{Requeue, Submission, SubmitAnswer};
 
 use crate::sys::call::{Answer, Call};
@@ -94,8 +94,8 @@ pub trait Scheduler: Send + Sync {
     /// Who cancelled a job, if the scheduler keeps that.
     fn ask_who_cancelled(&self, id: &JobId) -> Call;
 
-    /// What the answer to [`Scheduler::ask_who_cancelled`] means: a user number.
-    fn who_cancelled(&self, answer: &Answer) -> Option<u32>;
+    /// What the answer to [`Scheduler::ask_who_cancelled`] means.
+    fn who_cancelled(&self, answer: &Answer) -> CancelledBy;
 
     /// What an author can do about it.
     fn advice(&self, topic: Advice) -> &'static str;

@@ -98,3 +98,14 @@ pub enum EndReason {
     /// A state that we don't know.
     Other,
 }
+
+/// Who cancelled a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelledBy {
+    /// This user number.
+    User(u32),
+    /// Whoever keeps that has not heard of the end yet.
+    NotYet,
+    /// Nobody keeps it, or nobody will say.
+    NotKept,
+}

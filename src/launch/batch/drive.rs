@@ -17,6 +17,7 @@ use crate::launch::workplace::{Workplace, write_commands};
 use crate::order::frames::{Command, Report};
 use crate::order::{BatchOrder, Order};
 use crate::report::tell;
+use crate::scheduler::{CancelledBy, JobId, Scheduler};
 use crate::sys::call::{Answer, Call};
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
@@ -28,8 +29,10 @@ use crate::sys::threads;
 const MOST_EVENTS: usize = 32;
 /// How long the scheduler may take to answer a question.
 const QUESTION: Duration = Duration::from_secs(20);
-/// How long its accounting may take to say who cancelled a job. It is only asked once.
+/// How long its accounting may take to say who cancelled a job: it hears of the end later than we do.
 const CANCELLER: Duration = Duration::from_secs(5);
+/// Before it is asked again. Twice as long each time.
+const CANCELLER_PAUSE: Duration = Duration::from_millis(150);
 
 /// Everything that following a job needs.
 pub struct Follow<'a> {
@@ -259,9 +262,22 @@ fn answer(question: &Question, plan: &Plan, pace: &Pace) -> BatchEvent {
             let answer = scheduler.find(&plan.expected.name).run(QUESTION);
             BatchEvent::Found(scheduler.found(&plan.expected, &answer))
         }
-        Question::Canceller(id) => {
-            BatchEvent::Canceller(scheduler.who_cancelled(&scheduler.ask_who_cancelled(id).run(CANCELLER)))
+        Question::Canceller(id) => BatchEvent::Canceller(who_cancelled(scheduler.as_ref(), id)),
+    }
+}
+
+/// Asks until the accounting has heard of the end. Where there is none, or it is gone, once.
+fn who_cancelled(scheduler: &dyn Scheduler, id: &JobId) -> Option<u32> {
+    let deadline = Instant::now() + CANCELLER;
+    let mut pause = CANCELLER_PAUSE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match scheduler.who_cancelled(&scheduler.ask_who_cancelled(id).run(left)) {
+            CancelledBy::User(uid) => return Some(uid),
+            CancelledBy::NotYet if Instant::now() + pause < deadline => std::thread::sleep(pause),
+            CancelledBy::NotYet | CancelledBy::NotKept => return None,
         }
+        pause *= 2;
     }
 }
 

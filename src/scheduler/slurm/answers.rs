@@ -1,6 +1,6 @@
 //! What the answers of Slurm's programs mean, `scontrol show job` excepted. Measured with 22.05.
 
-use crate::scheduler::{Expected, JobId, SubmitAnswer};
+use crate::scheduler::{CancelledBy, Expected, JobId, SubmitAnswer};
 use crate::sys::call::Answer;
 
 /// What Slurm's programs say when nobody knows whether the controller has done what it was asked. Everything else that
@@ -75,10 +75,19 @@ pub(super) fn done(answer: &Answer) -> Result<(), String> {
     }
 }
 
-/// Of sacct.
-pub(super) fn who_cancelled(answer: &Answer) -> Option<u32> {
-    let Answer::Exited { status: 0, out, .. } = answer else { return None };
-    out.lines().find_map(|line| line.trim().strip_prefix("CANCELLED by ")?.parse().ok())
+/// Of sacct. It fails where there is no accounting. Where there is, the controller tells the database a moment later than
+/// us: until then the database knows no such job, or shows it as it was.
+pub(super) fn who_cancelled(answer: &Answer) -> CancelledBy {
+    let Answer::Exited { status: 0, out, .. } = answer else { return CancelledBy::NotKept };
+    for line in out.lines().map(str::trim) {
+        if let Some(uid) = line.strip_prefix("CANCELLED by ").and_then(|uid| uid.parse().ok()) {
+            return CancelledBy::User(uid);
+        }
+        if line == "CANCELLED" {
+            return CancelledBy::NotKept;
+        }
+    }
+    CancelledBy::NotYet
 }
 
 /// The end of sbatch's words, without its name in front of each line.
@@ -137,5 +146,19 @@ mod tests {
         }
         let expected = Expected { name: JobName::new("101-ab", 1), uid: 1001 };
         assert_eq!(found(&expected, &exited(0, "17_2 1001 motmot-101-ab-1\n", "")), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_database_that_has_not_heard_of_the_end_is_told_from_one_that_does_not_keep_who_cancelled() {
+        let said = |out| who_cancelled(&exited(0, out, ""));
+        assert_eq!(said("CANCELLED by 1001\n"), CancelledBy::User(1001));
+        for not_yet in ["", "RUNNING\n", "PENDING\n", "CANCELLED by nobody\n"] {
+            assert_eq!(said(not_yet), CancelledBy::NotYet, "{not_yet:?}");
+        }
+        assert_eq!(said("CANCELLED\n"), CancelledBy::NotKept);
+        let disabled = exited(1, "", "Slurm accounting storage is disabled");
+        for answer in [disabled, Answer::Ended("too slow".into()), Answer::NotStarted("no sacct".into())] {
+            assert_eq!(who_cancelled(&answer), CancelledBy::NotKept, "{answer:?}");
+        }
     }
 }

@@ -25,7 +25,9 @@ use settings::{SlurmSettings, read_slurm};
 
 use super::batch::{Batch, ExaminedSite, Examiner, KnownScheduler, NotGranted, OwnConfiguration, Programs, Resources};
 use super::settings::BatchSettings;
-use super::{Advice, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer};
+use super::{
+    Advice, CancelledBy, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer,
+};
 use crate::sys::call::{Answer, Call};
 
 /// How its words in the configuration are read.
@@ -88,7 +90,7 @@ impl Scheduler for Slurm {
         self.accounted_state(id)
     }
 
-    fn who_cancelled(&self, answer: &Answer) -> Option<u32> {
+    fn who_cancelled(&self, answer: &Answer) -> CancelledBy {
         answers::who_cancelled(answer)
     }
 

@@ -62,3 +62,38 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
         assert!(start.elapsed() < Duration::from_mins(1), "{:?}", start.elapsed());
     });
 }
+
+/// A directory with an sacct that answers its first calls with the first script, and all later ones with the second.
+fn accounting(first: &str, calls: u32, then: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("dir");
+    let (sacct, count) = (dir.path().join("sacct"), dir.path().join("count"));
+    let script = format!(
+        "#!/bin/sh\necho >>{0}\nif [ \"$(grep -c '' {0})\" -le {calls} ]; then {first}; else {then}; fi\n",
+        count.display()
+    );
+    // Written by a child: another thread that starts a program would hold a descriptor of ours open for a moment.
+    let mut written = std::process::Command::new("sh");
+    written.args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", &script]).arg(&sacct);
+    assert!(written.status().expect("sh").success());
+    dir
+}
+
+fn calls(dir: &Path) -> usize {
+    std::fs::read_to_string(dir.join("count")).expect("count").lines().count()
+}
+
+#[test]
+fn accounting_that_has_not_heard_of_the_end_is_asked_again() {
+    let id = JobId::parse("17").expect("an id");
+    let dir = accounting("echo RUNNING", 2, "echo CANCELLED by 1001");
+    assert_eq!(who_cancelled(&Slurm::new(dir.path(), None), &id), Some(1001));
+    assert_eq!(calls(dir.path()), 3);
+}
+
+#[test]
+fn where_there_is_no_accounting_it_is_asked_once() {
+    let id = JobId::parse("17").expect("an id");
+    let dir = accounting("echo Slurm accounting storage is disabled >&2; exit 1", 1, "echo CANCELLED by 1001");
+    assert_eq!(who_cancelled(&Slurm::new(dir.path(), None), &id), None);
+    assert_eq!(calls(dir.path()), 1);
+}

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::daemons::{clean, daemon};
+use super::daemons::{clean, daemon, munge_socket};
 use super::{Cluster, PATH};
 use crate::world::{TestAccount, chown, make_dir, until};
 
@@ -64,9 +64,10 @@ pub(super) fn start_database(dir: &Path) -> Child {
 pub(super) fn start_daemon(dir: &Path, port: u16) -> Child {
     let shown = dir.display();
     let text = format!(
-        "AuthType=auth/munge\nDbdHost=localhost\nDbdPort={port}\nSlurmUser=root\nLogFile={shown}/log/slurmdbd.log\n\
+        "AuthType=auth/munge\nAuthInfo=socket={}\nDbdHost=localhost\nDbdPort={port}\nSlurmUser=root\nLogFile={shown}/log/slurmdbd.log\n\
          PidFile={shown}/run/slurmdbd.pid\nStorageType=accounting_storage/mysql\nStorageHost=localhost\n\
-         StorageUser=root\nStorageLoc={DATABASE}\n"
+         StorageUser=root\nStorageLoc={DATABASE}\n",
+        munge_socket().display()
     );
     let file = dir.join("slurmdbd.conf");
     fs::write(&file, text).expect("slurmdbd.conf");

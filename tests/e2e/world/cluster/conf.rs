@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::daemons::munge_socket;
 use super::{Cluster, accounting};
 
 /// How to make a cluster.
@@ -122,11 +123,15 @@ impl Builder {
             "ClusterName={}\nSlurmctldHost={host}(127.0.0.1)\nSlurmctldPort={}\n\
              StateSaveLocation={dir}/state\nSlurmctldPidFile={dir}/run/slurmctld.pid\n\
              SlurmctldLogFile={dir}/log/slurmctld.log\nSlurmdSpoolDir={dir}/spool/%n\n\
-             SlurmdPidFile={dir}/run/slurmd.%n.pid\nSlurmdLogFile={dir}/log/%n.log\n",
-            place.name, place.controller,
+             SlurmdPidFile={dir}/run/slurmd.%n.pid\nSlurmdLogFile={dir}/log/%n.log\nAuthInfo=socket={}\n",
+            place.name,
+            place.controller,
+            munge_socket().display(),
         );
         if self.accounting {
-            let _ = writeln!(text, "AccountingStoragePort={}", place.accounting);
+            // What is called a password is the socket of munge, again: `AuthInfo` is not used towards this daemon.
+            let (port, socket) = (place.accounting, munge_socket().display());
+            let _ = writeln!(text, "AccountingStoragePort={port}\nAccountingStoragePass={socket}");
         }
         for (key, value) in &self.settings {
             let _ = writeln!(text, "{key}={value}");

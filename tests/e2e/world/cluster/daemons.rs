@@ -5,12 +5,12 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::world::{chown, make_dir, until};
+use crate::world::{base, chown, make_dir, until};
 
 /// The search path of the daemons, and of the commands that talk to them.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -113,53 +113,57 @@ fn is_zombie(pid: u32) -> bool {
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
 }
 
-/// The munged that we started, if none was running.
-static MUNGED: Mutex<Option<Child>> = Mutex::new(None);
+/// The munged of this process. It is nobody else's: tests that run beside these ones, and the machine itself, keep theirs.
+static MUNGED: OnceLock<Munged> = OnceLock::new();
 
-/// Sees to it that a munged answers. A package that was installed without an init system leaves it unstarted, and its
-/// directories can belong to root.
-pub(super) fn munged() {
-    let mut ours = MUNGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if munge_answers() {
-        return;
-    }
+struct Munged {
+    socket: PathBuf,
+    child: Mutex<Option<Child>>,
+}
+
+/// The socket of a munged of our own, started when it is asked for first.
+pub(super) fn munge_socket() -> &'static Path {
+    &MUNGED.get_or_init(start_munged).socket
+}
+
+fn start_munged() -> Munged {
+    use std::io::Read as _;
     let user = nix::unistd::User::from_name("munge").expect("lookup").expect("the account munge");
     let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-    for (dir, mode) in
-        [("/etc/munge", 0o700), ("/var/lib/munge", 0o711), ("/var/log/munge", 0o700), ("/run/munge", 0o755)]
-    {
-        make_dir(Path::new(dir), mode);
-        chown(Path::new(dir), uid, gid);
+    let dir = base().join("munge");
+    // It refuses a directory of others for its key and its log; and everybody has to reach its socket.
+    for (part, mode) in [("", 0o755), ("own", 0o700)] {
+        make_dir(&dir.join(part), mode);
+        chown(&dir.join(part), uid, gid);
     }
-    let key = Path::new("/etc/munge/munge.key");
-    if !key.exists() {
-        use std::io::Read as _;
-        let mut bytes = [0; 128];
-        fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).expect("/dev/urandom");
-        fs::write(key, bytes).expect("a key");
-    }
-    // munged refuses a key or a log that is not its own.
-    for file in [key, Path::new("/var/log/munge/munged.log"), Path::new("/var/lib/munge/munged.seed")] {
-        if file.exists() {
-            chown(file, uid, gid);
-            fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
-        }
-    }
+    let own = dir.join("own");
+    let key = own.join("key");
+    let mut bytes = [0; 128];
+    fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes)).expect("/dev/urandom");
+    fs::write(&key, bytes).expect("a key");
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("chmod");
+    chown(&key, uid, gid);
+    let socket = dir.join("socket");
     let mut command = clean("setpriv");
     command.args([&format!("--reuid={uid}"), &format!("--regid={gid}"), "--clear-groups", "--", "munged"]);
-    // A socket or lock that a killed one left behind does not stop this one.
-    command.args(["--foreground", "--force"]);
-    *ours = Some(daemon(command));
-    until("munged answers", munge_answers);
+    command.args(["--foreground", "--force"]).arg("--socket").arg(&socket).arg("--key-file").arg(key);
+    for (option, file) in [("--pid-file", "pid"), ("--log-file", "log"), ("--seed-file", "seed")] {
+        command.arg(option).arg(own.join(file));
+    }
+    let child = Mutex::new(Some(daemon(command)));
+    let answers = || {
+        let mut munge = clean("munge");
+        munge.arg("--socket").arg(&socket).arg("-n").stdout(Stdio::null()).stderr(Stdio::null());
+        munge.status().is_ok_and(|status| status.success())
+    };
+    until("munged answers", answers);
+    Munged { socket, child }
 }
 
-fn munge_answers() -> bool {
-    clean("munge").arg("-n").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
-
-/// Ends the munged that we started. One that was there before is left alone.
+/// Ends it.
 pub(super) fn end_munged() {
-    if let Some(mut child) = MUNGED.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+    let Some(munged) = MUNGED.get() else { return };
+    if let Some(mut child) = munged.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
         signal(child.id(), Signal::SIGTERM);
         let _ = child.wait();
     }

@@ -67,7 +67,6 @@ impl Cluster {
     }
 
     fn start(builder: &Builder) -> Self {
-        daemons::munged();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let cluster = Self {
             name: format!("mm{}c{number}", std::process::id()),
