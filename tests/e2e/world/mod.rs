@@ -126,8 +126,11 @@ impl World {
     pub fn write_config_with(&self, edit: impl FnOnce(&mut Config) -> &mut Config) {
         let mut config = self.config.clone();
         edit(&mut config);
-        fs::write(self.config_file(), config.text()).expect("config");
-        chmod(&self.config_file(), 0o644);
+        // Put in its place as a whole: a job of before may be about to read it.
+        let new = self.dir.join("config.new");
+        fs::write(&new, config.text()).expect("config");
+        chmod(&new, 0o644);
+        fs::rename(&new, self.config_file()).expect("config");
     }
 
     /// A program as whoever the driver runs as in this world.
