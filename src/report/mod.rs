@@ -47,7 +47,8 @@ pub trait Fault: std::error::Error {
     }
 }
 
-fn with_causes<E: std::error::Error + ?Sized>(error: &E) -> String {
+/// An error with those behind it.
+pub fn with_causes<E: std::error::Error + ?Sized>(error: &E) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -11,6 +11,7 @@ pub mod config;
 mod edge;
 mod ends;
 mod ignored;
+pub mod keeper;
 pub mod prepare;
 pub mod reap;
 mod request;

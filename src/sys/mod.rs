@@ -15,6 +15,7 @@ pub mod directory;
 pub mod file_capabilities;
 pub mod file_system;
 pub mod files;
+pub mod keeper;
 pub mod login;
 pub mod pam;
 pub mod pidfd;
