@@ -12,6 +12,7 @@ pub mod atomic;
 pub mod call;
 pub mod cgroup;
 pub mod directory;
+pub mod exchange;
 pub mod file_capabilities;
 pub mod file_system;
 pub mod files;
