@@ -4,7 +4,6 @@
 //! `scheduled` is a stage whose script runs at a batch scheduler.
 
 mod account;
-mod apart;
 mod attempt;
 pub mod cleanup;
 pub mod config;
@@ -18,6 +17,7 @@ mod request;
 pub mod run;
 mod scheduled;
 mod sweep;
+mod sweeper;
 mod tokens;
 
 pub use edge::{command, main};
