@@ -100,7 +100,11 @@ impl WorkerProgram {
     ) -> Result<Child, SpawnError> {
         let (done, started) = channel();
         std::thread::scope(|scope| {
-            scope.spawn(move || done.send(self.start(target, stdin, stdout, stderr)));
+            let start = move || drop(done.send(self.start(target, stdin, stdout, stderr)));
+            // Not `scope.spawn`, which panics where limits forbid a thread: in a login session they are the account's.
+            std::thread::Builder::new()
+                .spawn_scoped(scope, start)
+                .map_err(|source| SpawnError::Start { path: self.path.clone(), source })?;
             loop {
                 match started.recv_timeout(limit) {
                     Ok(result) => return result,

@@ -137,6 +137,17 @@ cases!(
         assert_eq!((count(&marks, "open"), count(&marks, "close")), (1, 1));
         single.clean_up();
     },
+    fn a_worker_that_its_job_has_stopped_is_ended_and_its_session_closed(root: Root) {
+        let (mut world, _service, marks) = with_marks(World::root(root));
+        world.change(|config| config.jobs(|jobs| jobs.kill_timeout("1s")));
+        let single = Single::new(&world, 5);
+        let mut stage = Stage::run(&world, &single, "kill -STOP $PPID; echo stopped; sleep 600");
+        stage.until_says("stopped");
+        stage.signal(Signal::SIGTERM);
+        stage.end().assert_site();
+        assert_eq!((count(&marks, "open"), count(&marks, "close")), (1, 1));
+        single.clean_up();
+    },
     fn a_keeper_that_is_killed_takes_its_job_along(root: Root) {
         let (world, _service, _marks) = with_marks(World::root(root));
         let single = Single::new(&world, 5);
@@ -240,6 +251,16 @@ cases!(
         check_for_runner(&world)
             .is_good(false)
             .says(&["PROBLEM  accounts.pam_session: ", "takes a runner that is root"]);
+    },
+    fn the_service_in_the_package_opens_sessions(root: Root) {
+        let common = std::path::Path::new("/etc/pam.d/common-account").exists();
+        let lines =
+            fs::read_to_string(if common { "packaging/pam.d/motmot.debian" } else { "packaging/pam.d/motmot.el" });
+        let mut world = World::root(root).build();
+        let service = with_sessions(&mut world, "");
+        fs::write(&service.file, lines.expect("the file of the package")).expect("write");
+        world.simulate().script("echo ran=yes").run().assert_success().assert_log("ran=yes");
+        check(&world).says(&["ok       accounts.pam_session: the session phase of /etc/pam.d/motmot-"]);
     },
     fn check_says_whether_sessions_are_opened(root: Root) {
         let mut world = World::root(root).build();
