@@ -90,12 +90,12 @@ pub mod programs {
 
     /// `motmot-prepare`
     pub fn prepare() -> ExitCode {
-        stage::main("prepare", stage::prepare::main)
+        stage::keeper::asked().unwrap_or_else(|| stage::main("prepare", stage::prepare::main))
     }
 
     /// `motmot-run`
     pub fn run() -> ExitCode {
-        stage::main("run", stage::run::main)
+        stage::keeper::asked().unwrap_or_else(|| stage::main("run", stage::run::main))
     }
 
     /// `motmot-cleanup`

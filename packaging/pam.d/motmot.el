@@ -2,7 +2,12 @@
 # For Red Hat Enterprise Linux and its kin; see motmot.debian for others.
 account  required  pam_nologin.so
 account  include   password-auth
+# The session phase surrounds each stage with a script, if accounts.pam_session is true in motmot's configuration.
+session  required  pam_loginuid.so
+session  required  pam_limits.so
+# In a slice of the account's own, where limits for user-.slice hold, with an XDG_RUNTIME_DIR. Each stage then waits for
+# systemd-logind. (Debian: package libpam-systemd.)
+#session  optional  pam_systemd.so class=background
 # Nothing else is ever asked.
 auth     required  pam_deny.so
 password required  pam_deny.so
-session  required  pam_deny.so

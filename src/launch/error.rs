@@ -3,7 +3,8 @@
 use std::io;
 
 use crate::order::frames::{Blame, WorkerFailure};
-use crate::report::{FailureKind, Fault};
+use crate::report::{FailureKind, Fault, with_causes};
+use crate::sys::keeper::KeeperError;
 use crate::sys::spawn::SpawnError;
 
 /// A run that could not be done.
@@ -12,6 +13,9 @@ pub enum LaunchError {
     /// No worker.
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    /// No login session, or none with a worker in it.
+    #[error(transparent)]
+    Login(#[from] KeeperError),
     /// A pipe, a thread, a process too many.
     #[error("cannot set up the run of a stage: {0}")]
     SetUp(#[from] io::Error),
@@ -35,7 +39,19 @@ impl Fault for LaunchError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Worker(WorkerFailure { blame: Blame::Account, .. }) => FailureKind::Build,
+            // A session that is refused as well: the account was admitted when its job began, and what says no now (too many
+            // logins, a mount that fails) may be gone at the next attempt.
             _ => FailureKind::System,
+        }
+    }
+
+    /// What modules of PAM say may be about others and about the site, and is written for those who run it.
+    fn for_author(&self) -> String {
+        match self {
+            Self::Login(KeeperError::NoSession(_) | KeeperError::TookTooLong(_)) => {
+                "no login session could be opened on this machine for the account of this job; that is no fault of the job: its administrators find the reason in their audit log, and a new attempt may succeed".to_owned()
+            }
+            _ => with_causes(self),
         }
     }
 }

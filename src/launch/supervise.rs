@@ -9,13 +9,12 @@ use zeroize::Zeroizing;
 
 use super::error::LaunchError;
 use super::masking::Secrets;
-use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, write_commands};
+use super::workplace::{LAST_REPORT, LAST_WORDS, Opened, Start, Worker, Workplace, write_commands};
 use crate::order::Order;
 use crate::order::frames::{Command, Report, WorkerFailure};
 use crate::report::tell;
 use crate::scheduler::Placement;
 use crate::sys::cgroup::JobGroup;
-use crate::sys::privilege::Become;
 use crate::sys::process::Ending;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
@@ -72,8 +71,8 @@ impl Fresh {
 pub struct Run<'a> {
     /// The worker's program.
     pub program: &'a WorkerProgram,
-    /// Whom it becomes.
-    pub target: Become,
+    /// How it starts, and as whom.
+    pub start: Start,
     /// What it is asked.
     pub order: Order,
     /// The script, if the order runs one.
@@ -94,11 +93,11 @@ pub struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// A run without script and token.
-    pub fn new(program: &'a WorkerProgram, target: Become, order: Order, kill_timeout: Duration) -> Self {
+    pub fn new(program: &'a WorkerProgram, start: Start, order: Order, kill_timeout: Duration) -> Self {
         let secrets = Secrets::default();
         Self {
             program,
-            target,
+            start,
             order,
             script: None,
             token: None,
@@ -118,8 +117,15 @@ enum RunEvent {
 }
 
 /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
-pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
-    let (workplace, worker, socket) = Workplace::open(run.program, &run.target, run.secrets, run.group)?;
+pub fn run(mut run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
+    let Opened { workplace, mut worker, socket, environment } =
+        Workplace::open(run.program, &run.start, run.secrets, run.group)?;
+    if let Order::Run(order) = &mut run.order {
+        // The site's word in jobs.environment counts more.
+        for (name, value) in environment {
+            order.environment.entry(name).or_insert(value);
+        }
+    }
     let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
     let (events, inbox) = channel();
     let (on_terminate, on_end) = (events.clone(), events.clone());
@@ -343,9 +349,11 @@ mod tests {
                 remove: Vec::new(),
             });
             let termination = Termination::watch(2).expect("watched");
-            let (limit, target) = (Some(Duration::from_millis(100)), Account::for_test("ada").to_become());
+            let limit = Some(Duration::from_millis(100));
+            let as_itself = Start::Directly(Account::for_test("ada").to_become());
             let start = Instant::now();
-            let outcome = run(Run { limit, ..Run::new(&program, target, order, Duration::from_secs(1)) }, &termination);
+            let outcome =
+                run(Run { limit, ..Run::new(&program, as_itself, order, Duration::from_secs(1)) }, &termination);
             assert!(matches!(outcome, Ok(Outcome::TookTooLong)), "{outcome:?}");
             assert!(start.elapsed() < LAST_WORDS * 2 + LAST_REPORT * 2, "{:?}", start.elapsed());
         });

@@ -1,12 +1,14 @@
 //! A worker and what surrounds it: the pumps that carry its output, the control group that holds what it starts, and the
 //! certainty that nothing of it is left when the stage ends.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -17,7 +19,8 @@ use super::masking::Secrets;
 use super::pump::Pump;
 use crate::order::frames::Command;
 use crate::report::tell;
-use crate::sys::cgroup::JobGroup;
+use crate::sys::cgroup::{self, JobGroup};
+use crate::sys::keeper::{Keeper, KeptWorker};
 use crate::sys::privilege::Become;
 use crate::sys::process;
 use crate::sys::spawn::WorkerProgram;
@@ -32,37 +35,74 @@ const START: Duration = Duration::from_secs(20);
 /// How long after its end a report of the worker may still be on the way, and how long after its report its end.
 pub const LAST_REPORT: Duration = Duration::from_secs(2);
 
+/// How a worker starts.
+#[derive(Debug)]
+pub enum Start {
+    /// From here, as this account.
+    Directly(Become),
+    /// In a login session of PAM's. This program, started with these arguments, keeps the session; it has the account admitted
+    /// itself, and so needs nothing from here that says whom to become.
+    InLoginSession(Vec<OsString>),
+}
+
 /// What surrounds a worker.
 pub struct Workplace {
     out: Pump,
     err: Pump,
     group: Option<JobGroup>,
+    keeper: Option<Keeper>,
+}
+
+/// What a worker has been started with.
+pub struct Opened {
+    /// What surrounds it.
+    pub workplace: Workplace,
+    /// The worker.
+    pub worker: Worker,
+    /// What it says comes through here.
+    pub socket: UnixStream,
+    /// Variables of the login session that it is in.
+    pub environment: BTreeMap<String, String>,
 }
 
 impl Workplace {
-    /// Starts a worker. What it says comes through the socket.
+    /// Starts a worker.
     pub fn open(
         program: &WorkerProgram,
-        target: &Become,
+        start: &Start,
         secrets: Secrets,
         group: Option<JobGroup>,
-    ) -> Result<(Self, Worker, UnixStream), LaunchError> {
+    ) -> Result<Opened, LaunchError> {
         // Should the worker be killed, what it started becomes ours.
         process::adopt_orphans()?;
         let (out, out_end) =
             Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), secrets.clone())?;
         let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), secrets)?;
         let (ours, theirs) = UnixStream::pair()?;
-        let worker = Worker(start_worker(program, target, OwnedFd::from(theirs), out_end, err_end)?);
+        let (worker, keeper, environment) = match start {
+            Start::Directly(target) => {
+                let child = program.start_within(START, target, OwnedFd::from(theirs), out_end, err_end)?;
+                (Worker(Process::Child(child)), None, BTreeMap::new())
+            }
+            Start::InLoginSession(args) => {
+                let started = Keeper::start(args, OwnedFd::from(theirs), out_end, err_end);
+                let (keeper, worker, environment) = started.inspect_err(|_| {
+                    // What modules have started, and a worker that somebody with its account has stopped on its way.
+                    process::end_children(Duration::ZERO, LAST_WORDS);
+                })?;
+                (Worker(Process::Kept(worker)), Some(keeper), environment)
+            }
+        };
         // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
         let group = group.filter(|group| {
-            let joined = group.add(worker.0.id()).is_ok();
+            // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
+            let joined = !cgroup::is_elsewhere(worker.id()) && group.add(worker.id()).is_ok();
             if !joined {
                 group.remove();
             }
             joined
         });
-        Ok((Self { out, err, group }, worker, ours))
+        Ok(Opened { workplace: Self { out, err, group, keeper }, worker, socket: ours, environment })
     }
 
     /// Sees to it that nothing is left, when the worker has ended.
@@ -79,6 +119,12 @@ impl Workplace {
                 "some processes of this stage could not be ended; they may hang in a file system that does not answer",
             );
         }
+        // When nobody is in it any more.
+        if let Some(keeper) = self.keeper
+            && let Err(why) = keeper.close()
+        {
+            tell(format_args!("warning: the login session of this stage could not be closed: {why}"));
+        }
         let deadline = Instant::now() + LAST_OUTPUT;
         self.out.finish(deadline);
         self.err.finish(deadline);
@@ -86,29 +132,52 @@ impl Workplace {
 }
 
 /// The worker's process.
-pub struct Worker(Child);
+pub struct Worker(Process);
+
+/// Whose child it is.
+enum Process {
+    Child(Child),
+    Kept(KeptWorker),
+}
 
 impl Worker {
     /// Calls this when it has ended.
-    pub fn when_ended(&self, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let pid = self.0.id();
-        threads::spawn("worker", move || {
-            process::await_end(pid);
-            tell();
-        })
+    pub fn when_ended(&mut self, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        match &mut self.0 {
+            Process::Kept(worker) => worker.when_ended(tell),
+            Process::Child(child) => {
+                let pid = child.id();
+                threads::spawn("worker", move || {
+                    process::await_end(pid);
+                    tell();
+                })
+            }
+        }
+    }
+
+    fn id(&self) -> Pid {
+        match &self.0 {
+            Process::Child(child) => Pid::from_raw(child.id().cast_signed()),
+            Process::Kept(worker) => worker.pid(),
+        }
     }
 
     /// SIGKILL.
     pub fn kill(&self) {
-        if let Ok(pid) = i32::try_from(self.0.id()) {
-            // Not waited for yet, so the number is still its own.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        // Not waited for yet, so the number is still its own.
+        let _ = kill(self.id(), Signal::SIGKILL);
+    }
+
+    fn has_ended(&mut self) -> bool {
+        match &mut self.0 {
+            Process::Child(child) => !matches!(child.try_wait(), Ok(None)),
+            Process::Kept(worker) => process::has_ended(worker.pid()),
         }
     }
 
     /// Whether the worker is gone before `deadline`.
     fn ends_before(&mut self, deadline: Instant) -> bool {
-        while let Ok(None) = self.0.try_wait() {
+        while !self.has_ended() {
             if Instant::now() >= deadline {
                 return false;
             }
@@ -126,29 +195,6 @@ impl Drop for Worker {
             let _ = self.ends_before(Instant::now() + LAST_WORDS);
         }
     }
-}
-
-/// Starts the worker, but does not wait for ever: between the drop and exec the child is the account's already, and
-/// somebody with that account can stop it there.
-fn start_worker(
-    program: &WorkerProgram,
-    target: &Become,
-    socket: OwnedFd,
-    out: OwnedFd,
-    err: OwnedFd,
-) -> Result<Child, LaunchError> {
-    let (done, started) = channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || done.send(program.start(target, socket, out, err)));
-        loop {
-            match started.recv_timeout(START) {
-                Ok(result) => return Ok(result?),
-                // It is the only child. SIGKILL ends a stopped process, too; then the start fails.
-                Err(RecvTimeoutError::Timeout) => process::kill_children(),
-                Err(RecvTimeoutError::Disconnected) => return Err(LaunchError::WorkerLost),
-            }
-        }
-    })
 }
 
 /// Commands to the worker, written by a thread: one that is stopped reads nothing for long.

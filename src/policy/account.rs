@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::Audience;
-use crate::policy::settings::AccountLimits;
+use crate::policy::settings::{AccountLimits, LoginSessions};
+use crate::report::{FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::login::{Barred, LoginRules};
 use crate::sys::pam;
@@ -67,11 +68,35 @@ impl Mode {
         }
     }
 
+    /// The service of PAM whose session phase surrounds each worker, if the site wants that.
+    pub fn login_session(self, limits: &AccountLimits) -> Result<Option<String>, NoLoginSessions> {
+        match (limits.login_sessions, self) {
+            (LoginSessions::None, _) => Ok(None),
+            (LoginSessions::EachWorker, Self::ChangeUser { own }) if own.is_root() => {
+                Ok(limits.pam_service.for_sessions().map(str::to_owned))
+            }
+            (LoginSessions::EachWorker, Self::ChangeUser { own } | Self::OnlySelf(own)) => Err(NoLoginSessions(own)),
+        }
+    }
+
     pub(super) fn audience(self) -> Audience {
         match self {
             Self::ChangeUser { .. } => Audience::Public,
             Self::OnlySelf(_) => Audience::Owner,
         }
+    }
+}
+
+/// Only root opens sessions for others. To go on without would be a weaker limit than the one that the site has set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "accounts.pam_session = true takes a runner that is root and changes user, and this one is uid {0}: only root can open sessions for others; take the key away, or run gitlab-runner as root"
+)]
+pub struct NoLoginSessions(Uid);
+
+impl Fault for NoLoginSessions {
+    fn kind(&self) -> FailureKind {
+        FailureKind::System
     }
 }
 

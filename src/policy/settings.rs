@@ -20,6 +20,17 @@ pub struct AccountLimits {
     pub shells: Vec<PathBuf>,
     /// Whose word on who may begin a session counts, too.
     pub pam_service: PamService,
+    /// Whether scripts run in login sessions.
+    pub login_sessions: LoginSessions,
+}
+
+/// `accounts.pam_session`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginSessions {
+    /// PAM's session phase is left out.
+    None,
+    /// Each worker that runs a script, or submits one, is in a session of its own.
+    EachWorker,
 }
 
 /// `accounts.pam_service`
@@ -36,6 +47,15 @@ pub enum PamService {
 impl PamService {
     /// The service of the file in packaging/pam.d.
     pub const USUAL: &str = "motmot";
+
+    /// The service whose session phase runs, where one does.
+    pub fn for_sessions(&self) -> Option<&str> {
+        match self {
+            Self::Named(service) => Some(service),
+            Self::IfInstalled => Some(Self::USUAL),
+            Self::None => None,
+        }
+    }
 
     /// Who is asked. `is_installed` looks for the service that nobody has named.
     pub fn rules(&self, is_installed: impl FnOnce(&str) -> bool) -> LoginRules {
@@ -94,8 +114,18 @@ pub fn read_accounts(mut section: Section<'_>) -> AccountLimits {
     let deny_groups = names(&mut section, "deny_groups");
     let shells = names(&mut section, "shells").into_iter().map(PathBuf::from).collect();
     let pam_service = section.parsed("pam_service", pam_service).unwrap_or(PamService::IfInstalled);
+    let login_sessions = match section.boolean("pam_session") {
+        Some(true) => LoginSessions::EachWorker,
+        _ => LoginSessions::None,
+    };
+    if login_sessions == LoginSessions::EachWorker && pam_service == PamService::None {
+        section.problem(
+            &section.place(),
+            "`accounts.pam_session = true` needs a service of PAM, and `accounts.pam_service` is \"none\"",
+        );
+    }
     section.finish();
-    AccountLimits { min_uid: min_uid.unwrap_or(1000), deny_users, deny_groups, shells, pam_service }
+    AccountLimits { min_uid: min_uid.unwrap_or(1000), deny_users, deny_groups, shells, pam_service, login_sessions }
 }
 
 /// Part of a path, so plain.

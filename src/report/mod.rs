@@ -47,7 +47,8 @@ pub trait Fault: std::error::Error {
     }
 }
 
-fn with_causes<E: std::error::Error + ?Sized>(error: &E) -> String {
+/// An error with those behind it.
+pub fn with_causes<E: std::error::Error + ?Sized>(error: &E) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -79,21 +80,21 @@ enum Noted {
 }
 
 impl Failure {
+    /// The one constructor: of no script, and not noted yet.
+    fn new(kind: FailureKind, author: String, admin: String) -> Self {
+        Self { kind, author, admin, exit_code: None, noted: Noted::NotYet }
+    }
+
     /// A failing script, with the exit code that GitLab shall see (1 to 255). That is an end like others, and logged as one.
     pub fn script(words: String, exit_code: u8) -> Self {
-        Self {
-            kind: FailureKind::Build,
-            admin: words.clone(),
-            author: words,
-            exit_code: Some(exit_code),
-            noted: Noted::Already,
-        }
+        let failure = Self::new(FailureKind::Build, words.clone(), words);
+        Self { exit_code: Some(exit_code), noted: Noted::Already, ..failure }
     }
 
     /// A failure of the site that has no error type of its own.
     pub fn site(words: impl Into<String>) -> Self {
         let words = words.into();
-        Self { kind: FailureKind::System, admin: words.clone(), author: words, exit_code: None, noted: Noted::NotYet }
+        Self::new(FailureKind::System, words.clone(), words)
     }
 
     /// The same for what the audit log knows by another event, or need not know.
@@ -129,13 +130,7 @@ impl Failure {
 
 impl<E: Fault> From<E> for Failure {
     fn from(fault: E) -> Self {
-        Self {
-            kind: fault.kind(),
-            author: fault.for_author(),
-            admin: fault.for_admin(),
-            exit_code: None,
-            noted: Noted::NotYet,
-        }
+        Self::new(fault.kind(), fault.for_author(), fault.for_admin())
     }
 }
 

@@ -9,7 +9,7 @@ use nix::unistd::Uid;
 use super::account::sessions;
 use super::edge::Arguments;
 use super::sweep::{AttemptDir, REMOVAL, sweep};
-use super::{apart, reap};
+use super::{reap, sweeper};
 use crate::report::Failure;
 use crate::session::{Session, SessionError, Sessions};
 
@@ -21,8 +21,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(request) = reap::requested(&arguments.rest)? {
         return reap::main(arguments, &request);
     }
-    if let Some(request) = apart::requested(&arguments.rest) {
-        return apart::main(arguments, &request);
+    if let Some(request) = sweeper::requested(&arguments.rest) {
+        return sweeper::main(arguments, &request);
     }
     let settings = arguments.settings()?;
     let sessions = sessions(&settings)?;
@@ -45,7 +45,7 @@ fn clean_up_after_earlier_jobs(arguments: &Arguments, sessions: &Sessions, accou
     let of_this_job = |session: &Session| accounts.contains(&session.decision().uid());
     for session in sessions.left_behind().into_iter().filter(|session| of_this_job(session) && due(session)) {
         let Some(left) = EARLIER.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
-        apart::sweep(&arguments.config, &session, left).finish(&session);
+        sweeper::sweep(&arguments.config, &session, left).finish(&session);
     }
 }
 

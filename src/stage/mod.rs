@@ -4,19 +4,20 @@
 //! `scheduled` is a stage whose script runs at a batch scheduler.
 
 mod account;
-mod apart;
 mod attempt;
 pub mod cleanup;
 pub mod config;
 mod edge;
 mod ends;
 mod ignored;
+pub mod keeper;
 pub mod prepare;
 pub mod reap;
 mod request;
 pub mod run;
 mod scheduled;
 mod sweep;
+mod sweeper;
 mod tokens;
 
 pub use edge::{command, main};

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::account::resume;
 use super::edge::Arguments;
 use super::ignored;
+use super::keeper;
 use super::scheduled::{BatchStage, resources};
 use super::{ends, request};
 use crate::launch::supervise::{self, Outcome, Run};
@@ -68,11 +69,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     let order = RunOrder::new(&account, &settings.jobs, session.directories(), session.name(), ProfileOutput::Show);
     let program = WorkerProgram::beside_this_program()?;
+    let start = keeper::start(arguments, &settings, &session, &account)?;
     let run = Run {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
         limit: Some(LIMIT),
         group: JobGroup::make(session.group()),
-        ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
+        ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
     match outcome {

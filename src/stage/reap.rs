@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::{Args, Parser};
 
 use super::account::sessions;
-use super::apart::{self, SweptApart};
 use super::edge::Arguments;
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
+use super::sweeper::{self, SweeperEnd};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, printable, tell};
 use crate::session::{Claim, Holder, Session, Sessions};
@@ -182,7 +182,7 @@ fn tell_left(session: &Session, why: &str) {
 fn beside_each_other(
     arguments: &Arguments,
     accounts: Vec<Vec<Session>>,
-    mut done: impl FnMut(Session, Option<SweptApart>),
+    mut done: impl FnMut(Session, Option<SweeperEnd>),
 ) {
     let slots = accounts.len().min(AT_ONCE);
     let (queue, (results, inbox)) = (Mutex::new(accounts), channel());
@@ -196,7 +196,7 @@ fn beside_each_other(
                     let start = Instant::now();
                     for session in sessions {
                         let limit = ACCOUNT.checked_sub(start.elapsed()).map(|left| left.min(SESSION));
-                        let swept = limit.map(|limit| apart::sweep(config, &session, limit));
+                        let swept = limit.map(|limit| sweeper::sweep(config, &session, limit));
                         let _ = results.send((session, swept));
                     }
                 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::account::resume;
 use super::edge::Arguments;
+use super::keeper;
 use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
 use super::{ends, request};
@@ -53,13 +54,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
 
     let program = WorkerProgram::beside_this_program()?;
+    let start = keeper::start(arguments, &settings, &session, &account)?;
     let run = Run {
         script: Some(script),
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
         group: JobGroup::make(session.group()),
-        ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
+        ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;
     let (job_id, account) = (session.facts().job_id(), session.decision().account());

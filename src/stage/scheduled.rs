@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::edge::Arguments;
 use super::tokens::StageTokens;
-use super::{ends, request};
+use super::{ends, keeper, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
 use crate::launch::batch::drive::{self, Follow};
@@ -17,6 +17,7 @@ use crate::launch::batch::result::{AskedBy, BatchOutcome};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
 use crate::launch::supervise::TokenFeed;
+use crate::launch::workplace::Start;
 use crate::order::{BatchOrder, TokenPlace};
 use crate::policy::Account;
 use crate::report::Failure;
@@ -192,7 +193,7 @@ impl BatchStage<'_> {
         let follow = Follow {
             plan,
             program: WorkerProgram::beside_this_program()?,
-            target: self.account.to_become(),
+            start: keeper::start(self.arguments, self.settings, self.session, self.account)?,
             order,
             script,
             feed,
@@ -246,7 +247,8 @@ pub fn give_back(
         let follow = Follow {
             plan,
             program: WorkerProgram::beside_this_program()?,
-            target: account.to_become(),
+            // As for all that cleans up: in no login session.
+            start: Start::Directly(account.to_become()),
             order: BatchOrder::default(),
             script: None,
             feed: None,

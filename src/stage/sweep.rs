@@ -8,6 +8,7 @@ use super::attempt;
 use super::edge::Arguments;
 use super::scheduled::give_back;
 use crate::launch::supervise::{self, Outcome, Run};
+use crate::launch::workplace::Start;
 use crate::order::directories::Directories;
 use crate::order::{CleanUpOrder, Order};
 use crate::policy::{self, Account, ForCleanup, PolicyError};
@@ -204,7 +205,9 @@ impl Broom<'_> {
             remove,
         });
         let kill_timeout = self.settings.jobs.kill_timeout;
-        let run = Run { limit: Some(limit), ..Run::new(&self.program, self.account.to_become(), order, kill_timeout) };
+        // In no login session: a module that refuses or hangs, or a limit that holds in there, must not keep what is left.
+        let start = Start::Directly(self.account.to_become());
+        let run = Run { limit: Some(limit), ..Run::new(&self.program, start, order, kill_timeout) };
         // Unless it is done the session stays, so that a later cleanup finds it.
         match supervise::run(run, &self.arguments.termination)? {
             Outcome::Done | Outcome::Ended(_) => Ok(()),

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
+
 /// One group. Only root makes them: below the group that the runner itself is in, so that the limits of its service hold.
 #[derive(Debug)]
 pub struct JobGroup {
@@ -45,7 +47,7 @@ impl JobGroup {
     }
 
     /// Puts a process in; what it starts from now on is in, too.
-    pub fn add(&self, pid: u32) -> io::Result<()> {
+    pub fn add(&self, pid: Pid) -> io::Result<()> {
         fs::write(self.dir.join("cgroup.procs"), pid.to_string())
     }
 
@@ -79,10 +81,20 @@ impl JobGroup {
     }
 }
 
+/// Whether a process is certainly in another group than this one.
+pub fn is_elsewhere(pid: Pid) -> bool {
+    let (own, other) = (group_of("self"), group_of(&pid.to_string()));
+    own.zip(other).is_some_and(|(own, other)| own != other)
+}
+
+fn group_of(process: &str) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
 /// The directory of the group that this process is in.
 fn own_group() -> Option<PathBuf> {
-    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let path = group_of("self")?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     Some(mount_point(&mounts)?.join(path.trim_start_matches('/')))
 }

@@ -13,9 +13,10 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::OFlag;
 use thiserror::Error;
 
+use super::exchange::{Believed, Exchanger, exchanger};
+
 /// How many symbolic links one path may lead through; the kernel's own limit, path_resolution(7).
 const MAX_LINKS: usize = 40;
-const STICKY: u32 = 0o1000;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Permission bits for group and others. With a POSIX ACL the group bits are its mask, acl(5), so they cover that too.
 const ANY_FOR_OTHERS: u32 = 0o077;
@@ -32,6 +33,14 @@ pub enum Owner {
 impl Owner {
     fn accepts(self, uid: u32) -> bool {
         uid == 0 || (self == Self::RootOrSelf && uid == nix::unistd::geteuid().as_raw())
+    }
+
+    /// The same of directories.
+    fn believed(self) -> Believed {
+        match self {
+            Self::Root => Believed::Root,
+            Self::RootOrSelf => Believed::RootAnd(nix::unistd::geteuid().as_raw()),
+        }
     }
 
     /// The account a file should be given to, by name.
@@ -280,17 +289,14 @@ fn judge_file(path: &Path, meta: &Metadata, trust: Trust) -> Result<(), TrustErr
 }
 
 fn judge_directory(path: &Path, meta: &Metadata, owner: Owner) -> Result<(), TrustError> {
-    if !owner.accepts(meta.uid()) {
-        let (found, wanted) = (account_name(meta.uid()), owner.wanted());
-        return Err(fault(path, Distrust::DirectoryOwner { found, wanted }));
-    }
     let mode = meta.mode() & 0o7777;
-    // In root's sticky directories (/tmp) others may add entries but not touch ours; each entry's owner is judged too.
-    if mode & WRITABLE_BY_OTHERS != 0 && !(mode & STICKY != 0 && meta.uid() == 0) {
-        let (found, wanted) = (account_name(meta.uid()), owner.wanted());
-        return Err(fault(path, Distrust::DirectoryWritable { mode, owner: found, wanted }));
-    }
-    Ok(())
+    let Some(exchanger) = exchanger(meta.uid(), mode, owner.believed()) else { return Ok(()) };
+    let (found, wanted) = (account_name(meta.uid()), owner.wanted());
+    let why = match exchanger {
+        Exchanger::Owner => Distrust::DirectoryOwner { found, wanted },
+        Exchanger::Everybody | Exchanger::Group => Distrust::DirectoryWritable { mode, owner: found, wanted },
+    };
+    Err(fault(path, why))
 }
 
 /// What to do with a symbolic link at the very end of a path.

@@ -1,9 +1,13 @@
-//! PAM, as far as motmot asks it: the account phase (pam_acct_mgmt(3)), in which a site says who may begin a session now.
+//! PAM, as far as motmot asks it: the account phase (pam_acct_mgmt(3)), in which a site says who may begin a session now, and
+//! the session phase (pam_open_session(3)), which surrounds it.
 //!
 //! The library is loaded when it is asked: building needs no header, and nobody else carries it. The modules run inside this
-//! process, as they do in sshd(8), so this is for a driver that is root; others could not read what the modules read.
+//! process, as they do in sshd(8), so this is for a driver that is root; others could not read what the modules read. The
+//! session phase changes the process that it runs in (limits, audit, control group), and so has one of its own
+//! ([`super::keeper`]).
 #![allow(unsafe_code)] // C functions, found by name
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::null_mut;
@@ -56,12 +60,16 @@ type Start = unsafe extern "C" fn(*const c_char, *const c_char, *const Conversat
 type SetItem = unsafe extern "C" fn(Handle, c_int, *const c_void) -> c_int;
 type Phase = unsafe extern "C" fn(Handle, c_int) -> c_int;
 type Words = unsafe extern "C" fn(Handle, c_int) -> *const c_char;
+type Environment = unsafe extern "C" fn(Handle) -> *mut *mut c_char;
 
 /// The functions of the library.
 struct Library {
     start: Start,
     set_item: SetItem,
     may_begin: Phase,
+    open_session: Phase,
+    close_session: Phase,
+    environment: Environment,
     words: Words,
     end: Phase,
 }
@@ -80,12 +88,16 @@ impl Library {
             if found.is_null() { Err(format!("libpam.so.0 has no {}", name.to_string_lossy())) } else { Ok(found) }
         };
         // SAFETY: the functions of these names have had these signatures in every release of Linux-PAM (pam_start(3),
-        // pam_set_item(3), pam_acct_mgmt(3), pam_strerror(3), pam_end(3)); none of the pointers is null.
+        // pam_set_item(3), pam_acct_mgmt(3), pam_open_session(3), pam_getenvlist(3), pam_strerror(3), pam_end(3)); none of
+        // the pointers is null.
         unsafe {
             Ok(Self {
                 start: std::mem::transmute::<*mut c_void, Start>(find(c"pam_start")?),
                 set_item: std::mem::transmute::<*mut c_void, SetItem>(find(c"pam_set_item")?),
                 may_begin: std::mem::transmute::<*mut c_void, Phase>(find(c"pam_acct_mgmt")?),
+                open_session: std::mem::transmute::<*mut c_void, Phase>(find(c"pam_open_session")?),
+                close_session: std::mem::transmute::<*mut c_void, Phase>(find(c"pam_close_session")?),
+                environment: std::mem::transmute::<*mut c_void, Environment>(find(c"pam_getenvlist")?),
                 words: std::mem::transmute::<*mut c_void, Words>(find(c"pam_strerror")?),
                 end: std::mem::transmute::<*mut c_void, Phase>(find(c"pam_end")?),
             })
@@ -111,36 +123,129 @@ pub fn service_file(service: &str) -> Option<std::path::PathBuf> {
 
 /// Whether the account may begin a session now, as the service says. The outer error: it could not be found out.
 pub(super) fn ask(service: &str, name: &str) -> Result<Result<(), PamRefusal>, String> {
-    if service_file(service).is_none() {
-        let file = format!("{}/{service}", SERVICES[0]);
-        return Err(format!("there is no {file}; install it from packaging/pam.d, or set accounts.pam_service"));
-    }
-    let (Ok(c_service), Ok(c_name)) = (CString::new(service), CString::new(name)) else {
-        return Err("a name with a null byte".to_owned());
-    };
-    let library = Library::load()?;
-    let mut said: Vec<String> = Vec::new();
-    let conversation = Conversation { talk, data: (&raw mut said).cast() };
-    let mut handle: Handle = null_mut();
-    // SAFETY: C strings and a conversation that live until the transaction ends; the handle is only used if there is one.
-    let (code, words) = unsafe {
-        let started = (library.start)(c_service.as_ptr(), c_name.as_ptr(), &raw const conversation, &raw mut handle);
-        if started != SUCCESS || handle.is_null() {
-            return Err(format!("pam_start failed with code {started}"));
-        }
-        (library.set_item)(handle, ITEM_TTY, TERMINAL.as_ptr().cast());
-        let code = (library.may_begin)(handle, 0);
-        let words = text((library.words)(handle, code));
-        (library.end)(handle, code);
-        (code, words)
-    };
-    match code {
+    let mut transaction = Transaction::begin(service, name)?;
+    let may_begin = transaction.library.may_begin;
+    match transaction.run(may_begin) {
         SUCCESS => Ok(Ok(())),
-        PERM_DENIED | AUTH_ERR | USER_UNKNOWN | NEW_AUTHTOK_REQD | ACCT_EXPIRED => {
-            Ok(Err(PamRefusal { service: service.to_owned(), words, said }))
-        }
+        PERM_DENIED | AUTH_ERR | USER_UNKNOWN | NEW_AUTHTOK_REQD | ACCT_EXPIRED => Ok(Err(transaction.refusal())),
         // A directory that does not answer, a module that is missing: that says nothing about the account.
-        _ => Err(if said.is_empty() { words } else { format!("{words}: {}", said.join("; ")) }),
+        _ => {
+            let PamRefusal { words, said, .. } = transaction.refusal();
+            Err(if said.is_empty() { words } else { format!("{words}: {}", said.join("; ")) })
+        }
+    }
+}
+
+/// A login session, open until [`close`](Self::close). Of the process that has opened it: by then that has the account's
+/// limits, its number in the kernel's audit, its control group, and whatever else the modules of the service are for.
+///
+/// Only the session phase runs. Credentials (pam_setcred(3): tickets, groups) are for those who have shown a password.
+pub(super) struct LoginSession(Transaction);
+
+impl LoginSession {
+    /// Opens one for the account, as the service says.
+    ///
+    /// # Errors
+    /// Words for the admin. They mean nothing for the account: whether that may run jobs is asked in the account phase.
+    pub(super) fn open(service: &str, name: &str) -> Result<Self, String> {
+        let mut transaction = Transaction::begin(service, name)?;
+        let open = transaction.library.open_session;
+        match transaction.run(open) {
+            SUCCESS => Ok(Self(transaction)),
+            _ => Err(transaction.refusal().to_string()),
+        }
+    }
+
+    /// The variables that modules have set for it, as they are.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        let mut variables = Vec::new();
+        // SAFETY: the handle is that of a transaction which has not ended. The list is the caller's, and so is each string
+        // in it; a null pointer is its end (pam_getenvlist(3)).
+        unsafe {
+            let list = (self.0.library.environment)(self.0.handle);
+            if list.is_null() {
+                return variables;
+            }
+            for index in 0.. {
+                let entry = *list.add(index);
+                if entry.is_null() {
+                    break;
+                }
+                let pair = CStr::from_ptr(entry).to_str().ok().and_then(|text| text.split_once('='));
+                variables.extend(pair.map(|(name, value)| (name.to_owned(), value.to_owned())));
+                libc::free(entry.cast());
+            }
+            libc::free(list.cast());
+        }
+        variables
+    }
+
+    /// Closes it.
+    pub(super) fn close(mut self) -> Result<(), String> {
+        let close = self.0.library.close_session;
+        match self.0.run(close) {
+            SUCCESS => Ok(()),
+            _ => Err(self.0.refusal().to_string()),
+        }
+    }
+}
+
+/// From pam_start(3) to pam_end(3).
+struct Transaction {
+    library: Library,
+    handle: Handle,
+    service: String,
+    /// What modules have said in the phase that ran last. The library has a pointer to it.
+    said: Box<RefCell<Vec<String>>>,
+    /// What that phase came to.
+    code: c_int,
+}
+
+impl Transaction {
+    fn begin(service: &str, name: &str) -> Result<Self, String> {
+        if service_file(service).is_none() {
+            let file = format!("{}/{service}", SERVICES[0]);
+            return Err(format!("there is no {file}; install it from packaging/pam.d, or set accounts.pam_service"));
+        }
+        let (Ok(c_service), Ok(c_name)) = (CString::new(service), CString::new(name)) else {
+            return Err("a name with a null byte".to_owned());
+        };
+        let library = Library::load()?;
+        let said = Box::new(RefCell::new(Vec::new()));
+        let conversation = Conversation { talk, data: (&raw const *said).cast_mut().cast() };
+        let mut handle: Handle = null_mut();
+        // SAFETY: C strings, and a conversation, which the library copies; what that points to lives as long as the
+        // transaction. The handle is only used if there is one.
+        unsafe {
+            let started =
+                (library.start)(c_service.as_ptr(), c_name.as_ptr(), &raw const conversation, &raw mut handle);
+            if started != SUCCESS || handle.is_null() {
+                return Err(format!("pam_start failed with code {started}"));
+            }
+            (library.set_item)(handle, ITEM_TTY, TERMINAL.as_ptr().cast());
+        }
+        Ok(Self { library, handle, service: service.to_owned(), said, code: SUCCESS })
+    }
+
+    fn run(&mut self, phase: Phase) -> c_int {
+        self.said.borrow_mut().clear();
+        // SAFETY: a function of the library, and the handle of a transaction that has not ended.
+        self.code = unsafe { phase(self.handle, 0) };
+        self.code
+    }
+
+    /// The words for what the phase came to that ran last.
+    fn refusal(&self) -> PamRefusal {
+        // SAFETY: as above; the answer is a C string that stays (pam_strerror(3)).
+        let words = text(unsafe { (self.library.words)(self.handle, self.code) });
+        PamRefusal { service: self.service.clone(), words, said: self.said.borrow().clone() }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // SAFETY: once, and nobody uses the handle any more.
+        unsafe { (self.library.end)(self.handle, self.code) };
     }
 }
 
@@ -155,8 +260,9 @@ extern "C" fn talk(
     if count == 0 || count > 32 || messages.is_null() || answers.is_null() || data.is_null() {
         return CONV_ERR;
     }
-    // SAFETY: `data` is what `ask` has given, which outlives the transaction, and nobody else holds it meanwhile.
-    let said = unsafe { &mut *data.cast::<Vec<String>>() };
+    // SAFETY: `data` is what `begin` has given, and lives as long as the transaction; modules run in one thread.
+    let said = unsafe { &*data.cast::<RefCell<Vec<String>>>() };
+    let Ok(mut said) = said.try_borrow_mut() else { return CONV_ERR };
     for index in 0..count {
         // SAFETY: Linux-PAM passes an array of `count` pointers to messages (pam_conv(3)).
         let message = unsafe { (*messages.add(index)).as_ref() };

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)] // prctl
 
 use std::io;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -18,7 +19,15 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-/// The direct children of this process. It is their parent and has not waited for them: their numbers cannot be taken by
+/// The child that is not ended with the others; 0 for none.
+static SPARED: AtomicI32 = AtomicI32::new(0);
+
+/// Spares one child when children are ended: it has work of its own as root, and ends when it is told to.
+pub fn spare(child: Option<Pid>) {
+    SPARED.store(child.map_or(0, Pid::as_raw), Ordering::Release);
+}
+
+/// The direct children of this process but for one that is [spared](spare). It is their parent and has not waited for them: their numbers cannot be taken by
 /// somebody else meanwhile.
 pub fn children() -> Vec<Pid> {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
@@ -28,6 +37,7 @@ pub fn children() -> Vec<Pid> {
         .flat_map(|line| {
             line.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>()
         })
+        .filter(|pid| pid.as_raw() != SPARED.load(Ordering::Acquire))
         .collect()
 }
 
@@ -64,6 +74,11 @@ impl ProcessMark {
     pub fn lives(&self) -> bool {
         parent_and_start(self.pid).is_some_and(|(_, started)| started == self.started)
     }
+}
+
+/// Whether this process has ended. To be asked by whoever knows that nobody has collected its status yet.
+pub fn has_ended(pid: Pid) -> bool {
+    parent_and_start(pid.as_raw()).is_none()
 }
 
 /// From `/proc/PID/stat`, fields 4 and 22; the name before them may contain anything.

@@ -9,8 +9,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use super::privilege::{Become, drop_to};
+use super::process;
 
 /// The worker's executable, opened and judged. What was judged is what runs: it is started by its descriptor.
 #[derive(Debug)]
@@ -82,6 +85,40 @@ impl WorkerProgram {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// [`start`](Self::start), but not for ever: between the drop and exec the child is the account's already, and somebody
+    /// with that account can stop it there.
+    ///
+    /// # Errors
+    /// As there; the child is ended when its time is over.
+    pub fn start_within(
+        &self,
+        limit: Duration,
+        target: &Become,
+        stdin: OwnedFd,
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    ) -> Result<Child, SpawnError> {
+        let (done, started) = channel();
+        std::thread::scope(|scope| {
+            let start = move || drop(done.send(self.start(target, stdin, stdout, stderr)));
+            // Not `scope.spawn`, which panics where limits forbid a thread: in a login session they are the account's.
+            std::thread::Builder::new()
+                .spawn_scoped(scope, start)
+                .map_err(|source| SpawnError::Start { path: self.path.clone(), source })?;
+            loop {
+                match started.recv_timeout(limit) {
+                    Ok(result) => return result,
+                    // It is the only child. SIGKILL ends a stopped process, too; then the start fails.
+                    Err(RecvTimeoutError::Timeout) => process::kill_children(),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        let source = io::Error::other("the thread that starts it is gone");
+                        return Err(SpawnError::Start { path: self.path.clone(), source });
+                    }
+                }
+            }
+        })
+    }
+
     /// Starts the worker as `target`, in a session of its own, with an empty environment, umask 077, in `/`, with default
     /// signal handling, and with no descriptor but these three.
     ///
@@ -144,7 +181,7 @@ fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()>
 
 /// Gives every signal its default action and lets it through. A runner started by nohup ignores SIGHUP, stage and worker
 /// block what they wait for, and both survive exec.
-fn default_signals() {
+pub(super) fn default_signals() {
     for signal in 1..=31 {
         // SAFETY: SIG_DFL for a valid number; SIGKILL and SIGSTOP answer EINVAL, which is fine.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -159,20 +196,21 @@ fn default_signals() {
 
 /// Marks every descriptor from `first` on as close-on-exec: whatever the runner, a library or a mistake left open does not
 /// reach the next program. Marked rather than closed, since the standard library reports a failed exec through a pipe.
-fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
+pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
     /// `CLOSE_RANGE_CLOEXEC` of close_range(2).
     const CLOEXEC: libc::c_uint = 4;
     // SAFETY: plain integers.
     if unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, CLOEXEC) } == 0 {
         return Ok(());
     }
-    // Kernels before 5.11 (EL8 has 4.18) do not know it: one by one, up to the limit.
+    // Kernels before 5.11 (EL8 has 4.18) do not know it: one by one, up to the limit. That may be an account's by now, and
+    // lower than the number of what was opened before (pam_limits(8)).
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a valid pointer to a structure of ours.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    for fd in first..libc::c_uint::try_from(limit.rlim_cur).unwrap_or(1 << 20).min(1 << 20) {
+    for fd in first..libc::c_uint::try_from(limit.rlim_cur).unwrap_or(1 << 20).clamp(1 << 12, 1 << 20) {
         // SAFETY: plain integers; a descriptor that is not open answers EBADF.
         unsafe { libc::fcntl(fd.cast_signed(), libc::F_SETFD, libc::FD_CLOEXEC) };
     }

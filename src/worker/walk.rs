@@ -11,14 +11,16 @@ use std::path::{Component, Path, PathBuf};
 use super::WorkerFailure;
 use crate::order::frames::Blame;
 use crate::sys::directory::{Directory, Step};
+use crate::sys::exchange::{Believed, Exchanger, exchanger};
 
 /// How many symbolic links one path may lead through; the kernel's own limit, path_resolution(7).
 const MAX_LINKS: usize = 40;
 /// How often a directory is made that somebody removes at once.
 const MAX_TRIES: usize = 10;
-const STICKY: u32 = 0o1000;
-const WRITABLE_BY_GROUP: u32 = 0o020;
-const WRITABLE_BY_ALL: u32 = 0o002;
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// What can always be done.
+const ELSEWHERE: &str = "choose another jobs.data_dir";
 
 /// Why there is no way.
 #[derive(Debug)]
@@ -90,12 +92,14 @@ impl Walk<'_> {
                     if uid != 0 && uid != own() {
                         return Err(not_safe(
                             &link,
-                            &format!("it is a symbolic link that belongs to uid {uid}; remove it"),
+                            &format!(
+                                "it is a symbolic link that belongs to uid {uid}, who can aim it anywhere; {ELSEWHERE}"
+                            ),
                         ));
                     }
                     links += 1;
                     if links > MAX_LINKS {
-                        return Err(not_safe(&link, "it leads through too many symbolic links; remove them"));
+                        return Err(not_safe(&link, &format!("it leads through too many symbolic links; {ELSEWHERE}")));
                     }
                     judging = true;
                     if target.is_absolute() {
@@ -104,7 +108,7 @@ impl Walk<'_> {
                     todo.extend(names(&target));
                 }
                 Ok(Step::Other) => {
-                    return Err(not_safe(&here.path().join(&name), "it is not a directory; move it away"));
+                    return Err(not_safe(&here.path().join(&name), &format!("it is not a directory; {ELSEWHERE}")));
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.missing == Missing::Leave => {
                     return Ok(None);
@@ -136,32 +140,25 @@ impl Walk<'_> {
 
     /// A directory that is passed: whoever may write to it, or owns it, can put another in place of ours. In a sticky one
     /// others may add what they like, but not touch ours.
+    ///
+    /// No command is proposed: the directory is its owner's, other people may work in it, and who copies a remedy may be root.
     fn judge_passage(self, dir: &Directory) -> Result<(), Blocked> {
-        let admitted = self.group_writable.iter().any(|listed| dir.path().starts_with(listed));
+        let listed = self.group_writable.iter().any(|listed| dir.path().starts_with(listed));
+        let believed = if listed { Believed::OwnersAndGroups } else { Believed::RootAnd(own()) };
         let (shown, mode, uid) = (dir.path().display(), dir.mode(), dir.uid());
-        let refused = |words: String| {
-            Err(Blocked::Unsafe(format!("the directory {shown} is not safe to have jobs below it: {words}")))
+        let Some(exchanger) = exchanger(uid, mode, believed) else { return Ok(()) };
+        let why = match exchanger {
+            Exchanger::Everybody => format!(
+                "everybody may write to it, and it is not sticky (mode {mode:04o}, owner uid {uid}), so anybody could put his own files in place of the job's; ask its owner whether it has to be so, or {ELSEWHERE}"
+            ),
+            Exchanger::Owner => {
+                format!("it belongs to uid {uid}, who could put other files in place of the job's; {ELSEWHERE}")
+            }
+            Exchanger::Group => format!(
+                "its group may write to it, and it is not sticky (mode {mode:04o}, owner uid {uid}), so anybody in the group could put his own files in place of the job's; ask its owner whether it has to be so, or {ELSEWHERE}, or, where the site trusts such groups, say so in jobs.data_dir_group_writable"
+            ),
         };
-        let sticky = mode & STICKY != 0;
-        if mode & WRITABLE_BY_ALL != 0 && !sticky {
-            return refused(format!(
-                "everybody may write to it, and it is not sticky (mode {mode:04o}, owner uid {uid}), so anybody could put his own files in place of the job's; its owner mends that: chmod o-w {shown}, or chmod +t {shown}"
-            ));
-        }
-        if admitted {
-            return Ok(());
-        }
-        if uid != 0 && uid != own() {
-            return refused(format!(
-                "it belongs to uid {uid}, who could put other files in place of the job's; root mends that: chown root {shown}; or the site chooses another jobs.data_dir"
-            ));
-        }
-        if mode & WRITABLE_BY_GROUP != 0 && !sticky {
-            return refused(format!(
-                "its group may write to it, and it is not sticky (mode {mode:04o}, owner uid {uid}), so anybody in the group could put his own files in place of the job's; its owner mends that: chmod g-w {shown}; or the site trusts such groups, and says so in jobs.data_dir_group_writable"
-            ));
-        }
-        Ok(())
+        Err(Blocked::Unsafe(format!("the directory {shown} is not safe to have jobs below it: {why}")))
     }
 }
 
@@ -169,14 +166,14 @@ impl Walk<'_> {
 pub fn judge_own(mut dir: Directory) -> Result<Directory, Blocked> {
     let (uid, mode, own) = (dir.uid(), dir.mode(), own());
     if uid != own {
-        return Err(not_safe(dir.path(), &format!("it belongs to uid {uid}, not to uid {own}; move it away")));
+        return Err(not_safe(dir.path(), &format!("it belongs to uid {uid}, not to uid {own}; {ELSEWHERE}")));
     }
-    if mode & (WRITABLE_BY_GROUP | WRITABLE_BY_ALL) != 0 {
+    if mode & WRITABLE_BY_OTHERS != 0 {
         // Whoever could write may have planted something already: closing the door now would not help.
         return Err(not_safe(
             dir.path(),
             &format!(
-                "others may write to it (mode {mode:04o}); its owner looks into it and moves it away, then the next job makes it anew"
+                "others may write to it (mode {mode:04o}) and may have put files there; its owner, this job's account, looks into it: what earlier jobs made he may move away, and the next job makes it anew; if other people work there, {ELSEWHERE}"
             ),
         ));
     }

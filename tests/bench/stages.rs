@@ -3,6 +3,7 @@
 //! `cargo bench --bench stages` (as root; the jobs run as `nobody`).
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)] // figures are its output
 
+use std::cell::RefCell;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -25,6 +26,13 @@ fn main() {
     println!("median of {ROUNDS} rounds, taken in turn; wall time and CPU time of all processes\n");
     world.stage_cost("login_shell = true");
     world.stage_cost("login_shell = false");
+    let pam = Pam::install();
+    world.accounts.replace(format!("pam_service = \"{}\"", pam.name));
+    world.stage_cost("login_shell = false # PAM's account phase");
+    world.accounts.replace(format!("pam_service = \"{}\"\npam_session = true", pam.name));
+    world.stage_cost("login_shell = false # PAM's account phase, and its session phase: pam_limits, pam_loginuid");
+    world.accounts.replace(String::new());
+    drop(pam);
     world.rules_cost(10_000);
     world.job_cost();
     world.memory();
@@ -38,6 +46,29 @@ struct World {
     bins: PathBuf,
     uid: u32,
     gid: u32,
+    /// More of `[accounts]`.
+    accounts: RefCell<String>,
+}
+
+/// A service of PAM.
+struct Pam {
+    name: String,
+}
+
+impl Pam {
+    fn install() -> Self {
+        let name = format!("motmot-bench-{}", std::process::id());
+        let lines =
+            "account required pam_permit.so\nsession required pam_loginuid.so\nsession required pam_limits.so\n";
+        fs::write(Path::new("/etc/pam.d").join(&name), lines).expect("a service of PAM");
+        Self { name }
+    }
+}
+
+impl Drop for Pam {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(Path::new("/etc/pam.d").join(&self.name));
+    }
 }
 
 impl World {
@@ -46,7 +77,7 @@ impl World {
         let dir = tempfile::Builder::new().prefix("motmot-bench-").tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("chmod");
         let bins = Path::new(env!("CARGO_BIN_EXE_motmot")).parent().expect("a directory").to_owned();
-        let world = Self { bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir };
+        let world = Self { bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir, accounts: RefCell::default() };
         for (name, uid) in [("state", 0), ("tmp", 0), ("data", world.uid)] {
             fs::create_dir(world.path(name)).expect("a directory");
             fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o700)).expect("chmod");
@@ -64,9 +95,9 @@ impl World {
     }
 
     fn configure(&self, url: &str, jobs: &str) {
-        let dir = self.dir.path().display();
+        let (dir, accounts) = (self.dir.path().display(), self.accounts.borrow());
         let text = format!(
-            "[gitlab]\nurl = \"{url}\"\n[jobs]\ndata_dir = \"{dir}/data\"\nstate_dir = \"{dir}/state\"\n{jobs}\n[token]\nissuer = \"https://ci.example\"\naudience = \"https://a.example\"\nkeys = \"{dir}/keys\"\n[accounts]\nshells = [\"/usr/sbin/nologin\", \"/bin/false\"]\n[log]\nfile = \"{dir}/audit.log\"\n[[map]]\nrun_as = \"{ACCOUNT}\"\n"
+            "[gitlab]\nurl = \"{url}\"\n[jobs]\ndata_dir = \"{dir}/data\"\nstate_dir = \"{dir}/state\"\n{jobs}\n[token]\nissuer = \"https://ci.example\"\naudience = \"https://a.example\"\nkeys = \"{dir}/keys\"\n[accounts]\nshells = [\"/usr/sbin/nologin\", \"/bin/false\"]\n{accounts}\n[log]\nfile = \"{dir}/audit.log\"\n[[map]]\nrun_as = \"{ACCOUNT}\"\n"
         );
         fs::write(self.path("config.toml"), text).expect("config");
     }

@@ -1,32 +1,11 @@
 //! Accounts that may not log in, by the machine's own rules, run no job.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::world::check::check;
+use crate::world::pam::{self, Service};
 use crate::world::{JobEnd, World, cases, change_accounts};
-
-/// A service of PAM's, for one test.
-struct Service {
-    name: String,
-    file: PathBuf,
-}
-
-impl Service {
-    fn new(world: &World, lines: &str) -> Self {
-        let name = format!("motmot-{}", world.user.name);
-        let file = PathBuf::from("/etc/pam.d").join(&name);
-        fs::write(&file, lines).expect("a service of PAM");
-        Self { name, file }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.file);
-    }
-}
 
 fn ask_pam(world: &mut World, service: &str) {
     world.change(|config| config.accounts(|accounts| accounts.pam_service(service)));
@@ -34,8 +13,7 @@ fn ask_pam(world: &mut World, service: &str) {
 
 /// The reason in the audit log for the last job that was not accepted.
 fn reason(world: &World) -> String {
-    let line = world.audit().into_iter().rfind(|line| line["event"] == "refused").expect("an audit line");
-    line["reason"].as_str().expect("a reason").to_owned()
+    pam::reason(world, "refused")
 }
 
 fn runs(world: &World) -> JobEnd {

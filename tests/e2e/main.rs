@@ -17,6 +17,7 @@ mod harness;
 mod identity;
 mod leftovers;
 mod login;
+mod login_session;
 mod output;
 mod pages;
 mod panic;

@@ -10,6 +10,7 @@ use super::findings::{Findings, plain};
 use super::runner::Runner;
 use crate::launch::orders::DEFAULT_PATH;
 use crate::launch::settings::{Downscope, JobSettings};
+use crate::sys::exchange::{Believed, Exchanger, exchanger};
 
 /// All of it.
 pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) {
@@ -99,22 +100,18 @@ const PLACE: &str = "name a place in jobs.data_dir that nobody but root can exch
 /// Whether somebody other than root (and a runner's one user) can put another directory in place of one that is in `dir`: the
 /// worker refuses such ways.
 fn replaceable(dir: &Path, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
-    let (shown, mode, uid) = (dir.display(), meta.mode(), meta.uid());
-    let sticky = mode & 0o1000 != 0;
-    if mode & 0o002 != 0 && !sticky {
-        return Some(format!("everybody can replace what is in {shown}, which is not sticky; {PLACE}"));
-    }
-    if jobs.data_dir_group_writable.iter().any(|listed| dir.starts_with(listed)) {
-        return None;
-    }
-    let own = jobs.downscope == Downscope::None && uid == runner.account.uid().as_raw();
-    if uid != 0 && !own {
-        return Some(format!("{shown} belongs to uid {uid}, who can replace what is in it; {PLACE}"));
-    }
-    (mode & 0o020 != 0 && !sticky).then(|| {
-        format!(
+    let (shown, uid) = (dir.display(), meta.uid());
+    let believed = match jobs.downscope {
+        _ if jobs.data_dir_group_writable.iter().any(|listed| dir.starts_with(listed)) => Believed::OwnersAndGroups,
+        Downscope::None => Believed::RootAnd(runner.account.uid().as_raw()),
+        Downscope::Setuid => Believed::Root,
+    };
+    Some(match exchanger(uid, meta.mode(), believed)? {
+        Exchanger::Everybody => format!("everybody can replace what is in {shown}, which is not sticky; {PLACE}"),
+        Exchanger::Owner => format!("{shown} belongs to uid {uid}, who can replace what is in it; {PLACE}"),
+        Exchanger::Group => format!(
             "the group of {shown} can replace what is in it, and it is not sticky; {PLACE}; or trust such groups in jobs.data_dir_group_writable"
-        )
+        ),
     })
 }
 

@@ -1,13 +1,16 @@
 //! Which of the machine's own rules for logging in a job has to pass.
 
+use std::path::Path;
+
 use super::findings::Findings;
 use super::runner::Runner;
-use crate::policy::settings::PamService;
+use crate::policy::settings::{LoginSessions, PamService};
 use crate::settings::Settings;
 use crate::sys::login::LoginRules;
 use crate::sys::pam;
 
 const WHAT: &str = "accounts.pam_service";
+const SESSION: &str = "accounts.pam_session";
 
 /// Says which phases of PAM run, and what stands in for them.
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
@@ -22,7 +25,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                 format!("the account phase of {} is asked for each job, but the runner is not root, and most of PAM's modules answer nobody else", file.display()),
             ),
             Some(file) => {
-                findings.ok(WHAT, format!("the account phase of {} is asked for each job; no session phase", file.display()));
+                findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display()));
             }
             None => findings.problem(
                 WHAT,
@@ -44,4 +47,39 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             "the runner is not root, so neither PAM nor /etc/shadow can be asked: accounts that have expired or are locked run jobs; keep them out with accounts.deny_users, or take away their shells",
         ),
     }
+    judge_sessions(settings, runner, findings);
+}
+
+/// The same of the session phase.
+fn judge_sessions(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    let mode = runner.mode(settings);
+    match mode.login_session(&settings.accounts) {
+        Err(error) => findings.problem(SESSION, error.to_string()),
+        Ok(None) => {
+            if settings.accounts.login_sessions == LoginSessions::None && runner.uid().is_root() && mode.login_rules(&settings.accounts).is_some() {
+                findings.ok(SESSION, "no session phase: jobs have the limits of the runner's service, not those of /etc/security/limits.conf");
+            }
+        }
+        Ok(Some(service)) => match pam::service_file(&service) {
+            // The line above says what to do, unless nobody has named a service.
+            None => findings.problem(SESSION, format!("there is no /etc/pam.d/{service}, so every job fails; install it from packaging/pam.d")),
+            Some(file) if refuses_sessions(&file) => findings.problem(
+                SESSION,
+                format!("{} has a session phase that refuses everybody (pam_deny.so), so every job fails; take the session lines of packaging/pam.d", file.display()),
+            ),
+            Some(file) => findings.ok(
+                SESSION,
+                format!("the session phase of {} surrounds each prepare and run stage; cleanup has none", file.display()),
+            ),
+        },
+    }
+}
+
+/// As the service's file of this program's first version does. What it includes is not looked at.
+fn refuses_sessions(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        matches!(words.as_slice(), ["session", "required" | "requisite", module, ..] if module.ends_with("pam_deny.so"))
+    })
 }

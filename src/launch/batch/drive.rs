@@ -13,14 +13,13 @@ use super::result::BatchOutcome;
 use crate::launch::error::LaunchError;
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
-use crate::launch::workplace::{Workplace, write_commands};
+use crate::launch::workplace::{Opened, Start, Workplace, write_commands};
 use crate::order::frames::{Command, Report};
 use crate::order::{BatchOrder, Order};
 use crate::report::tell;
 use crate::scheduler::{CancelledBy, JobId, Scheduler};
 use crate::sys::call::{Answer, Call};
 use crate::sys::cgroup::JobGroup;
-use crate::sys::privilege::Become;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
 use crate::sys::threads;
@@ -40,8 +39,8 @@ pub struct Follow<'a> {
     pub plan: Plan,
     /// The worker's program.
     pub program: WorkerProgram,
-    /// Whom it becomes.
-    pub target: Become,
+    /// How it starts, and as whom.
+    pub start: Start,
     /// What it prepares.
     pub order: BatchOrder,
     /// The script, for a run.
@@ -60,8 +59,9 @@ pub struct Follow<'a> {
 
 /// Follows a job to its end.
 pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<BatchOutcome, LaunchError> {
-    let (workplace, worker, socket) =
-        Workplace::open(&follow.program, &follow.target, follow.secrets.clone(), follow.group)?;
+    // The variables of a login session on this machine mean nothing on a node.
+    let Opened { workplace, mut worker, socket, environment: _ } =
+        Workplace::open(&follow.program, &follow.start, follow.secrets.clone(), follow.group)?;
     let (events, inbox) = sync_channel(MOST_EVENTS);
     let (on_terminate, on_end) = (events.clone(), events.clone());
     termination.subscribe(move || drop(on_terminate.send(BatchEvent::Terminate)));

@@ -93,7 +93,7 @@ sections! {
     /// `[token]`
     TokenSection: issuer audience site cluster keys ttl variable;
     /// `[accounts]`
-    AccountsSection: min_uid deny_users deny_groups shells pam_service;
+    AccountsSection: min_uid deny_users deny_groups shells pam_service pam_session;
     /// `[slurm]`
     SlurmSection: conf bin_dir defaults parameters allow stages allocation requeue token_timeout output_timeout unknown_timeout;
     /// `[slurm.limits]`

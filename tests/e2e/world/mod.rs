@@ -11,6 +11,7 @@ mod config;
 mod files;
 pub mod gitlab;
 mod needs;
+pub mod pam;
 mod patience;
 mod poison;
 mod programs;

@@ -113,14 +113,14 @@ impl Asking {
     }
 
     /// One more mark of the wrapper.
-    pub(super) fn is_worth_a_question(&mut self) -> bool {
+    pub(super) fn mark_is_worth_a_question(&mut self) -> bool {
         self.marks = self.marks.saturating_add(1);
         self.marks <= MARKS
     }
 
     /// One more record. An honest job writes one for each start; a worker that was taken over could have each thrown away,
     /// and write another.
-    pub(super) fn is_worth_another_question(&mut self) -> bool {
+    pub(super) fn record_is_worth_a_question(&mut self) -> bool {
         self.records = self.records.saturating_add(1);
         self.records <= RECORDS
     }

@@ -63,7 +63,7 @@ impl ScriptWatch {
 impl Course {
     /// The wrapper says that the script begins. That is worth a question, and nothing else.
     pub(super) fn on_mark(&mut self, restarts: u32, now: Instant) {
-        if !self.asking.is_worth_a_question() {
+        if !self.asking.mark_is_worth_a_question() {
             return;
         }
         self.script.mark = Some(restarts);
@@ -82,7 +82,7 @@ impl Course {
 
     /// One script, one record; others would be somebody's who likes to have the scheduler asked.
     pub(super) fn on_completion(&mut self, completion: Completion, now: Instant) {
-        if self.script.completed.is_some() || !self.asking.is_worth_another_question() {
+        if self.script.completed.is_some() || !self.asking.record_is_worth_a_question() {
             return;
         }
         self.script.completed = Some(Completed { completion, at: now, said: None });

@@ -47,7 +47,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
                     unknown_timeout: Duration::from_hours(1),
                 },
                 program,
-                target: Account::for_test("ada").to_become(),
+                start: Start::Directly(Account::for_test("ada").to_become()),
                 order: BatchOrder::default(),
                 script: None,
                 feed: None,

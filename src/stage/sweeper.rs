@@ -53,7 +53,7 @@ pub(super) fn main(arguments: &Arguments, request: &Request) -> Result<(), Failu
 }
 
 /// What came of it, for the thread that has the audit log.
-pub(super) enum SweptApart {
+pub(super) enum SweeperEnd {
     /// It has said what there is to say.
     Told(Swept),
     /// It has not come to that.
@@ -61,23 +61,23 @@ pub(super) enum SweptApart {
 }
 
 /// Has a process of its own clean the session up, within this time.
-pub(super) fn sweep(config: &Path, session: &Session, limit: Duration) -> SweptApart {
+pub(super) fn sweep(config: &Path, session: &Session, limit: Duration) -> SweeperEnd {
     let args =
         ["--config".into(), config.into(), WORD.into(), session.name().into(), limit.as_millis().to_string().into()];
     match apart::run(&args, is_of_a_job, limit) {
-        Ok(Apart::Exited(0)) => SweptApart::Told(Swept::CleanedUp),
-        Ok(Apart::Exited(ALONE)) => SweptApart::Told(Swept::Alone),
-        Ok(Apart::Exited(_)) => SweptApart::Told(Swept::Failed),
-        Ok(Apart::Over) => SweptApart::Not(Failure::site(format!(
+        Ok(Apart::Exited(0)) => SweeperEnd::Told(Swept::CleanedUp),
+        Ok(Apart::Exited(ALONE)) => SweeperEnd::Told(Swept::Alone),
+        Ok(Apart::Exited(_)) => SweeperEnd::Told(Swept::Failed),
+        Ok(Apart::Over) => SweeperEnd::Not(Failure::site(format!(
             "it took longer than {} s; its directories are below {}",
             limit.as_secs_f32().ceil(),
             session.directories().data.display()
         ))),
-        Err(error) => SweptApart::Not(Failure::site(format!("no process for it can be started: {error}"))),
+        Err(error) => SweeperEnd::Not(Failure::site(format!("no process for it can be started: {error}"))),
     }
 }
 
-impl SweptApart {
+impl SweeperEnd {
     /// Writes down and tells what has not been told.
     pub(super) fn finish(self, session: &Session) -> Swept {
         match self {
