@@ -28,6 +28,7 @@ mod slurm_faults;
 mod slurm_modes;
 mod stalls;
 mod tokens;
+mod words;
 mod world;
 mod wrapper;
 
