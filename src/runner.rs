@@ -16,6 +16,8 @@ pub const PROCESS_NAME: &str = "gitlab-runner";
 
 /// Name of the variable in `job_env` that leads later stages to their session.
 pub const SESSION_VARIABLE: &str = "MOTMOT_SESSION";
+/// Name of the variable that says where the job's payload is.
+pub const JOB_RESPONSE_FILE: &str = "JOB_RESPONSE_FILE";
 
 /// The script of a job under the names that it has as a sub-stage: in old versions of GitLab Runner, and in newer ones, in
 /// which it is one of several steps.
@@ -121,7 +123,7 @@ impl Contract {
         let path = |name: &str| lookup(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Self {
             exit_code_file: path("BUILD_EXIT_CODE_FILE").filter(|path| path.is_absolute()),
-            job_response_file: path("JOB_RESPONSE_FILE"),
+            job_response_file: path(JOB_RESPONSE_FILE),
             session: lookup(SESSION_VARIABLE)
                 .and_then(|value| value.into_string().ok())
                 .filter(|value| !value.is_empty()),
@@ -169,7 +171,7 @@ pub fn is_of_a_job(name: &OsStr) -> bool {
         SESSION_VARIABLE,
         "BUILD_EXIT_CODE_FILE",
         "BUILD_FAILURE_EXIT_CODE",
-        "JOB_RESPONSE_FILE",
+        JOB_RESPONSE_FILE,
         "SYSTEM_FAILURE_EXIT_CODE",
         "TMPDIR",
     ];

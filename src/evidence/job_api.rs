@@ -21,6 +21,24 @@ const TRIES: u32 = 3;
 /// Wait before the second try; doubled before the third.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
+/// The states of a job (GitLab API, "Jobs"), but for `running`.
+const STATES: [&str; 12] = [
+    "canceled",
+    "canceling",
+    "created",
+    "failed",
+    "manual",
+    "pending",
+    "preparing",
+    "scheduled",
+    "skipped",
+    "success",
+    "waiting_for_callback",
+    "waiting_for_resource",
+];
+/// A token of fewer characters is none, and would be found in any text.
+const SHORTEST_TOKEN: usize = 8;
+
 /// GitLab's answer could not be had, or does not hold.
 #[derive(Debug, thiserror::Error)]
 pub enum JobApiError {
@@ -64,8 +82,8 @@ pub enum JobApiError {
         payload: String,
     },
     /// The job isn't running.
-    #[error("GitLab says that this job is {0:?}, not running")]
-    NotRunning(String),
+    #[error("GitLab says that this job is {0}, not running")]
+    NotRunning(&'static str),
     /// The answer lacks what identity needs.
     #[error("GitLab's answer does not say {0}; a job without it is refused")]
     Unknown(&'static str),
@@ -114,7 +132,34 @@ pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobAp
         url: gitlab.url.as_str().to_owned(),
         why: format!("not the JSON of a job (line {}, column {})", error.line(), error.column()),
     })?;
+    if answer.repeats(payload.job_token.expose()) {
+        return Err(JobApiError::Unusable {
+            url: gitlab.url.as_str().to_owned(),
+            why: "it repeats the token that it was sent, as GitLab never does".to_owned(),
+        });
+    }
     bind(answer, payload)
+}
+
+impl JobAnswer {
+    /// Whether a text in it holds the token that it was asked with. Names of users, refs and sources go into logs and claims.
+    fn repeats(&self, token: &str) -> bool {
+        let texts = [
+            self.status.as_ref(),
+            self.git_ref.as_ref(),
+            self.user.as_ref().and_then(|user| user.username.as_ref()),
+            self.pipeline.as_ref().and_then(|pipeline| pipeline.source.as_ref()),
+        ];
+        token.len() >= SHORTEST_TOKEN && texts.into_iter().flatten().any(|text| text.contains(token))
+    }
+}
+
+/// Words of a library about an answer, without the token that the answer may have repeated in what they quote.
+fn without(token: &JobToken, words: &str) -> String {
+    match token.expose() {
+        token if token.len() >= SHORTEST_TOKEN => words.replace(token, "[MASKED]"),
+        _ => words.to_owned(),
+    }
 }
 
 /// Whether the job still runs, by GitLab's word; asked once. `None` if it does not say. Of a job that was cancelled it either
@@ -244,7 +289,7 @@ fn fetch_once(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) ->
         .call()
     {
         Ok(response) => response,
-        Err(error) => return Fetched::Retry(error.to_string()),
+        Err(error) => return Fetched::Retry(without(token, &error.to_string())),
     };
     match response.status().as_u16() {
         200 => {}
@@ -258,7 +303,7 @@ fn fetch_once(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) ->
     match response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec() {
         Ok(body) => Fetched::Answer(body),
         Err(ureq::Error::BodyExceedsLimit(_)) => unusable("the answer is longer than 1 MiB".into()),
-        Err(error) => Fetched::Retry(error.to_string()),
+        Err(error) => Fetched::Retry(without(token, &error.to_string())),
     }
 }
 
@@ -275,7 +320,11 @@ fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
     same("the job", answer.id.ok_or(JobApiError::Unknown("which job it is about"))?, payload.job_id)?;
     match answer.status.as_deref() {
         Some("running") => {}
-        other => return Err(JobApiError::NotRunning(other.unwrap_or("in an unknown state").to_owned())),
+        other => {
+            // In our own words: whatever else answers there may repeat what it was sent, which is a token.
+            let known = other.and_then(|status| STATES.into_iter().find(|known| *known == status));
+            return Err(JobApiError::NotRunning(known.unwrap_or("in a state that is none of GitLab's")));
+        }
     }
     let user = answer.user.ok_or(JobApiError::Unknown("who started the job"))?;
     let user_id = user.id.filter(|id| *id != 0).ok_or(JobApiError::Unknown("who started the job"))?;
@@ -338,6 +387,32 @@ mod tests {
             assert!(matches!(error, JobApiError::Mismatch { .. }), "{path}: {error}");
             assert_eq!(error.kind(), FailureKind::Build, "{path}");
         }
+    }
+
+    #[test]
+    fn what_an_answer_calls_a_state_is_not_repeated() {
+        let token = "glcbt-64_0123456789abcdef";
+        for (status, words) in [("success", "is success,"), ("canceled", "is canceled,"), (token, "none of GitLab's,")]
+        {
+            let error = answer(|json| json["status"] = status.into()).unwrap_err();
+            assert!(error.to_string().contains(words) && !error.to_string().contains(token), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_the_token_is_none() {
+        let token = "glcbt-64_0123456789abcdef";
+        for path in ["/status", "/ref", "/user/username", "/pipeline/source"] {
+            let mut json =
+                serde_json::json!({"status": "x", "ref": "x", "user": {"username": "x"}, "pipeline": {"source": "x"}});
+            let read = |json: &serde_json::Value| serde_json::from_value::<JobAnswer>(json.clone()).expect("an answer");
+            assert!(!read(&json).repeats(token) && !read(&json).repeats("x"));
+            *json.pointer_mut(path).expect("path") = format!("<{token}>").into();
+            assert!(read(&json).repeats(token), "{path}");
+        }
+        let payload = format!(r#"{{"id":1,"token":"{token}","job_info":{{"project_id":7}}}}"#);
+        let sent = Payload::parse(payload.as_bytes()).expect("valid").job_token;
+        assert_eq!(without(&sent, &format!("bad header {token}")), "bad header [MASKED]");
     }
 
     #[test]

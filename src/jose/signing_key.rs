@@ -2,38 +2,72 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto::{JwtSigner, aws_lc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use p256::pkcs8::EncodePrivateKey;
 use serde::Serialize;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::jwk::{Kid, PublicJwk};
+use crate::jwk::{Jwks, Kid, PublicJwk};
+use crate::key_set::{KeySet, KeySetError};
 
 /// A private key for ES256. It wipes its memory when dropped and cannot be printed, copied or serialized.
+///
+/// All that does not depend on what is signed is done when it is made: reading and checking a key takes the library longer than
+/// a signature.
 pub struct SigningKey {
     public: PublicJwk,
-    secret: EncodingKey,
+    published: KeySet,
+    /// The header of its tokens, encoded.
+    header: String,
+    signer: Box<dyn JwtSigner>,
 }
 
-/// A private key that cannot be put into the form the signer needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the private key cannot be encoded")]
-pub struct SigningKeyError;
+/// A private key that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SigningKeyError {
+    /// It cannot be put into the form the signer needs.
+    #[error("the private key cannot be encoded")]
+    Form,
+    /// The signer does not take it.
+    #[error("the private key is not accepted by the crypto library")]
+    Signer,
+    /// Its public half does not pass the reader that others' keys meet.
+    #[error("the public half of the key is not accepted")]
+    Public(#[from] KeySetError),
+}
 
-/// The crypto library refused to sign, or the claims have no JSON form.
+/// There is no token.
 #[derive(Debug, Error)]
-#[error("the token cannot be signed")]
-pub struct SignError(#[source] jsonwebtoken::errors::Error);
+#[non_exhaustive]
+pub enum SignError {
+    /// The claims have no JSON form.
+    #[error("the claims of the token cannot be written as JSON")]
+    Claims(#[source] serde_json::Error),
+    /// The crypto library refused to sign.
+    #[error("the token cannot be signed")]
+    Library,
+}
 
 impl SigningKey {
     /// Wraps a private key.
     ///
     /// # Errors
-    /// The key has no PKCS#8 form (RFC 5958); every key on P-256 has one.
+    /// The key has no PKCS#8 form (RFC 5958); every key on P-256 has one. Or the library that signs does not take it.
     pub fn new(key: &p256::SecretKey) -> Result<Self, SigningKeyError> {
-        let der = key.to_pkcs8_der().map_err(|_| SigningKeyError)?; // wipes itself
-        Ok(Self { public: PublicJwk::new(&key.public_key()), secret: EncodingKey::from_ec_der(der.as_bytes()) })
+        let der = key.to_pkcs8_der().map_err(|_| SigningKeyError::Form)?; // wipes itself
+        let secret = EncodingKey::from_ec_der(der.as_bytes());
+        let signer = (aws_lc::DEFAULT_PROVIDER.signer_factory)(&Algorithm::ES256, &secret)
+            .map_err(|_| SigningKeyError::Signer)?;
+        let public = PublicJwk::new(&key.public_key());
+        let published = KeySet::from_jwks(&Jwks::new(vec![public.clone()]))?;
+        let header = Header { kid: Some(public.kid().as_str().to_owned()), ..Header::new(Algorithm::ES256) };
+        let header = serde_json::to_vec(&header).map_err(|_| SigningKeyError::Form)?;
+        Ok(Self { public, published, header: URL_SAFE_NO_PAD.encode(header), signer })
     }
 
     /// The key's name.
@@ -46,6 +80,11 @@ impl SigningKey {
         &self.public
     }
 
+    /// The public half as others have it: by way of the document that is published.
+    pub fn published(&self) -> &KeySet {
+        &self.published
+    }
+
     /// A JWT with these claims (RFC 7519), in compact form: whoever holds it can be the one it speaks of.
     ///
     /// Its header has `typ`, `alg` and `kid`. What the claims say is the caller's; a [`Verifier`](crate::Verifier) tells
@@ -54,8 +93,16 @@ impl SigningKey {
     /// # Errors
     /// See [`SignError`].
     pub fn sign(&self, claims: &impl Serialize) -> Result<Zeroizing<String>, SignError> {
-        let header = Header { kid: Some(self.kid().as_str().to_owned()), ..Header::new(Algorithm::ES256) };
-        jsonwebtoken::encode(&header, claims, &self.secret).map(Zeroizing::new).map_err(SignError)
+        let claims = serde_json::to_vec(claims).map_err(SignError::Claims)?;
+        // As long as it will be: what grows leaves copies behind.
+        let mut token = Zeroizing::new(String::with_capacity(self.header.len() + claims.len() * 4 / 3 + 96));
+        token.push_str(&self.header);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = self.signer.try_sign(token.as_bytes()).map_err(|_| SignError::Library)?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
     }
 }
 
@@ -67,11 +114,10 @@ impl fmt::Debug for SigningKey {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use p256::ecdsa::signature::Verifier as _;
     use serde_json::{Value, json};
 
+    use super::*;
     use crate::test_keys::{key, secret};
 
     fn signed() -> String {

@@ -56,6 +56,8 @@ pub enum NoLonger {
         name: String,
         /// What policy says now.
         why: NotAdmitted,
+        /// Whether the author may read the reason.
+        audience: Audience,
     },
     /// The name belongs to somebody else by now.
     #[error("the account {name} had uid {before} when this job began, and has {now} now")]
@@ -66,6 +68,8 @@ pub enum NoLonger {
         before: Uid,
         /// Its number now.
         now: Uid,
+        /// Whether the author may read the reason.
+        audience: Audience,
     },
     /// It could not be found out.
     #[error(transparent)]
@@ -76,6 +80,17 @@ impl Fault for NoLonger {
     /// The job was admitted, and its author has changed nothing since.
     fn kind(&self) -> FailureKind {
         FailureKind::System
+    }
+
+    /// No more than of a refusal at the beginning: who keeps a job running would otherwise read how the limits change.
+    fn for_author(&self) -> String {
+        match self {
+            Self::NotAdmitted { audience: Audience::Public, .. } | Self::OtherNumber { audience: Audience::Public, .. } => {
+                "refused: this job may not go on on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under this job's number."
+                    .to_owned()
+            }
+            Self::NotAdmitted { .. } | Self::OtherNumber { .. } | Self::Lookup(_) => self.to_string(),
+        }
     }
 }
 
@@ -153,11 +168,14 @@ pub fn readmit(
     mode: Mode,
     db: &dyn AccountDb,
 ) -> Result<Account, NoLonger> {
-    let name = || decision.account().to_owned();
-    let account = Account::admit(decision.account(), limits, mode, db)?
-        .map_err(|why| NoLonger::NotAdmitted { name: name(), why })?;
+    let (name, audience) = (|| decision.account().to_owned(), mode.audience());
+    let account = Account::admit(decision.account(), limits, mode, db)?.map_err(|why| NoLonger::NotAdmitted {
+        name: name(),
+        why,
+        audience,
+    })?;
     let (before, now) = (decision.uid(), account.uid());
-    if now == before { Ok(account) } else { Err(NoLonger::OtherNumber { name: name(), before, now }) }
+    if now == before { Ok(account) } else { Err(NoLonger::OtherNumber { name: name(), before, now, audience }) }
 }
 
 /// The account of a job that ends, whatever policy says of it by now: an account may have been closed, or may have

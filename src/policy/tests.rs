@@ -165,6 +165,28 @@ fn a_later_stage_goes_on_only_as_the_very_account_that_is_still_admitted() {
 }
 
 #[test]
+fn a_refusal_of_a_later_stage_tells_its_author_no_more_than_one_at_the_beginning() {
+    let again = |mode, name: &str, uid, config: &str| {
+        readmit(&Decision::for_test(name, uid), &limits_and_rules(config).0, mode, &People).expect_err("refused")
+    };
+    let shared = Mode::ChangeUser { own: Uid::from_raw(1009) };
+    let cases = [
+        ("ford", 1003, ""),
+        ("ford", 1002, "[accounts]\ndeny_users = [\"ford\"]\n"),
+        ("ford", 1002, "[accounts]\nmin_uid = 2000\n"),
+        ("locked", 1004, ""),
+        ("nobody-there", 1006, ""),
+    ];
+    let refusals = cases.map(|(name, uid, config)| again(shared, name, uid, config));
+    let words: std::collections::BTreeSet<String> = refusals.iter().map(Fault::for_author).collect();
+    assert_eq!(words.len(), 1, "{words:?}");
+    assert!(cases.iter().all(|(name, ..)| !words.first().is_some_and(|words| words.contains(name))), "{words:?}");
+    assert!(refusals[1].for_admin().contains("deny_users"), "{}", refusals[1].for_admin());
+    let own = again(Mode::OnlySelf(Uid::from_raw(1002)), "adent", 1001, "");
+    assert!(own.for_author().contains("adent"), "one's own runner says what is wrong: {}", own.for_author());
+}
+
+#[test]
 fn cleanup_goes_on_as_an_account_that_policy_no_longer_admits_but_never_as_root_or_the_driver() {
     let mode = Mode::ChangeUser { own: Uid::from_raw(1001) };
     let admitted = |name: &str, uid| {

@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use super::{Failure, FailureKind};
+use super::{Failure, FailureKind, printable};
 
 /// Something that the audit log is to say.
 #[derive(Debug)]
@@ -142,10 +142,14 @@ impl AuditEvent<'_> {
     /// Writes it to the log that is open in this thread; does nothing while none is.
     ///
     /// Fields are written in this order, and those that are `None` not at all: `jq` and dashboards of a site read them.
+    ///
+    /// What others have named is made [`printable`]: JSON escapes line breaks, and not what turns a line around.
     pub fn log(&self) {
         match *self {
             Self::Accepted { job, user_id, user, assurance, account, uid, rule, session } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
+                let (project, user, account, rule) =
+                    (project.map(printable), printable(user), printable(account), printable(rule));
                 tracing::info!(
                     event = "accepted",
                     job_id,
@@ -168,36 +172,52 @@ impl AuditEvent<'_> {
                     FailureKind::Build => "refused",
                     FailureKind::System => "unavailable",
                 };
-                tracing::warn!(event, job_id, project_id, project, gitlab, assurance, reason = failure.for_admin());
+                let (project, reason) = (project.map(printable), printable(failure.for_admin()));
+                tracing::warn!(event, job_id, project_id, project, gitlab, assurance, reason);
             }
             Self::Minted { job_id, sub_stage, account, jti, kid, sub, aud, exp } => {
+                let (sub_stage, account, sub) = (printable(sub_stage), printable(account), printable(sub));
                 tracing::info!(event = "minted", job_id, sub_stage, account, %jti, kid, sub, aud, exp);
             }
-            Self::Ended { job_id, account, session, sub_stage, end } => match end {
-                AuditedEnd::Shell { outcome, exit_code, signal } => {
-                    tracing::info!(event = "ended", job_id, account, session, sub_stage, outcome, exit_code, signal);
+            Self::Ended { job_id, account, session, sub_stage, end } => {
+                let (account, sub_stage) = (printable(account), printable(sub_stage));
+                match end {
+                    AuditedEnd::Shell { outcome, exit_code, signal } => {
+                        tracing::info!(
+                            event = "ended",
+                            job_id,
+                            account,
+                            session,
+                            sub_stage,
+                            outcome,
+                            exit_code,
+                            signal
+                        );
+                    }
+                    AuditedEnd::Batch { slurm_job_id, outcome, exit_code } => {
+                        tracing::info!(
+                            event = "ended",
+                            job_id,
+                            account,
+                            session,
+                            sub_stage,
+                            slurm_job_id,
+                            outcome,
+                            exit_code
+                        );
+                    }
                 }
-                AuditedEnd::Batch { slurm_job_id, outcome, exit_code } => {
-                    tracing::info!(
-                        event = "ended",
-                        job_id,
-                        account,
-                        session,
-                        sub_stage,
-                        slurm_job_id,
-                        outcome,
-                        exit_code
-                    );
-                }
-            },
+            }
             Self::Failed { job_id, stage, session, failure } => {
-                let (kind, reason) = (failure.kind().as_str(), failure.for_admin());
+                let (kind, reason) = (failure.kind().as_str(), printable(failure.for_admin()));
                 tracing::warn!(event = "failed", job_id, stage, session, kind, reason);
             }
             Self::Forgotten { job_id, account, session } => {
+                let account = printable(account);
                 tracing::warn!(event = "forgotten", job_id, account, session);
             }
             Self::CleanedUp { job_id, account, session } => {
+                let account = printable(account);
                 tracing::info!(event = "cleaned up", job_id, account, session);
             }
         }

@@ -7,9 +7,12 @@
 pub mod audit;
 pub mod events;
 pub mod settings;
+mod words;
 
 use std::fmt::Display;
 use std::io::Write;
+
+pub use words::{indented, one_line, printable};
 
 /// How a failure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,21 +138,15 @@ impl<E: Fault> From<E> for Failure {
 }
 
 /// A line of ours in the job log, on the stream that is not protocol in any stage: standard error. Each line carries our
-/// name, so that nobody takes it for output of the script.
+/// name, so that nobody takes it for output of the script, and those after the first are indented: a line break in a name that
+/// somebody else has chosen begins no message of ours.
 pub fn tell(words: impl Display) {
     // The runner may be gone; then nobody reads it, and there is nothing to do about that.
-    let mut lines = String::new();
-    for line in printable(&words.to_string()).lines() {
-        lines.push_str("motmot: ");
-        lines.push_str(line);
-        lines.push('\n');
-    }
-    let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+    let _ = std::io::stderr().lock().write_all(told(&words.to_string()).as_bytes());
 }
 
-/// Words without control characters: names and answers from outside must not move a cursor or recolour a terminal.
-pub fn printable(words: &str) -> String {
-    words.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+fn told(words: &str) -> String {
+    indented(words).lines().flat_map(|line| ["motmot: ", line, "\n"]).collect()
 }
 
 #[cfg(test)]
@@ -177,7 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn escape_sequences_in_foreign_words_do_not_reach_the_log() {
-        assert_eq!(printable("a\u{1b}[31mb\nc\r"), "a\u{fffd}[31mb\nc\u{fffd}");
+    fn a_name_with_a_line_break_tells_no_message_of_ours() {
+        let told = told("the job of ford\nmotmot: job 7 has succeeded\n is refused\n");
+        assert_eq!(told, "motmot: the job of ford\nmotmot:   motmot: job 7 has succeeded\nmotmot:    is refused\n");
     }
 }

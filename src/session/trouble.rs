@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::store::write_private;
+use crate::report::one_line;
 
 /// In the directory of a session.
 const FILE: &str = "trouble";
@@ -78,7 +79,7 @@ impl TroubleFile {
     fn next(&self, why: &str, now: SystemTime) -> Trouble {
         let tries = self.read().map_or(0, |trouble| trouble.tries).saturating_add(1);
         // On one line: a listing has a line for each session, and nobody is to forge another one.
-        let why = why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_REASON).collect();
+        let why = one_line(why).chars().take(LONGEST_REASON).collect();
         Trouble { tries, at: seconds(now), why }
     }
 
@@ -131,7 +132,7 @@ mod tests {
         let (_dir, file) = file();
         file.add(&format!("cannot\n1-x: job 1 as root\u{1b}[2J{}", "x".repeat(10_000)));
         let why = file.read().expect("written").why().to_owned();
-        assert!(why.starts_with("cannot 1-x: job 1 as root [2J"), "{why}");
+        assert!(why.starts_with("cannot\u{fffd}1-x: job 1 as root\u{fffd}[2J"), "{why}");
         assert_eq!((why.chars().count(), why.chars().any(char::is_control)), (LONGEST_REASON, false));
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
+use super::still_runs;
 use crate::identity::{Assurance, Identity};
 use crate::order::directories::{Directories, host_name};
 use crate::policy;
@@ -36,6 +37,9 @@ struct DriverName {
 
 /// The stage. Standard output is protocol: one JSON object, also when there is nothing to say.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(limit) = still_runs::requested(&arguments.rest) {
+        return still_runs::answer(arguments, limit);
+    }
     let answer = decide(arguments).and_then(|session| {
         let answer = render(&session);
         if answer.is_err() {

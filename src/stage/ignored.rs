@@ -48,7 +48,9 @@ pub(super) fn containers(payload: &Payload, settings: &Settings) -> Result<(), R
             WithoutEffect::Warn => {
                 let line = "*".repeat(72);
                 let advice = advice.replace("What to do: ", "\nWhat to do: ");
-                tell(format_args!("{line}\nWARNING: {what} HAS NO EFFECT HERE:\n{advice}\n{line}"));
+                let warning = format!("{line}\nWARNING: {what} HAS NO EFFECT HERE:\n{advice}\n{line}");
+                // Each a message of its own: nothing in them has a line break but ours.
+                warning.lines().for_each(tell);
             }
         }
     }

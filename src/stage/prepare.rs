@@ -16,7 +16,7 @@ use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
 use crate::policy::Account;
 use crate::report::events::AuditEvent;
-use crate::report::{Failure, printable, tell};
+use crate::report::{Failure, one_line, printable, tell};
 use crate::runner::job_defines_variable;
 use crate::scheduler::Setting;
 use crate::scheduler::settings::Allocation;
@@ -109,17 +109,22 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 /// A few lines for whoever wonders where this job runs.
 fn introduce(session: &Session, account: &Account, place: &str, message: Option<&str>) {
     let facts = session.facts();
-    let mut lines = format!(
-        "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) {place}\nmotmot: working directory below {}\n",
-        env!("CARGO_PKG_VERSION"),
-        facts.job_id(),
-        facts.project_path().unwrap_or("its project"),
-        facts.user_login(),
-        host_name(),
-        account.name(),
-        account.uid(),
-        session.directories().builds.display(),
-    );
+    // Lines of their own: no name may begin another one.
+    let mut lines = [
+        format!(
+            "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) {place}",
+            env!("CARGO_PKG_VERSION"),
+            facts.job_id(),
+            facts.project_path().unwrap_or("its project"),
+            facts.user_login(),
+            host_name(),
+            account.name(),
+            account.uid(),
+        ),
+        format!("motmot: working directory below {}", session.directories().builds.display()),
+    ]
+    .map(|line| one_line(&line) + "\n")
+    .concat();
     if let Some(message) = message {
         lines.push_str(message.trim_end());
         lines.push('\n');

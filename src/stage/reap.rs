@@ -18,7 +18,7 @@ use super::edge::Arguments;
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
 use crate::report::events::AuditEvent;
-use crate::report::{Failure, printable, tell};
+use crate::report::{Failure, one_line, tell};
 use crate::session::{Claim, Holder, Session, Sessions};
 use crate::settings::Settings;
 
@@ -101,10 +101,11 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
         let (job_id, account, data) =
             (session.facts().job_id(), session.decision().account(), session.directories().data.display());
         let trouble = trouble(session).map(|words| format!("; {words}")).unwrap_or_default();
-        format!("{}: job {job_id} as {account}, below {data}{jobs}{trouble}\n", session.name())
+        // A line for each: no name of a directory may begin another one.
+        one_line(&format!("{}: job {job_id} as {account}, below {data}{jobs}{trouble}", session.name())) + "\n"
     };
     let lines: String = sessions.left_behind().iter().map(line).collect();
-    let _ = std::io::stdout().write_all(printable(&lines).as_bytes());
+    let _ = std::io::stdout().write_all(lines.as_bytes());
     tell_idle(sessions);
     if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
 }

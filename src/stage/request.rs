@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::edge::Arguments;
-use crate::evidence::job_api;
+use super::still_runs;
 use crate::evidence::payload::Payload;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -18,8 +18,7 @@ pub fn reason(arguments: &Arguments, settings: &Settings, session: &Session) -> 
         return "runner gone";
     }
     let Ok(payload) = arguments.payload() else { return "terminated" };
-    let still_runs = job_api::still_runs(&settings.gitlab, &payload.job_token);
-    judge(still_runs, is_over(&payload, session.age()))
+    judge(still_runs::ask(&arguments.config, settings.gitlab.timeout), is_over(&payload, session.age()))
 }
 
 /// Whether the job has had all of its time.

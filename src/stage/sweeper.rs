@@ -12,7 +12,7 @@ use super::sweep::{Swept, report_failure, sweep_left_behind};
 use crate::report::Failure;
 use crate::runner::is_of_a_job;
 use crate::session::{Claim, Session};
-use crate::sys::apart::{self, Apart};
+use crate::sys::apart::{self, Apart, Program};
 
 /// The word that tells a request from the arguments that a site may have written for the stage (`cleanup_args`).
 const WORD: &str = "sweep";
@@ -64,7 +64,7 @@ pub(super) enum SweeperEnd {
 pub(super) fn sweep(config: &Path, session: &Session, limit: Duration) -> SweeperEnd {
     let args =
         ["--config".into(), config.into(), WORD.into(), session.name().into(), limit.as_millis().to_string().into()];
-    match apart::run(&args, is_of_a_job, limit) {
+    match apart::run(Program::This, &args, is_of_a_job, limit) {
         Ok(Apart::Exited(0)) => SweeperEnd::Told(Swept::CleanedUp),
         Ok(Apart::Exited(ALONE)) => SweeperEnd::Told(Swept::Alone),
         Ok(Apart::Exited(_)) => SweeperEnd::Told(Swept::Failed),

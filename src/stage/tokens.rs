@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::issuer::keys::{KeyError, KeyRing};
-use crate::launch::masking::Secrets;
+use crate::launch::masking::{Secret, Secrets};
 use crate::launch::supervise::{Fresh, TokenFeed};
 use crate::policy::Account;
 use crate::report::events::AuditEvent;
@@ -73,7 +73,7 @@ impl<'a> StageTokens<'a> {
     ) -> Result<Self, Failure> {
         let now = Timestamp::now().as_second();
         for (signature, until) in session.signatures(now) {
-            secrets.add(with_halves(&signature), until, now);
+            secrets.add(Secret::signature(&signature), until, now);
         }
         Ok(Self {
             keys: KeyRing::load(&section.keys, Owner::RootOrSelf).map_err(NoToken::from)?,
@@ -108,8 +108,7 @@ impl<'a> StageTokens<'a> {
         let token =
             mint(self.keys.active(), &self.settings, self.session.identity(), self.account, &self.context, now)?;
         let masked_until = token.expires_at().as_second() + MASKED_AFTER_EXPIRY;
-        let needles = std::iter::once(token.as_str()).chain(with_halves(token.signature()));
-        self.secrets.add(needles, masked_until, now.as_second());
+        self.secrets.add(Secret::token(token.as_str()), masked_until, now.as_second());
         if let Err(error) = self.session.remember_signature(token.signature(), masked_until) {
             tell(format_args!("warning: a later stage of this job may show a token of this one: {error}"));
         }
@@ -132,14 +131,6 @@ impl<'a> StageTokens<'a> {
         };
         event.log();
     }
-}
-
-/// A signature, and its halves: srun(1) breaks long lines of several tasks, and wherever it does, one half is whole. The
-/// other alone is of use to nobody.
-fn with_halves(signature: &str) -> [&str; 3] {
-    // base64url: every byte is a character.
-    let (first, second) = signature.split_at(signature.len() / 2);
-    [signature, first, second]
 }
 
 impl TokenFeed for StageTokens<'_> {

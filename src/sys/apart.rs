@@ -1,4 +1,5 @@
-//! This program once more, as a process of its own that has a limit: whatever hangs in there, its caller goes on.
+//! This program once more, or one beside it, as a process of its own that has a limit: whatever hangs in there, its caller
+//! goes on.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
@@ -20,13 +21,31 @@ pub enum Apart {
     Over,
 }
 
-/// Starts this program with these arguments, and waits, at most as long as `limit`. Without variables whose names `drop` is
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program<'a> {
+    /// This one.
+    This,
+    /// The one of this name in the directory of this one: whoever can write there has written this one.
+    Beside(&'a str),
+}
+
+/// Starts a program with these arguments, and waits, at most as long as `limit`. Without variables whose names `drop` is
 /// true for. Its standard error is ours.
 ///
 /// Its first act must be [`end_after`]: it can end what it has started, and who waits for it cannot.
-pub fn run(args: &[OsString], drop: impl Fn(&OsStr) -> bool, limit: Duration) -> std::io::Result<Apart> {
+pub fn run(
+    program: Program<'_>,
+    args: &[OsString],
+    drop: impl Fn(&OsStr) -> bool,
+    limit: Duration,
+) -> std::io::Result<Apart> {
     let deadline = Instant::now() + limit + SLACK;
-    let mut command = Command::new(std::env::current_exe()?);
+    let own = std::env::current_exe()?;
+    let mut command = Command::new(match program {
+        Program::This => own,
+        Program::Beside(name) => own.with_file_name(name),
+    });
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
     for (name, _) in std::env::vars_os().filter(|(name, _)| drop(name)) {
         command.env_remove(name);

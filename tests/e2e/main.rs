@@ -16,6 +16,7 @@ mod examples;
 mod harness;
 mod identity;
 mod leftovers;
+mod linked;
 mod login;
 mod login_session;
 mod output;
@@ -28,6 +29,7 @@ mod slurm_faults;
 mod slurm_modes;
 mod stalls;
 mod tokens;
+mod words;
 mod world;
 mod wrapper;
 

@@ -4,6 +4,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+
+use crate::world::token::{disguise, revealed};
 use crate::world::{Single, World, cases, in_some_try, until};
 
 cases!(
@@ -19,14 +22,54 @@ cases!(
         .script("for (( i = 0; i < ${#CI_JOB_JWT}; i++ )); do printf '%s' \"${CI_JOB_JWT:i:1}\"; [ $((i % 97)) -ne 0 ] || sleep 0.06; done; echo")
         .script("cat \"$CI_JOB_JWT_FILE\" \"$CI_JOB_JWT_FILE\"; echo")
         .script("head -c 65000 /dev/zero | tr '\\0' x; echo $CI_JOB_JWT")
-        .script("printf '%s' \"$CI_JOB_JWT\" > \"$TMPDIR/../kept\"; wc -c < \"$TMPDIR/../kept\"; base64 -w0 < \"$TMPDIR/../kept\" | sed 's/^/encoded=/'; echo")
+        .script(disguise("token"))
         .run();
         end.assert_success();
-        let token = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, end.value("encoded")).expect("base64");
-        let token = String::from_utf8(token).expect("text");
+        let token = revealed(end.value("token"));
         let signature = token.rsplit('.').next().expect("a signature");
         end.assert_not_in_log(&token).assert_not_in_log(signature);
         assert!(end.log.matches("[MASKED]").count() >= 8, "{}", end.log);
+    },
+    fn pieces_and_encodings_of_a_token_are_masked_on_both_streams() {
+        const URL: &str = "perl -pe 's/([^A-Za-z0-9])/sprintf(\"%%%02X\",ord($1))/ge' <<< \"$CI_JOB_JWT\"; echo";
+        let world = World::one_user().build();
+        let end = world
+            .simulate()
+            .script("for width in 16 20 33 60 64 76 80; do fold -w $width <<< \"$CI_JOB_JWT\"; fold -w $width <<< \"$CI_JOB_JWT\" >&2; done")
+            .script("sig=${CI_JOB_JWT##*.}; echo ${sig:0:29}; echo ${sig:29:29} >&2; echo ${sig:58}")
+            .script("sig=${CI_JOB_JWT##*.}; printf '\\e[31m%s\\e[0m\\n\\e[K%s\\n' ${sig:0:10} ${sig:10:10} ${sig:20:10} ${sig:30}")
+            .script("for x in '' x xx; do printf '%s' \"$x$CI_JOB_JWT\" | base64; printf '%s' \"$x$CI_JOB_JWT\" | base64 -w0 | tr '+/' '-_'; echo; done")
+            .script("od -An -v -tx1 \"$CI_JOB_JWT_FILE\"; od -An -v -tx1 \"$CI_JOB_JWT_FILE\" | tr -d ' \\n'; echo")
+            .script("od -An -v -tx1 \"$CI_JOB_JWT_FILE\" | tr a-f A-F; od -c \"$CI_JOB_JWT_FILE\" >&2")
+            .script(URL)
+            .script(disguise("token"))
+            .run();
+        end.assert_success();
+        let token = revealed(end.value("token"));
+        let signature = token.rsplit('.').next().expect("a signature");
+        let seen: String = end
+            .log
+            .replace("\u{1b}[31m", "")
+            .replace("\u{1b}[0m", "")
+            .replace("\u{1b}[K", "")
+            .split_whitespace()
+            .collect();
+        let hex = |digits: fn(u8) -> String| signature.bytes().map(digits).collect::<String>();
+        let mut shapes =
+            vec![signature.to_owned(), hex(|byte| format!("{byte:02x}")), hex(|byte| format!("{byte:02X}"))];
+        shapes.extend(["", "x", "xx"].map(|before| {
+            let encoded = base64::prelude::BASE64_STANDARD.encode(format!("{before}{token}"));
+            encoded[encoded.len() - 110..].to_owned()
+        }));
+        shapes.push(signature.replace('-', "%2D").replace('_', "%5F"));
+        for shape in shapes {
+            // Of what od(1) writes in a line with a number before it up to 15 characters are left.
+            let piece = shape
+                .as_bytes()
+                .windows(16 * shape.len() / signature.len())
+                .find(|piece| seen.contains(str::from_utf8(piece).expect("ASCII")));
+            assert_eq!(piece, None, "{shape}: {}", end.log);
+        }
     },
     fn a_token_of_an_earlier_stage_is_masked_in_later_ones() {
         let world = World::one_user().build();

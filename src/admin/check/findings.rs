@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::admin::terminal::{Colours, complain};
+use crate::report::{indented, printable};
 
 /// So many lines of one kind are shown: behind a mistake of a generator there may be one for each of 20,000 rules.
 const SHOWN: usize = 20;
@@ -133,7 +134,7 @@ impl Findings {
     fn say(&mut self, level: Level, what: &str, words: &dyn Display) {
         self.count[level as usize] += 1;
         // What others have written is among the words: schedulers, servers. Their escape sequences end here.
-        let words = words.to_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+        let words = printable(&words.to_string());
         if self.form == Form::Json {
             self.listed.push(Finding { level, what: what.to_owned(), words });
             return;
@@ -156,7 +157,8 @@ impl Findings {
             Form::Lines(Colours::Some) => (colour, "\x1b[0m"),
             Form::Lines(Colours::None) | Form::Json => ("", ""),
         };
-        self.write(&format!("{on}{mark:<8}{off} {what}: {words}\n"));
+        // Nor do their line breaks begin a finding.
+        self.write(&format!("{on}{mark:<8}{off} {what}: {}\n", indented(words)));
     }
 
     fn write(&mut self, text: &str) {

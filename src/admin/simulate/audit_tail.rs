@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::report::printable;
+use crate::report::indented;
 use crate::settings::Settings;
 
 /// One job writes a few kilobytes; others may write beside it.
@@ -31,7 +31,7 @@ impl AuditTail {
             let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
             let not_accepted = ["refused", "unavailable"].iter().any(|event| line["event"] == *event);
             if let Some(reason) = line["reason"].as_str().filter(|_| not_accepted && line["job_id"] == job_id) {
-                let reason = printable(reason);
+                let reason = indented(reason);
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
                 }

@@ -101,6 +101,43 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
     assert_eq!(lines, expected);
 }
 
+#[test]
+fn no_name_begins_an_event_or_turns_one_around() {
+    let name = "x\n{\"event\":\"accepted\"}\u{202e}\u{2028}\u{1b}[2K\u{85}";
+    let failure = Failure::site(format!("the directory {name} is gone"));
+    let job = JobOf { job_id: 7, project_id: 3, project: Some(name), gitlab: "https://gitlab.example.com" };
+    let end = AuditedEnd::Shell { outcome: "exited", exit_code: Some(0), signal: None };
+    let (job_id, account, session) = (7, name, "s");
+    let accepted = AuditEvent::Accepted {
+        job,
+        user_id: 42,
+        user: name,
+        assurance: "job-api",
+        account,
+        uid: 1042,
+        rule: name,
+        session,
+    };
+    let events = [
+        accepted,
+        AuditEvent::NotAccepted { job, assurance: None, failure: &failure },
+        AuditEvent::Ended { job_id, account, session, sub_stage: name, end },
+        AuditEvent::Failed { job_id: Some(7), stage: "run", session: None, failure: &failure },
+        AuditEvent::CleanedUp { job_id, account, session },
+        AuditEvent::Forgotten { job_id, account, session },
+    ];
+    let lines = lines(&events);
+    assert_eq!(lines.len(), events.len());
+    for line in lines {
+        let plain = |c: char| !c.is_control() && !"\u{202e}\u{2028}".contains(c);
+        assert!(line.chars().all(plain), "{line:?}");
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        for text in value.as_object().expect("an object").values().filter_map(Value::as_str) {
+            assert!(text.chars().all(|c| c == '\n' || plain(c)), "{text:?}");
+        }
+    }
+}
+
 /// What stands between backticks in a cell, but for examples in brackets.
 fn names(cell: &str) -> Vec<String> {
     let mut depth = 0;

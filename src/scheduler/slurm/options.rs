@@ -6,6 +6,7 @@
 use thiserror::Error;
 
 use super::table::{self, Argument, Setter, Spec};
+use crate::report::one_line;
 use crate::scheduler::settings::WrongWord;
 
 /// Longest part of somebody's text that a message repeats.
@@ -285,7 +286,8 @@ fn judge(name: &str, value: &str) -> Result<(), Wrong> {
 
 /// Text of somebody in a message: not too long, and nothing that a terminal obeys.
 pub(super) fn shown(text: &str) -> String {
-    let mut characters = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+    let text = one_line(text);
+    let mut characters = text.chars();
     let mut shown: String = characters.by_ref().take(SHOWN).collect();
     if characters.next().is_some() {
         shown.push('…');
