@@ -1,5 +1,7 @@
 //! `[accounts]` and `[[map]]`: limits and rules.
 
+pub mod manual;
+
 use std::path::PathBuf;
 
 use crate::config::values;

@@ -74,7 +74,7 @@ impl Arguments {
     about = "A stage of motmot, the GitLab Runner custom executor for HPC sites. Started by gitlab-runner; see `[runners.custom]` in its config.toml."
 )]
 struct CommandLine {
-    /// Configuration file
+    /// Configuration file; what is in it: motmot-config.toml(5)
     #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// From motmot simulate, which plays GitLab: the audit log and the job's tokens say so

@@ -1,5 +1,7 @@
 //! `[token]`: what tokens say.
 
+pub mod manual;
+
 use std::path::PathBuf;
 
 use super::lifetime::Ttl;

@@ -32,14 +32,16 @@ cases!(
         for page in motmot::man_pages() {
             let name = format!("{}.{}", page.name, page.section);
             let mut text = Vec::new();
-            clap_mangen::Man::new(page.command)
-                .title(page.name)
-                .section(page.section)
-                .date(motmot::MAN_PAGES_OF)
-                .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
-                .manual("motmot")
-                .render(&mut text)
-                .expect("rendered");
+            if let Some(command) = page.command {
+                clap_mangen::Man::new(command)
+                    .title(page.name)
+                    .section(page.section)
+                    .date(motmot::MAN_PAGES_OF)
+                    .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
+                    .manual("motmot")
+                    .render(&mut text)
+                    .expect("rendered");
+            }
             let page = String::from_utf8(text).expect("text") + &page.more;
             let path = dir.join(&name);
             if std::env::var_os("MOTMOT_WRITE_MAN_PAGES").is_some() {
