@@ -146,6 +146,7 @@ const WORDS: &[Words] = &[
             "motmot simulate --user adent --project hpc/weather --ref main --protected true --script 'echo hello'",
             "motmot simulate --runner-account gitlab-runner --user adent --script id",
             "motmot simulate --user adent --script 'sleep 60' --cancel graceful --cancel-after 5s",
+            "motmot simulate --user adent --run '[{\"name\": \"greet\", \"script\": \"echo hello\"}]'",
         ],
         exit: &[
             ("0", "The job succeeded."),
