@@ -34,6 +34,8 @@ pub enum AuditEvent<'a> {
     NotAccepted {
         /// Whose job it is.
         job: JobOf<'a>,
+        /// Number and login name of the GitLab user; nothing where GitLab has not said whose job it is.
+        user: Option<(u64, &'a str)>,
         /// For one that nobody vouches for, since it is played.
         assurance: Option<&'static str>,
         /// Why.
@@ -161,14 +163,25 @@ impl AuditEvent<'_> {
                     session
                 );
             }
-            Self::NotAccepted { job, assurance, failure } => {
+            Self::NotAccepted { job, user, assurance, failure } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
                 // An outage is no refusal: nothing was decided about the job.
                 let event = match failure.kind() {
                     FailureKind::Build => "refused",
                     FailureKind::System => "unavailable",
                 };
-                tracing::warn!(event, job_id, project_id, project, gitlab, assurance, reason = failure.for_admin());
+                let (user_id, user) = user.unzip();
+                tracing::warn!(
+                    event,
+                    job_id,
+                    project_id,
+                    project,
+                    user_id,
+                    user,
+                    gitlab,
+                    assurance,
+                    reason = failure.for_admin()
+                );
             }
             Self::Minted { job_id, sub_stage, account, jti, kid, sub, aud, exp } => {
                 tracing::info!(event = "minted", job_id, sub_stage, account, %jti, kid, sub, aud, exp);
