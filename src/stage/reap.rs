@@ -15,7 +15,7 @@ use clap::{Args, Parser};
 
 use super::account::sessions;
 use super::apart::{self, SweptApart};
-use super::edge::Arguments;
+use super::edge::{Arguments, unless_nobody_reads};
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, printable, tell};
@@ -104,8 +104,9 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
         format!("{}: job {job_id} as {account}, below {data}{jobs}{trouble}\n", session.name())
     };
     let lines: String = sessions.left_behind().iter().map(line).collect();
-    let _ = std::io::stdout().write_all(printable(&lines).as_bytes());
+    let written = std::io::stdout().write_all(printable(&lines).as_bytes()).or_else(unless_nobody_reads);
     tell_idle(sessions);
+    written.map_err(|error| Failure::site(format!("the list cannot be written: {error}")))?;
     if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
 }
 

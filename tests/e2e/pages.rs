@@ -109,6 +109,19 @@ cases!(
             let output = command().stdout(writer).output().expect("motmot");
             assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
+        for program in ["motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup", "motmot-worker"] {
+            for word in ["--help", "--version"] {
+                let run = |output: Stdio| {
+                    let mut command = Command::new(world.bins.join(program));
+                    command.arg(word).stdout(output).stderr(Stdio::null()).status().expect(program)
+                };
+                let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+                assert!(!run(full.into()).success(), "{program} {word}");
+                let (reader, writer) = std::io::pipe().expect("a pipe");
+                drop(reader);
+                assert!(run(writer.into()).success(), "{program} {word}");
+            }
+        }
     },
     fn keys_that_are_there_already_have_an_exit_code_of_their_own() {
         let world = World::one_user().build();
