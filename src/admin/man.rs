@@ -104,9 +104,9 @@ const WORDS: &[Words] = &[
         name: "motmot-check",
         usage: "motmot check [OPTIONS]",
         description: "Looks at everything that a job needs with the very code that the stages use, and writes a line for \
-            each thing: ok, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
+            each thing: ok, skipped (with --offline), warning, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
             unless NO_COLOR is set or CLICOLOR is 0. Of many lines of one kind the first 20 are shown; --json has all of them: \
-            an object with good, problems, warnings, and in findings for each its level (ok, warning, problem), what it is about, and words. \
+            an object with good, problems, warnings, skipped, and in findings for each its level (ok, skipped, warning, problem), what it is about, and words. \
             Run it after every change of the configuration, and first when jobs fail.",
         examples: &[
             "motmot check",

@@ -132,6 +132,24 @@ cases!(
         };
         assert_eq!((init(), init()), (Some(0), Some(8)));
     },
+    fn root_is_told_as_whom_to_look_at_the_keys_of_an_ordinary_runner(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let name = &world.runner.as_ref().expect("a runner").name;
+        let dir = world.keys();
+        for verb in [&["keys", "list"][..], &["jwks"], &["keys", "init"]] {
+            let run = |mut command: Command| command.args(verb).arg("--dir").arg(&dir).output().expect("motmot");
+            let output = run(Command::new(world.bins.join("motmot")));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let advice =
+                format!("{} {} --dir {}\n", world.bins.join("motmot").display(), verb.join(" "), dir.display());
+            assert!(said.contains(&format!("belongs to {name}, and this runs as root")), "{verb:?}: {said}");
+            assert!(said.ends_with(&format!("run it as that account: runuser -u {name} -- {advice}")), "{said}");
+            assert!(!said.contains("chown") && output.status.code() == Some(7), "{said}");
+            let followed = run(world.as_driver(&world.bins.join("motmot")));
+            let wanted = if verb == ["keys", "init"] { 8 } else { 0 };
+            assert_eq!(followed.status.code(), Some(wanted), "{}", String::from_utf8_lossy(&followed.stderr));
+        }
+    },
     fn the_readme_has_its_two_commands() {
         let text = read("README.md");
         assert!(text.contains("cargo run --release --bin motmot -- demo"));

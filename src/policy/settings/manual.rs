@@ -90,7 +90,8 @@ pub const MAP: Part = Part {
 pub const WHEN: Part = Part {
     section: "map.when",
     header: Header::Inline,
-    says: "The conditions of a rule, all of which must hold; without any it always holds.",
+    says: "The conditions of a rule, all of which must hold; without any it always holds. when = {} says that everybody is meant: of \
+        a rule without it motmot-check(1) asks whether they were forgotten.",
     keys: &[
         Key {
             name: "user",
