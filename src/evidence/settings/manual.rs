@@ -1,6 +1,6 @@
 //! What the manual says of `[gitlab]`.
 
-use crate::config::manual::Program::{Check, Config, Prepare, Run, Simulate};
+use crate::config::manual::Program::{Check, Config, Prepare, Run};
 use crate::config::manual::{Bounds, Header, Key, Part, Takes, Unset};
 
 /// `[gitlab]`
@@ -18,7 +18,7 @@ pub const GITLAB: Part = Part {
             unset: Unset::Required,
             example: "\"https://git.hpc.example/gitlab\"",
             says: "Address of the GitLab. It is also upstream_iss in tokens.",
-            used_by: &[Config, Prepare, Run, Check, Simulate],
+            used_by: &[Config, Prepare, Run, Check],
         },
         Key {
             name: "identity",

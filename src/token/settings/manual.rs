@@ -23,7 +23,7 @@ pub const TOKEN: Part = Part {
             unset: Unset::Required,
             example: "\"https://services.hpc.example\"",
             says: "aud of the tokens: the services that they are for.",
-            used_by: &[Run, Check],
+            used_by: &[Run],
         },
         Key {
             name: "ttl",
@@ -31,7 +31,7 @@ pub const TOKEN: Part = Part {
             unset: Unset::Is("\"15m\""),
             example: "\"1h\"",
             says: "Life of one token, in whole seconds. While a stage runs its token is renewed at half its life.",
-            used_by: &[Run],
+            used_by: &[Run, Check],
         },
         Key {
             name: "keys",

@@ -8,6 +8,9 @@ use crate::scheduler::settings::manual as every;
 /// Refused before the sources are fetched, and again when a stage is submitted.
 const SUBMITTED_BY: &[Program] = &[Prepare, Run];
 
+/// An admin is told which partition there is not.
+const LOOKED_AT_BY: &[Program] = &[Prepare, Run, Check];
+
 /// All of it.
 pub const SLURM: &[Part] = &[
     Part {
@@ -37,7 +40,7 @@ pub const SLURM: &[Part] = &[
                 unset: Unset::Is("[]"),
                 example: "[\"--partition=batch\", \"--time=1:00:00\"]",
                 says: "Options of every job; a job may set each of them otherwise. A rule of [[map]] can fix options.",
-                used_by: SUBMITTED_BY,
+                used_by: LOOKED_AT_BY,
             },
             Key {
                 name: "allow",
@@ -60,12 +63,15 @@ pub const SLURM: &[Part] = &[
             nodes, and a job that sets nothing gets what its partition gives: leave the former out of allow, and set bounds in \
             Slurm where that matters.",
         keys: &[
-            bound(
-                "partitions",
-                Takes::Texts("names of partitions"),
-                "[\"batch\", \"gpu\"]",
-                "Partitions that a job may name.",
-            ),
+            Key {
+                used_by: LOOKED_AT_BY,
+                ..bound(
+                    "partitions",
+                    Takes::Texts("names of partitions"),
+                    "[\"batch\", \"gpu\"]",
+                    "Partitions that a job may name.",
+                )
+            },
             bound(
                 "accounts",
                 Takes::Texts("names of accounts of Slurm"),
@@ -107,7 +113,7 @@ pub const SLURM: &[Part] = &[
             unset: Unset::Is("[]"),
             example: "[\"--account=climate\", \"--partition=gpu\"]",
             says: "Options that jobs under this rule cannot change.",
-            used_by: SUBMITTED_BY,
+            used_by: LOOKED_AT_BY,
         }],
         file: file!(),
     },
