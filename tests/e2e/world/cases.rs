@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
             continue;
         }
         let skip = !missing.is_empty();
-        if skip {
+        if skip && selection.would_run(name) {
             skipped.entry((body.need(), missing)).or_default().push(name);
         }
         let run = move || {
@@ -95,7 +95,7 @@ fn in_words(skipped: &BTreeMap<(&str, Vec<&str>), Vec<&str>>) -> String {
         let (count, missing) = (names.len(), missing.join(", "));
         let tests = if count == 1 { "test needs" } else { "tests need" };
         let are = if count == 1 { "is" } else { "are" };
-        words += &format!("{count} {tests} {need} and {are} skipped (missing: {missing}):\n");
+        words.extend([format!("{count} {tests} {need} and {are} skipped (missing: {missing}):\n")]);
         words.extend(names.iter().map(|name| format!("  {name}\n")));
     }
     words
