@@ -3,6 +3,8 @@
 //! Unknown keys are errors, and all problems are told at once with their places. The file decides who may become whom, so
 //! it is believed only if nobody but root (or, for one user's own runner, that user) could have written it.
 
+pub mod manual;
+
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;

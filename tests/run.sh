@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests. As root it first installs what they need; what cannot be had (root itself, Slurm) skips the tests that
-# need it, by name.
+# need it; their names and how many they are come last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -60,4 +60,13 @@ if [ ${#absent[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ]; then
 fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
-cargo test --locked "$@"
+# What was skipped is said behind everything, and not somewhere between a thousand lines.
+skipped=$(mktemp)
+status=0
+MOTMOT_TESTS_SKIPPED="$skipped" cargo test --locked "$@" || status=$?
+if [ -s "$skipped" ]; then
+    echo
+    cat "$skipped"
+fi
+rm -f "$skipped"
+exit "$status"

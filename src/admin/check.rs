@@ -70,11 +70,11 @@ fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut 
     jobs::judge(&settings.jobs, runner, findings);
     batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
     if args.offline {
-        let usable = runner.act(|| check_certificates(&settings.gitlab)).and_then(|usable| {
-            usable.map_err(|error| without_number(&error))?;
-            Ok(format!("{} (not asked: --offline)", settings.gitlab.url.as_str()))
-        });
-        findings.judged("GitLab", usable);
+        let usable = runner.act(|| check_certificates(&settings.gitlab));
+        match usable.and_then(|usable| usable.map_err(|error| without_number(&error))) {
+            Ok(()) => findings.skipped("GitLab", format!("{} is not asked: --offline", settings.gitlab.url.as_str())),
+            Err(words) => findings.problem("GitLab", words),
+        }
     } else {
         gitlab(&settings.gitlab, runner, findings);
     }

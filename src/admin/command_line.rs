@@ -18,7 +18,7 @@ use crate::stage::reap::ReapArgs;
 #[derive(Parser)]
 #[command(name = "motmot", version)]
 struct Program {
-    /// Configuration file
+    /// Configuration file; what is in it: motmot-config.toml(5)
     #[arg(long, global = true, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
     config: PathBuf,
     #[command(subcommand)]

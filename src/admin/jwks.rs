@@ -21,7 +21,7 @@ pub struct JwksArgs {
 ///
 /// Exit codes: 0 done, 7 no usable keys.
 pub fn run(args: JwksArgs, configured_dir: impl FnOnce() -> anyhow::Result<PathBuf>) -> ExitCode {
-    match chosen(args.dir, configured_dir).and_then(|dir| Ok(ring(&dir)?)) {
+    match chosen(args.dir, configured_dir).and_then(|dir| ring(&dir)) {
         Ok(ring) => answer(&(jwks::document(&ring) + "\n"), ExitCode::SUCCESS),
         Err(error) => complain(&error, ExitCode::from(super::verify::KEYS_UNAVAILABLE)),
     }

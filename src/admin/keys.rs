@@ -1,17 +1,21 @@
 //! `motmot keys`: make and list the keys that sign tokens.
 
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use nix::unistd::{Uid, geteuid};
 use serde_json::json;
 
 use super::terminal::{answer, complain};
 use crate::issuer::keys::{self, KeyRing};
 use crate::issuer::{KeyError, KeyState};
+use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::files::Owner;
 
 /// Whose keys an admin command works with. A stage reads them by the rule of its configuration, which may be stricter.
@@ -51,7 +55,10 @@ enum KeysVerb {
 /// Exit codes: 0 done, 7 no usable keys, 8 there are keys already.
 pub fn run(args: KeysArgs, configured_dir: impl FnOnce() -> anyhow::Result<PathBuf>) -> ExitCode {
     let text = match args.verb {
-        KeysVerb::Init { dir } => chosen(dir, configured_dir).and_then(|dir| init(&dir)),
+        KeysVerb::Init { dir } => {
+            let named = dir.clone();
+            chosen(dir, configured_dir).and_then(|dir| init(&dir, named.as_deref()))
+        }
         KeysVerb::List { dir, json } => chosen(dir, configured_dir).and_then(|dir| list(&dir, json)),
     };
     match text {
@@ -73,16 +80,44 @@ pub(super) fn chosen(
 }
 
 /// The ring of a directory, as admin commands read it.
-pub(super) fn ring(dir: &Path) -> Result<KeyRing, KeyError> {
-    KeyRing::load(dir, OWNER)
+pub(super) fn ring(dir: &Path) -> anyhow::Result<KeyRing> {
+    KeyRing::load(dir, OWNER).map_err(whose)
 }
 
-fn init(dir: &Path) -> anyhow::Result<String> {
-    let made = keys::init(dir, OWNER, Timestamp::now())?;
+/// Root believes root's files only. Where the runner is an ordinary account, the keys are that account's, and what is wrong is
+/// who looks: nothing has to be given to root.
+fn whose(error: KeyError) -> anyhow::Error {
+    let KeyError::Trust(why) = &error else { return error.into() };
+    let owner = std::fs::metadata(&why.path).map_or(0, |meta| meta.uid());
+    if !geteuid().is_root() || owner == 0 {
+        return error.into();
+    }
+    let name = Nss.by_uid(Uid::from_raw(owner)).ok().flatten();
+    let name = name.map_or_else(|| format!("#{owner}"), |account| account.name().to_owned());
+    anyhow::anyhow!(
+        "{} belongs to {name}, and this runs as root, who believes nobody else's keys; if the runner runs as {name}, run it as that account: runuser -u {name} -- {}",
+        why.path.display(),
+        this_command()
+    )
+}
+
+/// As it was typed, for whoever types it again.
+fn this_command() -> String {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| "motmot".to_owned())
+}
+
+/// `named`: the directory, if the command line has it.
+fn init(dir: &Path, named: Option<&Path>) -> anyhow::Result<String> {
+    let made = keys::init(dir, OWNER, Timestamp::now()).map_err(whose)?;
     // Read it back the way a stage will: what is announced works.
     let ring = ring(dir)?;
+    let option = named.map(|dir| dir.to_string_lossy()).map_or_else(String::new, |dir| {
+        let quoted = shlex::try_quote(&dir).unwrap_or(Cow::Borrowed("DIR"));
+        format!(" --dir {quoted}")
+    });
     Ok(format!(
-        "made {}\nactive key: {}\npublish its public half with `motmot jwks`\n",
+        "made {}\nactive key: {}\npublish its public half with `motmot jwks{option}`\n",
         made.path.display(),
         ring.active().kid()
     ))
@@ -119,7 +154,8 @@ mod tests {
     fn a_new_key_is_listed_as_the_active_one() {
         let place = tempfile::tempdir().unwrap();
         let dir = place.path().join("keys");
-        let said = init(&dir).unwrap();
+        let said = init(&dir, None).unwrap();
+        assert!(said.ends_with("`motmot jwks`\n"), "{said}");
         let kid = ring(&dir).unwrap().active().kid().to_string();
         assert!(said.contains(&format!("active key: {kid}\n")), "{said}");
         let table = list(&dir, false).unwrap();
@@ -132,7 +168,8 @@ mod tests {
     #[test]
     fn a_problem_is_told_once() {
         let place = tempfile::tempdir().unwrap();
-        init(place.path()).unwrap();
+        let said = init(place.path(), Some(place.path())).unwrap();
+        assert!(said.ends_with(&format!("`motmot jwks --dir {}`\n", place.path().display())), "{said}");
         let kid = ring(place.path()).unwrap().active().kid().to_string();
         let path = place.path().join(format!("{kid}.pem"));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);

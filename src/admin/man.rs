@@ -2,6 +2,8 @@
 //!
 //! The options come from the command line itself. The rest is roff, kept here; a test renders both together.
 
+mod configuration;
+
 use std::fmt::Write;
 
 use clap::Command;
@@ -14,16 +16,16 @@ pub struct Page {
     pub name: String,
     /// Its section of the manual.
     pub section: &'static str,
-    /// The command that it describes, built.
-    pub command: Command,
-    /// The sections that follow, as roff.
+    /// The command that it describes, built; a page of a file has none.
+    pub command: Option<Command>,
+    /// The sections that follow, as roff; without a command all of it.
     pub more: String,
 }
 
 const CONFIG_FILE: &str = "\
 .TP
 .I /etc/motmot/config.toml
-The configuration, unless \\fB--config\\fR or \\fBMOTMOT_CONFIG\\fR names another.
+The configuration, unless \\fB--config\\fR or \\fBMOTMOT_CONFIG\\fR names another: motmot-config.toml(5).
 ";
 
 const KEYS_DIR: &str = "\
@@ -85,7 +87,7 @@ const WORDS: &[Words] = &[
         examples: &["motmot keys init", "motmot check", "motmot simulate --user adent --script 'id; env | sort'"],
         exit: &[("0", "Done."), ("2", "Wrong usage."), ("other", "See the page of the sub-command.")],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
-        see_also: "motmot-stages(8)",
+        see_also: "motmot-config.toml(5), motmot-stages(8)",
     },
     Words {
         name: "motmot-demo",
@@ -102,9 +104,9 @@ const WORDS: &[Words] = &[
         name: "motmot-check",
         usage: "motmot check [OPTIONS]",
         description: "Looks at everything that a job needs with the very code that the stages use, and writes a line for \
-            each thing: ok, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
+            each thing: ok, skipped (with --offline), warning, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
             unless NO_COLOR is set or CLICOLOR is 0. Of many lines of one kind the first 20 are shown; --json has all of them: \
-            an object with good, problems, warnings, and in findings for each its level (ok, warning, problem), what it is about, and words. \
+            an object with good, problems, warnings, skipped, and in findings for each its level (ok, skipped, warning, problem), what it is about, and words. \
             Run it after every change of the configuration, and first when jobs fail.",
         examples: &[
             "motmot check",
@@ -113,7 +115,7 @@ const WORDS: &[Words] = &[
         ],
         exit: &[("0", "All is well."), ("1", "There is a problem, or with --strict a warning."), ("2", "Wrong usage.")],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
-        see_also: "motmot(1), motmot-simulate(1), motmot-stages(8)",
+        see_also: "motmot(1), motmot-simulate(1), motmot-config.toml(5), motmot-stages(8)",
     },
     Words {
         name: "motmot-reap",
@@ -126,7 +128,7 @@ const WORDS: &[Words] = &[
         examples: &["motmot reap --dry-run", "motmot reap", "motmot reap --forget 4711-0198c1d4a2b3"],
         exit: &[("0", "Nothing is left."), ("2", "Something is left, or wrong usage; the words say what.")],
         files: &[CONFIG_FILE, STATE_AND_LOG],
-        see_also: "motmot(1), motmot-check(1), motmot-stages(8)",
+        see_also: "motmot(1), motmot-check(1), motmot-config.toml(5), motmot-stages(8)",
     },
     Words {
         name: "motmot-simulate",
@@ -144,6 +146,7 @@ const WORDS: &[Words] = &[
             "motmot simulate --user adent --project hpc/weather --ref main --protected true --script 'echo hello'",
             "motmot simulate --runner-account gitlab-runner --user adent --script id",
             "motmot simulate --user adent --script 'sleep 60' --cancel graceful --cancel-after 5s",
+            "motmot simulate --user adent --run '[{\"name\": \"greet\", \"script\": \"echo hello\"}]'",
         ],
         exit: &[
             ("0", "The job succeeded."),
@@ -152,7 +155,7 @@ const WORDS: &[Words] = &[
             ("3", "The site failed: what GitLab calls a runner system failure."),
         ],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
-        see_also: "motmot(1), motmot-check(1), motmot-stages(8)",
+        see_also: "motmot(1), motmot-check(1), motmot-config.toml(5), motmot-stages(8)",
     },
     Words {
         name: "motmot-keys",
@@ -255,7 +258,7 @@ const WORDS: &[Words] = &[
             ("$SYSTEM_FAILURE_EXIT_CODE", "The site failed; the runner may try again."),
         ],
         files: &[CONFIG_FILE, KEYS_DIR, STATE_AND_LOG],
-        see_also: "motmot(1), motmot-check(1), motmot-simulate(1)",
+        see_also: "motmot(1), motmot-check(1), motmot-simulate(1), motmot-config.toml(5)",
     },
 ];
 
@@ -281,6 +284,8 @@ pub(super) fn pages(program: Command, stages: Command) -> Vec<Page> {
         .mut_arg("rest", |rest| rest.hide(true));
     stages.build();
     pages.push(page("motmot-stages".to_owned(), "8", stages));
+    let (name, more) = (configuration::NAME.to_owned(), configuration::page());
+    pages.push(Page { name, section: "5", command: None, more });
     pages
 }
 
@@ -300,7 +305,7 @@ fn page(name: String, section: &'static str, command: Command) -> Page {
         command = command.override_usage(words.usage).long_about(words.description);
         more = words.sections();
     }
-    Page { name, section, command, more }
+    Page { name, section, command: Some(command), more }
 }
 
 impl Words {
@@ -318,9 +323,13 @@ impl Words {
             roff.extend(self.files.iter().copied());
         }
         let _ = write!(roff, ".SH \"SEE ALSO\"\n{}\n", self.see_also);
-        // Typed as shown: neither a hyphen nor a quotation mark of the printer's.
-        roff.replace('-', "\\-").replace('~', "\\(ti").replace('\'', "\\(aq")
+        typed_as_shown(&roff)
     }
+}
+
+/// Neither a hyphen nor a quotation mark of the printer's.
+fn typed_as_shown(roff: &str) -> String {
+    roff.replace('-', "\\-").replace('~', "\\(ti").replace('\'', "\\(aq")
 }
 
 #[cfg(test)]
@@ -331,6 +340,6 @@ mod tests {
     fn every_page_has_words_and_all_words_have_a_page() {
         let pages = crate::admin::command_line::man_pages();
         assert!(pages.iter().all(|page| !page.more.is_empty()), "a page without words");
-        assert_eq!(pages.len(), WORDS.len());
+        assert_eq!(pages.len(), WORDS.len() + 1, "and that of the configuration");
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! To add a key, ask for it there: `section.parsed("key", check)`. What nobody asks for is an unknown key, and an error.
 
+pub mod manual;
 mod outline;
 mod place;
 mod problems;

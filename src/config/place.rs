@@ -68,6 +68,11 @@ impl Place {
         self.source.line_and_column(self.span.start).0
     }
 
+    /// The file, as it was named; for administrators.
+    pub fn path(&self) -> &Path {
+        self.source.path()
+    }
+
     /// The file's name without its directory, which is nothing that authors of pipelines need to know.
     pub fn file_name(&self) -> String {
         self.source.path.file_name().unwrap_or_default().to_string_lossy().into_owned()

@@ -167,7 +167,14 @@ impl<'f> Section<'f> {
     pub fn tables<T>(&mut self, key: &'static str, mut read: impl FnMut(Section<'_>) -> T) -> Vec<T> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(key, &format!("an array of tables ([[{key}]])"), value);
+            let message = format!("`{}` must be an array of tables ([[{key}]]), not a table", self.full(key));
+            if matches!(value.get_ref(), DeValue::Table(_)) {
+                let help =
+                    format!("write [[{key}]], in two brackets, at the head of each of them: there may be several");
+                self.reading.add(self.span_of(value), message, Some(help));
+            } else {
+                self.wrong_type(key, &format!("an array of tables ([[{key}]])"), value);
+            }
             return Vec::new();
         };
         let name: Rc<[_]> = self.name.iter().copied().chain([key]).collect();
@@ -412,8 +419,21 @@ impl<'f> Section<'f> {
         {
             Some(self.placed(number, self.span_of(value)))
         } else {
-            self.wrong_type(key, "a whole number that is not negative", value);
+            self.not_a_number(key, value);
             None
+        }
+    }
+
+    /// `-1` is a number, if not one of those.
+    fn not_a_number(&self, key: &str, value: &Spanned<DeValue<'_>>) {
+        let wanted = "a whole number that is not negative";
+        match value.get_ref() {
+            DeValue::Integer(number) => {
+                let why = if number.as_str().starts_with('-') { "" } else { ", and this one is too large" };
+                let message = format!("`{}` must be {wanted}, not {}{why}", self.full(key), number.as_str());
+                self.reading.add(self.span_of(value), message, None);
+            }
+            _ => self.wrong_type(key, wanted, value),
         }
     }
 

@@ -80,8 +80,12 @@ impl Simulation {
         let job = self.job.settled();
         let url = gitlab.url().to_owned();
         let token = gitlab.serve(&job)?;
-        let payload = self.compose(&job, &url);
+        let mut payload = self.compose(&job, &url);
+        let unsupported = payload.rewrite_run_keyword().err();
         let build = build::Build::new(self, driver, payload, url, logs);
+        if let Some(words) = unsupported {
+            return Ok(life::not_taken(&build, words).await);
+        }
         if let Some(token) = token.clone() {
             build.control.on_stop(move || token.revoke());
         }

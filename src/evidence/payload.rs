@@ -52,6 +52,8 @@ pub struct Payload {
     pub image: Option<String>,
     /// `services[].name`
     pub services: Vec<String>,
+    /// `run`: whether the job has this keyword, in place of a script
+    pub runs_steps: bool,
     /// `runner_info.timeout`: how long the job may take
     pub timeout: Option<Duration>,
 }
@@ -125,6 +127,8 @@ struct RawPayload {
     #[serde(default)]
     services: serde_json::Value,
     #[serde(default)]
+    run: serde_json::Value,
+    #[serde(default)]
     runner_info: Option<RawRunnerInfo>,
 }
 
@@ -197,6 +201,7 @@ impl Payload {
             sha: text(git.sha),
             image: name_in(&raw.image),
             services: raw.services.as_array().into_iter().flatten().filter_map(name_in).collect(),
+            runs_steps: raw.run.as_array().is_some_and(|steps| !steps.is_empty()),
             timeout: known(raw.runner_info.unwrap_or_default().timeout).map(Duration::from_secs),
         })
     }

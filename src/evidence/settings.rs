@@ -1,5 +1,7 @@
 //! `[gitlab]`: whom we ask who a job is.
 
+pub mod manual;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -76,7 +76,7 @@ pub struct NewKey {
 #[non_exhaustive]
 pub enum KeyError {
     /// No directory, or no key in it.
-    #[error("{}: there is no signing key here: run `motmot keys init --dir {}`", .0.display(), .0.display())]
+    #[error("{}: there is no signing key here: run `motmot keys init --dir {}`, as the account that the runner runs as", .0.display(), .0.display())]
     Empty(PathBuf),
     /// There is a key already. A second one could not be told from an attempt to replace the first.
     #[error("{}: there are keys here already, nothing was changed", .0.display())]

@@ -1,5 +1,7 @@
 //! `[jobs]`: how jobs run.
 
+pub mod manual;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;

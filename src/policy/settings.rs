@@ -1,5 +1,7 @@
 //! `[accounts]` and `[[map]]`: limits and rules.
 
+pub mod manual;
+
 use std::path::PathBuf;
 
 use crate::config::values;
@@ -76,14 +78,25 @@ pub struct MapRule {
     pub place: Place,
     /// Conditions; all must hold. None: always.
     pub when: When,
+    /// Whether `when` is there at all.
+    pub conditions: Conditions,
     /// The account.
     pub run_as: RunAs,
     /// Options of batch jobs that jobs under this rule cannot change.
     pub options: RuleOptions,
 }
 
+/// Whether a rule says for whom it is. To hold for everybody has to be meant: one may have been forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conditions {
+    /// `when` is there, though it may be empty.
+    Written,
+    /// It is not.
+    Absent,
+}
+
 /// Conditions of a rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct When {
     /// GitLab login name, exactly.
     pub user: Option<String>,
@@ -145,12 +158,14 @@ fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
 /// Reads one `[[map]]`.
 pub fn read_rule(mut section: Section<'_>) -> Option<MapRule> {
     let name = section.string("name").map(Placed::into_value);
-    let when = read_when(section.section("when"));
+    let when = section.section("when");
+    let conditions = if when.is_present() { Conditions::Written } else { Conditions::Absent };
+    let when = read_when(when);
     let run_as = section.required("run_as", "\"{gitlab_user}\"", run_as);
     let options = read_rule_options(&mut section);
     let place = section.place();
     section.finish();
-    Some(MapRule { name, place, when, run_as: run_as?, options })
+    Some(MapRule { name, place, when, conditions, run_as: run_as?, options })
 }
 
 fn read_when(mut section: Section<'_>) -> When {

@@ -34,6 +34,8 @@ pub enum AuditEvent<'a> {
     NotAccepted {
         /// Whose job it is.
         job: JobOf<'a>,
+        /// Number and login name of the GitLab user; nothing where GitLab has not said whose job it is.
+        user: Option<(u64, &'a str)>,
         /// For one that nobody vouches for, since it is played.
         assurance: Option<&'static str>,
         /// Why.
@@ -165,15 +167,17 @@ impl AuditEvent<'_> {
                     session
                 );
             }
-            Self::NotAccepted { job, assurance, failure } => {
+            Self::NotAccepted { job, user, assurance, failure } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
                 // An outage is no refusal: nothing was decided about the job.
                 let event = match failure.kind() {
                     FailureKind::Build => "refused",
                     FailureKind::System => "unavailable",
                 };
-                let (project, reason) = (project.map(printable), printable(failure.for_admin()));
-                tracing::warn!(event, job_id, project_id, project, gitlab, assurance, reason);
+                let (user_id, user) = user.unzip();
+                let (project, user) = (project.map(printable), user.map(printable));
+                let reason = printable(failure.for_admin());
+                tracing::warn!(event, job_id, project_id, project, user_id, user, gitlab, assurance, reason);
             }
             Self::Minted { job_id, sub_stage, account, jti, kid, sub, aud, exp } => {
                 let (sub_stage, account, sub) = (printable(sub_stage), printable(account), printable(sub));

@@ -1,5 +1,7 @@
 //! `[log]`: where the audit log is.
 
+pub mod manual;
+
 use std::path::PathBuf;
 
 use crate::config::Section;

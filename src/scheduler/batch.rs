@@ -10,6 +10,7 @@ use super::Scheduler;
 use super::kind::SchedulerKind;
 use super::settings::{BatchSettings, WrongWord};
 use crate::config::Section;
+use crate::config::manual::Part;
 use crate::report::{FailureKind, Fault};
 use crate::sys::call::{Answer, Call};
 
@@ -21,6 +22,8 @@ pub struct KnownScheduler {
     pub(super) read: fn(Section<'_>) -> Arc<dyn Batch>,
     /// Judges options that a rule fixes for its jobs, and brings them to one spelling, which it accepts again.
     pub(super) judge: fn(&[String]) -> Result<Vec<String>, WrongWord>,
+    /// What the manual says of its section, and of its key in a rule.
+    pub(super) manual: &'static [Part],
 }
 
 /// A scheduler as this site has configured it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::SchedulerKind;
 use super::batch::{Batch, KnownScheduler};
 use crate::config::Section;
+use crate::config::manual::Part;
 
 /// All of them. Where nothing else is said, the first is meant.
 pub(super) static KNOWN: &[KnownScheduler] = &[super::slurm::KNOWN];
@@ -12,6 +13,11 @@ pub(super) static KNOWN: &[KnownScheduler] = &[super::slurm::KNOWN];
 /// What they are called.
 pub fn kinds() -> impl Iterator<Item = SchedulerKind> {
     KNOWN.iter().map(|known| known.kind)
+}
+
+/// What the manual says of their sections.
+pub fn manual() -> impl Iterator<Item = &'static Part> {
+    KNOWN.iter().flat_map(|known| known.manual)
 }
 
 /// The schedulers as this site has configured them, each by its own section.

@@ -1,5 +1,7 @@
 //! What the section of every batch scheduler has, and reads alike.
 
+pub(super) mod manual;
+
 use std::time::Duration;
 
 use super::kind::Setting;

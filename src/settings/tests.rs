@@ -85,7 +85,17 @@ fn what_others_would_write_is_told_in_our_words() {
             "[[map]]\nrun_as = \"a\"\n[[map]]\nrun_as = \"a\"\nrun_as = \"b\"\n",
             "7:1: duplicate key (the first one is in line 6;",
         ),
-        ("[log]\n[map]\n[accounts]\n", "`map` must be an array"),
+        (
+            "[log]\n[map]\n[accounts]\n",
+            "`map` must be an array of tables ([[map]]), not a table (write [[map]], in two brackets, at the head of each",
+        ),
+        ("[accounts]\nmin_uid = -1\n", "`accounts.min_uid` must be a whole number that is not negative, not -1"),
+        ("[slurm.limits]\ngres = { gpu = -4 }\n", "must be a whole number that is not negative, not -4"),
+        ("[accounts]\nmin_uid = 1.5\n", "must be a whole number that is not negative, not a float"),
+        (
+            "[token]\nissuer = \"\"\naudience = \"a\"\n",
+            "4:10: `token.issuer` must not be empty: services trust tokens by this address",
+        ),
     ] {
         let error = parse(&format!("{MINIMAL}{text}")).expect_err(text);
         assert!(error.contains(wanted), "{text}: {error}");

@@ -57,15 +57,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let settings = arguments.settings()?;
     let mode = mode(&settings)?;
     let payload = arguments.payload()?;
-    let decided = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from).and_then(|identity| {
-        let identity = match arguments.origin {
-            Origin::GitLab => identity,
-            Origin::Simulation => identity.simulated(),
-        };
-        let admission = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss)?;
-        Ok((identity, admission))
-    });
-    let (identity, admission) = decided.inspect_err(|failure| {
+    let not_accepted = |user: Option<(u64, &str)>, failure: &Failure| {
         let job = JobOf {
             job_id: payload.job_id,
             project_id: payload.project_id,
@@ -73,8 +65,17 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
             gitlab: settings.gitlab.url.as_str(),
         };
         let assurance = (arguments.origin == Origin::Simulation).then(|| Assurance::Simulated.as_str());
-        AuditEvent::NotAccepted { job, assurance, failure }.log();
-    })?;
+        AuditEvent::NotAccepted { job, user, assurance, failure }.log();
+    };
+    let identity = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from);
+    let identity = identity.inspect_err(|failure| not_accepted(None, failure))?;
+    let identity = match arguments.origin {
+        Origin::GitLab => identity,
+        Origin::Simulation => identity.simulated(),
+    };
+    let user = (identity.facts().user_id(), identity.facts().user_login());
+    let admission = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss).map_err(Failure::from);
+    let admission = admission.inspect_err(|failure| not_accepted(Some(user), failure))?;
     let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
     let payload_file = arguments.contract.job_response_file()?;

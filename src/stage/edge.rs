@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -74,7 +75,7 @@ impl Arguments {
     about = "A stage of motmot, the GitLab Runner custom executor for HPC sites. Started by gitlab-runner; see `[runners.custom]` in its config.toml."
 )]
 struct CommandLine {
-    /// Configuration file
+    /// Configuration file; what is in it: motmot-config.toml(5)
     #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// From motmot simulate, which plays GitLab: the audit log and the job's tokens say so
@@ -120,9 +121,10 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
     let command_line = match CommandLine::try_parse() {
         Ok(command_line) => command_line,
         Err(answer) => {
-            let help = !answer.use_stderr();
-            let _ = answer.print();
-            return if help { ExitCode::SUCCESS } else { ExitCode::from(codes.system_failure) };
+            // Help is an answer like others: that a disk is full counts, that nobody reads does not.
+            let told = answer.print().or_else(unless_nobody_reads);
+            let good = !answer.use_stderr() && told.is_ok();
+            return if good { ExitCode::SUCCESS } else { ExitCode::from(codes.system_failure) };
         }
     };
     jose::install_crypto();
@@ -142,6 +144,11 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
             fail(&failure, codes, Some(&arguments.contract))
         }
     }
+}
+
+/// A reader that has gone has seen enough.
+pub(super) fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 fn fail(failure: &Failure, codes: ExitCodes, contract: Option<&Contract>) -> ExitCode {

@@ -10,6 +10,8 @@ use crate::settings::Settings;
 /// How much of a name is repeated.
 const NAME: usize = 100;
 
+const STEP_RUNNER_IMAGE: &str = "registry.gitlab.com/gitlab-org/step-runner:";
+
 const IMAGE_ADVICE: &str = "the script runs in a shell of this machine or of its scheduler, with what is installed there. \
 What to do: take `image:` away from this job (also in `default:` and in included templates), and let the script load what it \
 needs, such as `module load python`; or let the script start the container itself, such as `apptainer exec docker://IMAGE ./test.sh`";
@@ -33,7 +35,10 @@ impl Fault for Refused {
 
 /// Says what of the payload has no effect, or refuses the job for it.
 pub(super) fn containers(payload: &Payload, settings: &Settings) -> Result<(), Refused> {
-    let image = payload.image.iter().map(|name| format!("`image: {}`", shown(name))).next();
+    // Older runners name this image for a job with `run:` themselves; its author has not asked for one.
+    let of_the_runner = |name: &&String| payload.runs_steps && name.starts_with(STEP_RUNNER_IMAGE);
+    let image =
+        payload.image.iter().filter(|name| !of_the_runner(name)).map(|name| format!("`image: {}`", shown(name))).next();
     let services = (!payload.services.is_empty()).then(|| {
         let names: Vec<String> = payload.services.iter().take(10).map(|name| shown(name)).collect();
         format!("`services: [{}]`", names.join(", "))

@@ -11,6 +11,7 @@ use super::ignored;
 use super::keeper;
 use super::scheduled::{BatchStage, resources};
 use super::{ends, request};
+use crate::evidence::payload::Payload;
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
@@ -19,14 +20,18 @@ use crate::report::events::AuditEvent;
 use crate::report::{Failure, one_line, printable, tell};
 use crate::runner::job_defines_variable;
 use crate::scheduler::Setting;
+use crate::scheduler::batch::Batch;
 use crate::scheduler::settings::Allocation;
 use crate::session::Session;
+use crate::sys::call::quoted;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
 /// Looks for git and gitlab-runner in the job's own environment.
 const PROBE: &str = include_str!("../../executor-scripts/probe.bash");
+/// In front of it for a job with `run:`.
+const STEP_RUNNER_PROBE: &str = include_str!("../../executor-scripts/step_runner.bash");
 
 /// Longest time for it: a login profile may load modules from a slow file system.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -43,7 +48,8 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             "warning: this runner runs its jobs as root (it runs as root itself, with jobs.downscope = \"none\"): whoever may start one owns this machine",
         );
     }
-    ignored::containers(&arguments.payload()?, &settings)?;
+    let payload = arguments.payload()?;
+    ignored::containers(&payload, &settings)?;
     // Refused now rather than after the sources have been fetched.
     let batch = match settings.batch() {
         None => None,
@@ -71,7 +77,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let program = WorkerProgram::beside_this_program()?;
     let start = keeper::start(arguments, &settings, &session, &account)?;
     let run = Run {
-        script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
+        script: Some(Zeroizing::new(probe(&payload, batch.as_ref().map(|(batch, _)| *batch)).into_bytes())),
         limit: Some(LIMIT),
         group: JobGroup::make(session.group()),
         ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
@@ -103,6 +109,17 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
                 .allocate(resources)
         }
         _ => Ok(()),
+    }
+}
+
+/// What the account's shell looks for, and says in the job's log where it is missing.
+fn probe(payload: &Payload, batch: Option<&dyn Batch>) -> String {
+    let elsewhere = batch.filter(|batch| batch.settings().runs_scripts()).map(|batch| batch.kind().name());
+    match (payload.runs_steps, elsewhere) {
+        (false, _) => PROBE.to_owned(),
+        (true, None) => format!("{STEP_RUNNER_PROBE}{PROBE}"),
+        // What is on the PATH of its nodes is not known here.
+        (true, Some(scheduler)) => format!("motmot_elsewhere={}\n{STEP_RUNNER_PROBE}{PROBE}", quoted(scheduler)),
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::{Args, Parser};
 
 use super::account::sessions;
-use super::edge::Arguments;
+use super::edge::{Arguments, unless_nobody_reads};
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
 use crate::report::events::AuditEvent;
@@ -105,8 +105,9 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
         one_line(&format!("{}: job {job_id} as {account}, below {data}{jobs}{trouble}", session.name())) + "\n"
     };
     let lines: String = sessions.left_behind().iter().map(line).collect();
-    let _ = std::io::stdout().write_all(lines.as_bytes());
+    let written = std::io::stdout().write_all(lines.as_bytes()).or_else(unless_nobody_reads);
     tell_idle(sessions);
+    written.map_err(|error| Failure::site(format!("the list cannot be written: {error}")))?;
     if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
 }
 

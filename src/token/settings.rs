@@ -1,5 +1,7 @@
 //! `[token]`: what tokens say.
 
+pub mod manual;
+
 use std::path::PathBuf;
 
 use super::lifetime::Ttl;
@@ -34,6 +36,11 @@ pub struct Issuer(String);
 impl Issuer {
     /// Checks it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err(
+                "must not be empty: services trust tokens by this address; write \"https://ci.hpc.example\"".to_owned()
+            );
+        }
         let url = BaseUrl::parse(text)?;
         if url.as_str() != text {
             return Err(format!("must not end in a slash: {text:?}; verifiers compare it byte for byte"));

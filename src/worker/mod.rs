@@ -50,7 +50,11 @@ pub fn main() -> ExitCode {
     };
     if let Some(words) = words {
         let written = std::io::Write::write_all(&mut std::io::stdout(), format!("{words}\n").as_bytes());
-        return if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        // A reader that has gone has seen enough.
+        return match written {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        };
     }
     process::set_own_name(c"motmot-worker");
     // Tokens and the script pass through this memory; other processes of the account need not read them here.

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::WorkerFailure;
 use crate::order::frames::Blame;
+use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::directory::{Directory, Step};
 use crate::sys::exchange::{Believed, Exchanger, exchanger};
 
@@ -198,15 +199,31 @@ fn make(above: &Directory, name: &OsString, rest: &[OsString]) -> Result<(), Blo
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let words = format!(
-                "{} cannot be made: this account may not write to {}; make the directory for it, or change jobs.data_dir in the configuration",
-                rest.iter().rev().fold(dir, |dir, name| dir.join(name)).display(),
-                above.path().display()
-            );
+            let wanted = rest.iter().rev().fold(dir.clone(), |dir, name| dir.join(name));
+            let words = words_for_missing(&dir, above.path(), &wanted, own_home().as_deref());
             Err(Blocked::Io(WorkerFailure { blame: Blame::Site, words }))
         }
         Err(error) => Err(io_trouble(&dir, "cannot be made", &error)),
     }
+}
+
+/// A home directory that is not there is told as that: nobody is to let accounts write to the directory of all homes.
+fn words_for_missing(dir: &Path, above: &Path, wanted: &Path, home: Option<&Path>) -> String {
+    let (above, wanted) = (above.display(), wanted.display());
+    match home {
+        Some(home) if home.starts_with(dir) => format!(
+            "{wanted} cannot be made: the home directory {} of this account does not exist; make it as the site makes home directories, or change jobs.data_dir in the configuration",
+            home.display()
+        ),
+        _ => format!(
+            "{wanted} cannot be made: this account may not write to {above}; make the directory for it, or change jobs.data_dir in the configuration"
+        ),
+    }
+}
+
+/// As the password database has it.
+fn own_home() -> Option<PathBuf> {
+    Nss.by_uid(nix::unistd::geteuid()).ok().flatten().map(|account| account.home().to_owned())
 }
 
 fn not_safe(dir: &Path, why: &str) -> Blocked {

@@ -60,7 +60,7 @@ cases!(
         check(&world)
             .is_good(true)
             .says(&[
-                &format!("warning  rule at line {line}: "),
+                &format!("warning  rule at {}:{line}: ", world.config_file().display()),
                 "everybody in GitLab becomes the account of the same name",
             ])
             .does_not_say("warning  slurm")
@@ -74,6 +74,47 @@ cases!(
             .says(&["warning  tokens: ", "ring.json is missing"])
             .says(&["ok       tokens: "])
             .does_not_say("everybody in GitLab");
+    },
+    fn a_rule_for_everybody_that_says_so_is_no_warning(root: Root) {
+        let mut world = World::root(root).build();
+        world.change(|config| config.rules([]).raw("\n[[map]]\nwhen = {}\nrun_as = \"{gitlab_user}\"\n"));
+        check(&world).is_good(true).says(&["ok       rule at /", "as it says itself (when = {})"]);
+    },
+    fn the_sample_configuration_hands_out_no_account_that_it_does_not_name(root: Root) {
+        let world = World::root(root).build();
+        let sample = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/config.toml"));
+        let sample = sample.expect("the sample").replace("\"arthur\"", &format!("{:?}", world.user.name));
+        fs::write(world.config_file(), sample).expect("written");
+        check(&world).says(&["ok       rules: 1 rule"]).does_not_say("rule at");
+    },
+    fn an_audit_log_that_others_can_read_or_change_is_told(root: Root) {
+        let world = World::root(root).build();
+        world.simulate().script("true").run().assert_success();
+        let (log, shown) = (world.audit_file(), world.audit_file().display().to_string());
+        check(&world).is_good(true).says(&[&format!("ok       log: {shown}")]);
+        let mend = format!("chmod 0600 {shown}");
+        for mode in [0o644, 0o604] {
+            chmod(&log, mode);
+            check(&world).is_good(true).says(&["warning  log: ", "everybody can read who runs what", &mend]);
+        }
+        for mode in [0o620, 0o602, 0o666] {
+            chmod(&log, mode);
+            check(&world).is_good(false).says(&["PROBLEM  log: ", "others than its owner can change", &mend]);
+        }
+        // A site may let a group read it.
+        chmod(&log, 0o640);
+        check(&world).is_good(true).says(&[&format!("ok       log: {shown}")]);
+        chown(&log, world.user.uid, world.user.gid);
+        check(&world).is_good(false).says(&["PROBLEM  log: ", &format!("belongs to {}", world.user.name)]);
+        chown(&log, 0, 0);
+        chmod(&log, 0o600);
+        // A file that motmot has not made is nobody's to change by our advice.
+        fs::write(&log, "somebody's notes\n").expect("written");
+        chmod(&log, 0o666);
+        check(&world).is_good(false).says(&["PROBLEM  log: ", "name a file in a directory"]).does_not_say("chmod");
+        chmod(&log, 0o600);
+        chown(log.parent().expect("a directory"), world.user.uid, 0);
+        check(&world).is_good(false).says(&["PROBLEM  log: "]);
     },
     fn what_answers_and_is_no_gitlab_is_a_problem() {
         let mut world = World::one_user().build();
@@ -122,13 +163,13 @@ cases!(
         };
         world.change(|config| config.rules(rules(Rule::everybody().run_as(&name))));
         let said = check(&world);
-        said.is_good(false).says(&["PROBLEM  rule at line ", "is never reached", "so are 19998 rules behind it"]);
+        said.is_good(false).says(&["PROBLEM  rule at /", "is never reached", "so are 19998 rules behind it"]);
         assert_eq!(said.words.matches("PROBLEM").count(), 1, "{}", said.words);
         // One line for each, if each has a mistake of its own.
         world.change(|config| config.rules(rules(Rule::user("adent").run_as(&name)).take(60)));
         let said = check(&world);
-        said.is_good(false).says(&["PROBLEM  rule at line: 39 more lines like these; --json has them all"]);
-        assert!(said.words.matches("PROBLEM  rule at line ").count() <= 20, "{}", said.words);
+        said.is_good(false).says(&["config.toml: 39 more lines like these; --json has them all"]);
+        assert!(said.words.matches("PROBLEM  rule at ").count() <= 21, "{}", said.words);
     },
     fn ones_own_runner_needs_a_rule_that_maps_to_its_account() {
         let mut world = World::one_user().rules([Rule::user("adent").run_as("nobody")]).build();
@@ -136,7 +177,7 @@ cases!(
         if world.user.uid != 0 {
             let rule = Rule::everybody().run_as(&world.user.name);
             world.change(|config| config.rules([rule]));
-            check(&world).is_good(true).says(&["warning  rule at line", "whoever starts a pipeline"]);
+            check(&world).is_good(true).says(&["warning  rule at ", "whoever starts a pipeline"]);
         }
     },
     fn a_shell_that_is_not_there_is_told_in_words() {
@@ -179,27 +220,27 @@ cases!(
         let world = World::root(root)
             .rules([Rule::user("a").run_as("nosuchbody"), Rule::user("b").run_as("daemon"), Rule::everybody()])
             .build();
-        let line = first_rule(&world);
+        let (file, line) = (world.config_file().display().to_string(), first_rule(&world));
         check(&world)
             .is_good(false)
-            .says(&[&format!("PROBLEM  rule at line {line}: "), "there is no local account \"nosuchbody\""])
-            .says(&[&format!("PROBLEM  rule at line {}: ", line + 3), "below accounts.min_uid"])
-            .does_not_say(&format!("PROBLEM  rule at line {}:", line + 6));
+            .says(&[&format!("PROBLEM  rule at {file}:{line}: "), "there is no local account \"nosuchbody\""])
+            .says(&[&format!("PROBLEM  rule at {file}:{}: ", line + 3), "below accounts.min_uid"])
+            .does_not_say(&format!("PROBLEM  rule at {file}:{}:", line + 6));
     },
     fn a_rule_that_is_never_reached_is_told_with_the_one_before_it(root: Root) {
         let mut world = World::root(root).build();
         let rules = [Rule::user_id(1), Rule::user_id(1), Rule::everybody(), Rule::user_id(2)];
         let rules = rules.map(|rule| rule.run_as(&world.user.name));
         world.change(|config| config.rules(rules));
-        let line = first_rule(&world);
+        let (file, line) = (world.config_file().display().to_string(), first_rule(&world));
         let never = |at: usize, by: usize, why: &str| {
-            format!("PROBLEM  rule at line {}: is never reached, the rule at line {} has {why}", line + at, line + by)
+            format!("PROBLEM  rule at {file}:{}: is never reached, the rule at line {} has {why}", line + at, line + by)
         };
         check(&world)
             .is_good(false)
             .says(&[&never(3, 0, "the same conditions")])
             .says(&[&never(8, 6, "no conditions")])
-            .does_not_say(&format!("rule at line {}: is", line + 6));
+            .does_not_say(&format!("rule at {file}:{}: is", line + 6));
     },
     fn limits_that_name_nobody_are_warnings(root: Root) {
         let world = World::root(root)

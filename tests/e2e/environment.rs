@@ -216,6 +216,44 @@ cases!(
         let end = with(&world, "", &serde_json::json!([{"name": "redis"}]));
         end.assert_failed("script_failure").assert_log("jobs.services").assert_no_line("ran=");
     },
+    fn a_job_with_run_calls_step_runner_and_is_told_where_that_is_missing() {
+        let mut world = World::one_user().build();
+        world.change(|config| config.jobs(|jobs| jobs.login_shell(false).image("refuse")));
+        let steps = r#"[{"name":"greet","script":"echo hello"}]"#;
+        let run = |world: &World| world.simulate().option("--run", steps).run();
+        let end = run(&world);
+        end.assert_failed("script_failure")
+            .assert_log("WARNING: this job has 'run:', which needs the program step-runner")
+            .assert_not_in_log("on a node that may have it");
+        assert_eq!(end.json["exit_code"], 127, "command not found: {}", end.json);
+        let tools = world.dir.join("tools");
+        make_dir(&tools, 0o755);
+        make_script(&tools.join("step-runner"), "#!/bin/sh\necho words=\"$*\"; echo \"steps=$STEPS\"\n");
+        let path = format!("{}:/usr/bin:/bin", tools.display());
+        world.change(|config| config.jobs(|jobs| jobs.environment([("PATH", path.as_str())])));
+        let end = run(&world);
+        end.assert_success().assert_not_in_log("needs the program step-runner");
+        assert_eq!((end.value("words"), end.value("steps")), ("ci", steps));
+        // Older runners name an image for such a job; that is no wish of its author, and no reason to refuse it.
+        let payload = world.dir.join("payload.json");
+        let mut text = job(101);
+        text["run"] = steps.into();
+        text["steps"] = serde_json::json!([]);
+        text["image"] = serde_json::json!({"name": "registry.gitlab.com/gitlab-org/step-runner:v0"});
+        std::fs::write(&payload, text.to_string()).expect("a payload");
+        let adopted = || {
+            world
+                .simulate()
+                .option("--payload", payload.display().to_string())
+                .option("--variable", "GIT_STRATEGY=none")
+        };
+        adopted().run().assert_success();
+        // And what the runner does not take reaches no driver.
+        let end = adopted().script("true").run();
+        end.assert_failed("runner_system_failure")
+            .assert_log("the `run` and `script` keywords cannot be used together");
+        assert!(end.calls("config_exec").is_empty(), "{}", end.json);
+    },
     fn a_pipelines_own_variable_in_the_tokens_place_is_told_by_name() {
         let world = World::one_user().build();
         let run = |names: &[&str]| {
@@ -255,7 +293,10 @@ cases!(
         let world = World::root(root).build();
         std::fs::rename(&world.user.home, world.dir.join("moved")).expect("rename");
         let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
-        end.assert_failed("runner_system_failure").assert_log(".motmot cannot be made: this account may not write to");
+        end.assert_failed("runner_system_failure")
+            .assert_log(".motmot cannot be made: the home directory ")
+            .assert_log("of this account does not exist")
+            .assert_not_in_log("may not write to");
         std::fs::rename(world.dir.join("moved"), &world.user.home).expect("rename");
     }
 );

@@ -173,7 +173,8 @@ fn completed(block: &str) -> String {
 /// Has the program's own parser judge every call of it; how many there are.
 fn command_lines(page: &str, script: &str) -> usize {
     use clap::error::ErrorKind;
-    let program = motmot::man_pages().into_iter().find(|page| page.name == "motmot").expect("the program").command;
+    let page_of_program = motmot::man_pages().into_iter().find(|page| page.name == "motmot").expect("a page");
+    let program = page_of_program.command.expect("the program");
     let ends = ["|", "||", "&&", ">", ";", "&"];
     let mut count = 0;
     for line in script.replace("\\\n", " ").lines() {

@@ -143,6 +143,7 @@ cases!(
         assert!(said.contains("the audit log says why: ") && said.contains("below accounts.min_uid"), "{said}");
         let refused = world.audit().into_iter().find(|line| line["event"] == "refused").expect("an audit line");
         assert_eq!(refused["assurance"], "simulated");
+        assert!(refused["user"].is_string() && refused["user_id"].is_u64(), "{refused}");
     },
     fn one_users_own_runner_refuses_other_accounts() {
         let world = World::one_user().rules([Rule::everybody().run_as("daemon")]).build();

@@ -32,14 +32,16 @@ cases!(
         for page in motmot::man_pages() {
             let name = format!("{}.{}", page.name, page.section);
             let mut text = Vec::new();
-            clap_mangen::Man::new(page.command)
-                .title(page.name)
-                .section(page.section)
-                .date(motmot::MAN_PAGES_OF)
-                .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
-                .manual("motmot")
-                .render(&mut text)
-                .expect("rendered");
+            if let Some(command) = page.command {
+                clap_mangen::Man::new(command)
+                    .title(page.name)
+                    .section(page.section)
+                    .date(motmot::MAN_PAGES_OF)
+                    .source(concat!("motmot ", env!("CARGO_PKG_VERSION")))
+                    .manual("motmot")
+                    .render(&mut text)
+                    .expect("rendered");
+            }
             let page = String::from_utf8(text).expect("text") + &page.more;
             let path = dir.join(&name);
             if std::env::var_os("MOTMOT_WRITE_MAN_PAGES").is_some() {
@@ -107,6 +109,19 @@ cases!(
             let output = command().stdout(writer).output().expect("motmot");
             assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
+        for program in ["motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup", "motmot-worker"] {
+            for word in ["--help", "--version"] {
+                let run = |output: Stdio| {
+                    let mut command = Command::new(world.bins.join(program));
+                    command.arg(word).stdout(output).stderr(Stdio::null()).status().expect(program)
+                };
+                let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+                assert!(!run(full.into()).success(), "{program} {word}");
+                let (reader, writer) = std::io::pipe().expect("a pipe");
+                drop(reader);
+                assert!(run(writer.into()).success(), "{program} {word}");
+            }
+        }
     },
     fn keys_that_are_there_already_have_an_exit_code_of_their_own() {
         let world = World::one_user().build();
@@ -116,6 +131,24 @@ cases!(
             command.args(["keys", "init", "--dir"]).arg(&dir).output().expect("motmot").status.code()
         };
         assert_eq!((init(), init()), (Some(0), Some(8)));
+    },
+    fn root_is_told_as_whom_to_look_at_the_keys_of_an_ordinary_runner(root: Root) {
+        let world = World::with_capabilities(root).build();
+        let name = &world.runner.as_ref().expect("a runner").name;
+        let dir = world.keys();
+        for verb in [&["keys", "list"][..], &["jwks"], &["keys", "init"]] {
+            let run = |mut command: Command| command.args(verb).arg("--dir").arg(&dir).output().expect("motmot");
+            let output = run(Command::new(world.bins.join("motmot")));
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            let advice =
+                format!("{} {} --dir {}\n", world.bins.join("motmot").display(), verb.join(" "), dir.display());
+            assert!(said.contains(&format!("belongs to {name}, and this runs as root")), "{verb:?}: {said}");
+            assert!(said.ends_with(&format!("run it as that account: runuser -u {name} -- {advice}")), "{said}");
+            assert!(!said.contains("chown") && output.status.code() == Some(7), "{said}");
+            let followed = run(world.as_driver(&world.bins.join("motmot")));
+            let wanted = if verb == ["keys", "init"] { 8 } else { 0 };
+            assert_eq!(followed.status.code(), Some(wanted), "{}", String::from_utf8_lossy(&followed.stderr));
+        }
     },
     fn the_readme_has_its_two_commands() {
         let text = read("README.md");

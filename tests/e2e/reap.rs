@@ -47,6 +47,11 @@ cases!(
         // It removes nothing. Not awaited is the end of its stage: whoever cleans up does that.
         let listed = reap(&world, &["--dry-run"]);
         assert_eq!((words(&listed).lines().count(), listed.status.code()), (1, Some(2)), "{}", words(&listed));
+        let full = fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+        let mut unwritten = Command::new(world.bins.join("motmot"));
+        unwritten.arg("--config").arg(world.config_file()).args(["reap", "--dry-run"]).stdout(full);
+        let unwritten = unwritten.output().expect("motmot reap");
+        assert!(words(&unwritten).contains("the list cannot be written"), "{}", words(&unwritten));
         let reaped = reap(&world, &[]);
         assert!(reaped.status.success(), "{}", words(&reaped));
         assert!(words(&reaped).contains("cleaned up after 1 jobs"), "{}", words(&reaped));

@@ -296,6 +296,58 @@ cases!(
         fs::write(&jwks, "{}").expect("write");
         assert_eq!(check(&token, issuer, audience).0, Some(7));
     },
+    fn motmot_verify_reads_keys_from_standard_input_among_other_keys_and_takes_no_empty_party() {
+        let world = World::one_user().build();
+        let end = world.simulate().script(disguise("token")).run();
+        end.assert_success();
+        let file = world.dir.join("token");
+        fs::write(&file, revealed(end.value("token"))).expect("write");
+        let mut set: Value = serde_json::from_slice(&fs::read(world.jwks_file()).expect("jwks")).expect("JSON");
+        let verify = |set: &Value, words: &[&str]| {
+            let jwks = world.dir.join("set.json");
+            fs::write(&jwks, set.to_string()).expect("write");
+            let output = Command::new(world.bins.join("motmot"))
+                .args(["verify", "--jwks-file", "-", "--issuer", "https://ci.hpc.example"])
+                .args(["--audience", "https://hpc.example", "--token-file"])
+                .arg(&file)
+                .args(words)
+                .stdin(fs::File::open(&jwks).expect("the set"))
+                .output()
+                .expect("verify");
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        assert_eq!(verify(&set, &[]).0, Some(0));
+        let user = &world.user.name;
+        assert_eq!(verify(&set, &["--claim", &format!("/hpc/local_user={user}")]).0, Some(0));
+        assert_eq!(verify(&set, &["--claim", "/hpc/local_user=nobody-else"]).0, Some(6));
+        for (issuer, audience) in [("", "a"), ("i", "")] {
+            let mut command = Command::new(world.bins.join("motmot"));
+            command.args([
+                "verify",
+                "--jwks-file",
+                "-",
+                "--token-env",
+                "X",
+                "--issuer",
+                issuer,
+                "--audience",
+                audience,
+            ]);
+            let output = command.stdin(Stdio::null()).output().expect("verify");
+            let words = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.code() == Some(2) && words.contains("must not be empty"), "{words}");
+        }
+        let keys = set["keys"].as_array_mut().expect("keys");
+        keys.insert(0, json!({"kty": "RSA", "kid": "other", "use": "sig", "alg": "RS256", "n": "AQAB", "e": "AQAB"}));
+        let (code, words) = verify(&set, &[]);
+        assert_eq!(code, Some(7), "strict: all keys must be ours: {words}");
+        assert_eq!(verify(&set, &["--profile", "oidc"]).0, Some(0));
+        set["keys"][1]["key_ops"] = json!(["encrypt"]);
+        assert_eq!(verify(&set, &["--profile", "oidc"]).0, Some(7), "a key that is not for this");
+        set["keys"][0] = json!({"kty": "oct", "kid": "s", "k": "AAAA", "alg": "HS256"});
+        let (code, words) = verify(&set, &["--profile", "oidc"]);
+        assert!(code == Some(7) && words.contains("is symmetric (`oct`)"), "{words}");
+    },
     fn a_token_of_a_merge_requests_pipeline_is_good_and_speaks_for_no_branch() {
         let world = World::one_user().build();
         let verify = format!(

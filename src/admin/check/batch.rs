@@ -2,6 +2,7 @@
 //! it says itself.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, plain, without_number};
 use super::jobs::is_executable;
-use super::rules::target;
+use super::rules::{self, target};
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
 use crate::scheduler::batch::{Batch, ExaminedSite, Examiner, OwnConfiguration};
@@ -63,13 +64,9 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, ask: Ask, findings: &m
         return;
     }
     if ask == Ask::No {
-        return findings.ok(kind.name(), "not asked: --offline");
+        return findings.skipped(kind.name(), "is not asked: --offline");
     }
-    let rules: Vec<_> = settings
-        .map
-        .iter()
-        .map(|rule| (format!("rule at line {}", rule.place.line()), rule.options.of(kind)))
-        .collect();
+    let rules: Vec<_> = settings.map.iter().map(|rule| (rules::what(rule), rule.options.of(kind))).collect();
     let uid = runner.uid();
     let looks_on = settings.jobs.downscope == Downscope::Setuid && !uid.is_root();
     let onlooker = looks_on.then(|| (runner.name(), uid.as_raw()));
@@ -172,9 +169,26 @@ fn token_life(settings: &Settings, kind: SchedulerKind, findings: &mut Findings)
 fn programs(settings: &Settings, batch: &dyn Batch, runner: &Runner, findings: &mut Findings) -> bool {
     let (programs, scheduler) = (batch.programs(), batch.kind().name());
     let mut good = true;
-    let optional = programs.optional.iter().filter(|name| programs.dir.join(name).exists());
-    for name in programs.needed.iter().chain(optional) {
-        let hint = format!("{scheduler}'s commands");
+    let hint = format!("{scheduler}'s commands");
+    let what = format!("{scheduler} programs");
+    // One mistake, however many programs are not there.
+    let is_missing = |name: &str| fs::metadata(programs.dir.join(name)).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+    let missing: Vec<&str> = programs.needed.iter().copied().filter(|name| is_missing(name)).collect();
+    if !missing.is_empty() {
+        good = false;
+        let (names, dir) = (missing.join(", "), programs.dir.display());
+        let where_to = format!("install {hint} here, or name their directory in {}", programs.key);
+        findings.problem(
+            &what,
+            if programs.dir.is_dir() {
+                format!("{names}: not in {dir}; {where_to}")
+            } else {
+                format!("{dir} is not a directory; {where_to}")
+            },
+        );
+    }
+    let optional = programs.optional.iter().filter(|name| !is_missing(name));
+    for name in programs.needed.iter().filter(|name| !missing.contains(*name)).chain(optional) {
         if let Err(words) = program(&programs.dir.join(name), &hint, programs.key, settings, runner) {
             good = false;
             findings.problem(name, words);
@@ -182,7 +196,7 @@ fn programs(settings: &Settings, batch: &dyn Batch, runner: &Runner, findings: &
     }
     if good {
         let words = format!("{} in {}", programs.needed.join(", "), programs.dir.display());
-        findings.ok(&format!("{scheduler} programs"), words);
+        findings.ok(&what, words);
     }
     good
 }

@@ -35,6 +35,7 @@ pub(super) enum Strictness {
 #[serde(rename_all = "lowercase")]
 enum Level {
     Ok,
+    Skipped,
     Warning,
     Problem,
 }
@@ -53,7 +54,7 @@ pub(super) struct Findings {
     form: Form,
     /// For the document.
     listed: Vec<Finding>,
-    count: [usize; 3],
+    count: [usize; 4],
     /// How many of each kind there were: the subject, without the numbers in it.
     kinds: BTreeMap<(Level, String), usize>,
     /// Why they cannot be written.
@@ -64,12 +65,17 @@ impl Findings {
     /// None yet.
     pub(super) fn new(form: Form) -> Self {
         let out = io::stdout().lock();
-        Self { out, form, listed: Vec::new(), count: [0; 3], kinds: BTreeMap::new(), broken: None }
+        Self { out, form, listed: Vec::new(), count: [0; 4], kinds: BTreeMap::new(), broken: None }
     }
 
     /// Nothing to do.
     pub(super) fn ok(&mut self, what: &str, words: impl Display) {
         self.say(Level::Ok, what, &words);
+    }
+
+    /// Not looked at, since whoever checks has said so: neither good nor bad.
+    pub(super) fn skipped(&mut self, what: &str, words: impl Display) {
+        self.say(Level::Skipped, what, &words);
     }
 
     /// Jobs run, but perhaps not as somebody meant it.
@@ -92,13 +98,13 @@ impl Findings {
 
     /// The last words, and the exit code.
     pub(super) fn finish(mut self, strictness: Strictness) -> ExitCode {
-        let [_, warnings, problems] = self.count;
+        let [_, skipped, warnings, problems] = self.count;
         let good = problems == 0 && (warnings == 0 || strictness == Strictness::Problems);
         match self.form {
             Form::Lines(_) => self.close(strictness),
             Form::Json => {
                 let document = serde_json::json!({
-                    "good": good, "problems": problems, "warnings": warnings, "findings": self.listed
+                    "good": good, "problems": problems, "warnings": warnings, "skipped": skipped, "findings": self.listed
                 });
                 self.write(&format!("{document:#}\n"));
             }
@@ -118,17 +124,18 @@ impl Findings {
             .kinds
             .iter()
             .filter(|(_, count)| **count > SHOWN)
-            .map(|((level, kind), count)| (*level, kind.trim_end().to_owned(), count - SHOWN))
+            .map(|((level, kind), count)| (*level, kind.trim_end_matches([' ', ':']).to_owned(), count - SHOWN))
             .collect();
         for (level, kind, count) in more {
             self.line(level, &kind, &format!("{count} more lines like these; --json has them all"));
         }
-        let [fine, warnings, problems] = self.count;
+        let [fine, skipped, warnings, problems] = self.count;
         let none_or = |count, one: &str| if count == 0 { format!("no {one}") } else { counted(count, one) };
         let counts = format!("{}, {}, {fine} ok", none_or(problems, "problem"), none_or(warnings, "warning"));
         let strict = warnings > 0 && problems == 0 && strictness == Strictness::Warnings;
         let strict = if strict { "; with --strict that is not good" } else { "" };
-        self.write(&format!("{counts}{strict}\n"));
+        let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+        self.write(&format!("{counts}{skipped}{strict}\n"));
     }
 
     fn say(&mut self, level: Level, what: &str, words: &dyn Display) {
@@ -150,6 +157,7 @@ impl Findings {
     fn line(&mut self, level: Level, what: &str, words: &str) {
         let (mark, colour) = match level {
             Level::Ok => ("ok", "\x1b[32m"),
+            Level::Skipped => ("skipped", "\x1b[36m"),
             Level::Warning => ("warning", "\x1b[33m"),
             Level::Problem => ("PROBLEM", "\x1b[1;31m"),
         };

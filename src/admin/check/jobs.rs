@@ -27,6 +27,21 @@ pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings
             );
         }
     }
+    step_runner(findings);
+}
+
+/// For jobs with the keyword `run:`, which the runner makes a call of this program. No other job needs it, so its absence is no
+/// fault.
+fn step_runner(findings: &mut Findings) {
+    let program = "step-runner";
+    let found = DEFAULT_PATH.split(':').map(|dir| Path::new(dir).join(program)).find(|path| is_executable(path));
+    findings.ok(
+        program,
+        found.map_or_else(
+            || format!("is not in {DEFAULT_PATH}: jobs with run: fail unless it is on their account's own PATH; no other job needs it"),
+            |path| format!("{}, for jobs with run:", path.display()),
+        ),
+    );
 }
 
 /// Whether all accounts may.

@@ -14,7 +14,7 @@ use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
 use crate::report::audit::is_audit_log;
 use crate::session::{NAME_ANOTHER, Sessions};
 use crate::settings::Settings;
-use crate::sys::files::Owner;
+use crate::sys::files::{Owner, trusted_directory};
 use crate::token::settings::TokenSettings;
 
 const LOG_ELSEWHERE: &str =
@@ -33,7 +33,15 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     }
     match &settings.log.file {
         None => findings.ok("log", "the journal only (log.file = \"\")"),
-        Some(file) => findings.judged("log", log(file, runner)),
+        Some(file) => {
+            let judged = log(file, runner);
+            if judged.is_ok()
+                && let Some(words) = readable_by_all(file)
+            {
+                findings.warning("log", words);
+            }
+            findings.judged("log", judged);
+        }
     }
     match &settings.token {
         None => findings.ok("tokens", "none: the configuration has no [token] section"),
@@ -159,6 +167,13 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
         {
             return Err(words);
         }
+        if meta.is_file() && meta.mode() & 0o022 != 0 {
+            return Err(format!(
+                "{shown} has mode {:04o}, others than its owner can change what is in it: {}",
+                meta.mode() & 0o7777,
+                closed(file)
+            ));
+        }
         if !runner.may(file, AccessFlags::W_OK) {
             let remedy = if is_audit_log(file) {
                 format!("chown {name} {shown} && chmod 0600 {shown}")
@@ -167,6 +182,8 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             };
             return Err(format!("{name} cannot write {shown}: {remedy}"));
         }
+        // By the stages' own judgement: in a directory of somebody else the file may become his.
+        runner.act(|| trusted_directory(dir, Owner::RootOrSelf))?.map_err(|error| without_number(&error))?;
         return Ok(shown.to_string());
     }
     // The first job makes one directory, and none above it.
@@ -181,6 +198,18 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
         });
     }
     Ok(format!("{shown} does not exist yet; the first job makes it"))
+}
+
+/// It says who runs what, as whom, and when.
+fn readable_by_all(file: &Path) -> Option<String> {
+    let meta = look(file).ok().flatten().filter(|meta| meta.is_file() && meta.mode() & 0o004 != 0)?;
+    let (shown, mode) = (file.display(), meta.mode() & 0o7777);
+    Some(format!("{shown} has mode {mode:04o}, everybody can read who runs what: {}", closed(file)))
+}
+
+/// How it is closed to others. Only what motmot has made is told to be changed.
+fn closed(file: &Path) -> String {
+    if is_audit_log(file) { format!("chmod 0600 {}", file.display()) } else { LOG_ELSEWHERE.to_owned() }
 }
 
 fn keys(token: &TokenSettings, runner: &Runner) -> Result<String, String> {

@@ -13,58 +13,62 @@ use motmot_emulator::go_duration;
 #[derive(Debug, Clone, Args)]
 #[allow(clippy::struct_excessive_bools)] // switches of a command line
 pub struct SimulateArgs {
-    /// Login of the user who started the job
+    /// Login of the user who started the job [default: alice]
     #[arg(long, value_name = "LOGIN", help_heading = "Job")]
     pub(super) user: Option<String>,
-    /// Number of that user
+    /// Number of that user [default: 42]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) user_id: Option<i64>,
-    /// Project with its namespaces
+    /// Project with its namespaces [default: group/project]
     #[arg(long, value_name = "PATH", help_heading = "Job")]
     pub(super) project: Option<String>,
-    /// Number of the project
+    /// Number of the project [default: 7]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) project_id: Option<i64>,
-    /// Branch, or tag with --tag
+    /// Branch, or tag with --tag [default: main]
     #[arg(long = "ref", value_name = "NAME", help_heading = "Job")]
     pub(super) reference: Option<String>,
     /// The ref is a tag
     #[arg(long, help_heading = "Job")]
     pub(super) tag: bool,
-    /// Whether the ref is protected; unknown is what an old GitLab sends
+    /// Whether the ref is protected; unknown is what an old GitLab sends [default: false]
     #[arg(long, value_name = "WHETHER", help_heading = "Job")]
     pub(super) protected: Option<Protected>,
-    /// Commit; default with --git-url: the newest of the ref
+    /// Commit [default: an invented one; with --git-url the newest of the ref]
     #[arg(long, value_name = "SHA", help_heading = "Job")]
     pub(super) sha: Option<String>,
-    /// Number of the pipeline
+    /// Number of the pipeline [default: 55]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) pipeline_id: Option<i64>,
-    /// What started the pipeline
+    /// What started the pipeline [default: push]
     #[arg(long, value_name = "SOURCE", help_heading = "Job")]
     pub(super) pipeline_source: Option<String>,
-    /// Number of the job; drawn at random
+    /// Number of the job [default: drawn at random]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) job_id: Option<i64>,
-    /// Name of the job
+    /// Name of the job [default: simulated]
     #[arg(long, value_name = "NAME", help_heading = "Job")]
     pub(super) job_name: Option<String>,
-    /// Stage of the job
+    /// Stage of the job [default: test]
     #[arg(long, value_name = "NAME", help_heading = "Job")]
     pub(super) ci_stage: Option<String>,
-    /// CI_JOB_TOKEN; drawn at random
+    /// CI_JOB_TOKEN [default: drawn at random]
     #[arg(long, value_name = "TOKEN", help_heading = "Job")]
     pub(super) job_token: Option<String>,
     /// Start from this payload (an answer of jobs/request or a JOB_RESPONSE_FILE); other options change it
     #[arg(long, value_name = "FILE", help_heading = "Job")]
     pub(super) payload: Option<PathBuf>,
 
-    /// Command of the script
+    /// Command of the script [default: true]
     #[arg(long, value_name = "CMD", help_heading = "Work", allow_hyphen_values = true)]
     pub(super) script: Vec<String>,
     /// Content of a file as one command of the script
     #[arg(long, value_name = "FILE", help_heading = "Work")]
     pub(super) script_file: Option<PathBuf>,
+    /// The `run:` of the job in place of a script, as JSON: a list of steps such as [{"name": "a", "script": "id"}]. The runner makes it a
+    /// script that calls step-runner
+    #[arg(long, value_name = "JSON", value_parser = list_of_steps, help_heading = "Work")]
+    pub(super) run: Option<String>,
     /// Command of after_script
     #[arg(long, value_name = "CMD", help_heading = "Work", allow_hyphen_values = true)]
     pub(super) after_script: Vec<String>,
@@ -87,7 +91,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "PATH", help_heading = "Work")]
     pub(super) artifact: Vec<String>,
 
-    /// Directory of motmot-config, -prepare, -run, -cleanup; default: that of this program
+    /// Directory of motmot-config, -prepare, -run, -cleanup [default: that of this program]
     #[arg(long, value_name = "DIR", help_heading = "Runner")]
     pub(super) bin_dir: Option<PathBuf>,
     /// As root: run the driver as this account, as a runner does that is not root
@@ -108,16 +112,16 @@ pub struct SimulateArgs {
     /// CI_CONCURRENT_PROJECT_ID
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Runner")]
     pub(super) concurrent_project_id: u32,
-    /// The runner's token
+    /// The runner's token [default: glrt-simulated1234567]
     #[arg(long, value_name = "TOKEN", help_heading = "Runner")]
     pub(super) runner_token: Option<String>,
-    /// The runner's builds_dir; the driver may overrule it
+    /// The runner's builds_dir; the driver may overrule it [default: /tmp/motmot-simulate/builds]
     #[arg(long, value_name = "DIR", help_heading = "Runner")]
     pub(super) builds_dir: Option<String>,
-    /// The runner's cache_dir; the driver may overrule it
+    /// The runner's cache_dir; the driver may overrule it [default: /tmp/motmot-simulate/cache]
     #[arg(long, value_name = "DIR", help_heading = "Runner")]
     pub(super) cache_dir: Option<String>,
-    /// The runner's TMPDIR
+    /// The runner's TMPDIR [default: that of this process]
     #[arg(long, value_name = "DIR", help_heading = "Runner")]
     pub(super) tmpdir: Option<PathBuf>,
     /// Feature flag fixed by the runner
@@ -130,7 +134,7 @@ pub struct SimulateArgs {
     #[arg(long, help_heading = "Runner")]
     pub(super) keep_temp: bool,
 
-    /// Time limit of the job
+    /// Time limit of the job [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = go_duration::parse, help_heading = "Time and faults")]
     pub(super) job_timeout: Option<Duration>,
     /// RUNNER_SCRIPT_TIMEOUT of the job
@@ -267,8 +271,50 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
+fn list_of_steps(text: &str) -> Result<String, String> {
+    let steps: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
+    match steps.as_array() {
+        Some(list) if !list.is_empty() => Ok(text.to_owned()),
+        _ => Err("it is not a list of steps; write [{\"name\": \"a\", \"script\": \"id\"}]".to_owned()),
+    }
+}
+
 fn flag_value(text: &str) -> Result<(String, bool), String> {
     let (key, value) = key_value(text)?;
     let value = value.parse().map_err(|_| format!("`{value}` is neither true nor false"))?;
     Ok((key, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use motmot_emulator::Simulation;
+
+    use super::*;
+
+    /// They are the emulator's, and no value of clap's: where a payload is given, its facts hold.
+    #[test]
+    fn the_defaults_that_help_shows_are_those_of_the_emulator() {
+        let command = SimulateArgs::augment_args(clap::Command::new("simulate"));
+        let Simulation { job, runner, .. } = Simulation::default();
+        for (option, default) in [
+            ("user", job.user_login),
+            ("user_id", job.user_id.to_string()),
+            ("project", job.project_path),
+            ("project_id", job.project_id.to_string()),
+            ("reference", job.reference),
+            ("protected", job.protected.expect("known").to_string()),
+            ("pipeline_id", job.pipeline_id.to_string()),
+            ("pipeline_source", job.pipeline_source),
+            ("job_name", job.job_name),
+            ("ci_stage", job.ci_stage),
+            ("runner_token", runner.token),
+            ("builds_dir", runner.builds_dir),
+            ("cache_dir", runner.cache_dir),
+        ] {
+            let found = command.get_arguments().find(|arg| arg.get_id() == option).expect(option);
+            let help = found.get_help().expect("help").to_string();
+            assert!(help.contains(&format!("[default: {default}]")), "--{option}: {help}, {default}");
+        }
+        assert!(job.job_id.is_none() && job.job_token.is_none() && runner.tmpdir.is_none());
+    }
 }

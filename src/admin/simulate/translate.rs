@@ -52,6 +52,7 @@ impl SimulateArgs {
                 .map_err(SimulateError::system(format!("read the script {}", file.display())))?;
             simulation.script.push(text);
         }
+        simulation.run.clone_from(&self.run);
         simulation.after_script.clone_from(&self.after_script);
         for (name, command) in &self.step {
             match simulation.steps.iter_mut().find(|(known, _)| known == name) {

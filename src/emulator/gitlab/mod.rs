@@ -3,4 +3,5 @@
 pub(crate) mod job;
 pub(crate) mod payload;
 pub(crate) mod response_file;
+pub(crate) mod run_keyword;
 pub(crate) mod server;

@@ -37,7 +37,7 @@ impl JobPayload {
         job.secrets = job.secrets.filter(|map| map.as_object().is_some_and(|map| !map.is_empty()));
         job.hooks = job.hooks.filter(|hooks| !hooks.is_empty());
         let text = serde_json::to_string(&job)?;
-        Ok(escape_like_go(&text).into_bytes())
+        Ok((escape_like_go(&text) + "\n").into_bytes())
     }
 }
 
@@ -52,7 +52,7 @@ fn gate<T: Default>(field: &mut Option<T>, known: bool) {
 
 /// Go's encoder writes these five characters as escapes so that the text is safe inside HTML and
 /// JavaScript. They can only occur inside strings, therefore plain replacement is right.
-fn escape_like_go(text: &str) -> String {
+pub(super) fn escape_like_go(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 1);
     for character in text.chars() {
         match character {
@@ -64,6 +64,5 @@ fn escape_like_go(text: &str) -> String {
             other => escaped.push(other),
         }
     }
-    escaped.push('\n');
     escaped
 }

@@ -45,6 +45,21 @@ pub(crate) async fn play(build: &Arc<Build>) -> JobResult {
     told
 }
 
+/// A job that the runner gives back before it prepares anything: one line of log, and its code for options that it does not
+/// support.
+pub(crate) async fn not_taken(build: &Build, words: &str) -> JobResult {
+    build.logs.line(words).await;
+    JobResult {
+        job_id: build.payload.id,
+        status: Status::Failed,
+        failure_reason: Some(FailureReason::RunnerSystemFailure),
+        exit_code: Some(3),
+        message: Some(words.to_owned()),
+        attempts: 0,
+        calls: Vec::new(),
+    }
+}
+
 async fn run(build: &Arc<Build>) -> Result<(), RunnerError> {
     let runner = &build.simulation.runner;
     let version = runner.version.number();

@@ -56,6 +56,10 @@ impl Simulation {
         if let Some(limit) = self.runner.job_timeout {
             payload.runner_info.timeout = i64::try_from(limit.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         }
+        if let Some(run) = &self.run {
+            payload.run = Some(run.as_str().into());
+            payload.steps = None;
+        }
         self.add_steps(&mut payload);
         let paths = |paths: &Vec<String>| Some(paths.clone());
         if !self.cache.is_empty() {

@@ -20,6 +20,8 @@ pub struct Simulation {
     pub payload: Option<JobPayload>,
     /// Commands of the job. Empty means those of the payload, or a single `true` without one.
     pub script: Vec<String>,
+    /// The `run:` of the job, as GitLab sends it: the JSON of a list of steps, in place of a script.
+    pub run: Option<String>,
     /// Commands of `after_script`. Empty means those of the payload.
     pub after_script: Vec<String>,
     /// Further steps after the script, such as `release`, each with its commands.

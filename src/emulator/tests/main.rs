@@ -7,6 +7,7 @@
 mod environment;
 mod gitlab;
 mod results;
+mod run_keyword;
 mod scripts;
 mod stops;
 mod world;

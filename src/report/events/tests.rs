@@ -24,11 +24,19 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
     while let Some(event) = next {
         let ended = |end| AuditEvent::Ended { job_id: 7, account: "arthur", session: "s", sub_stage: "step_x", end };
         next = match event {
-            AuditEvent::Accepted { .. } => {
-                Some(AuditEvent::NotAccepted { job, assurance: Some("simulated"), failure: refusal })
-            }
+            AuditEvent::Accepted { .. } => Some(AuditEvent::NotAccepted {
+                job,
+                user: Some((42, "adent")),
+                assurance: Some("simulated"),
+                failure: refusal,
+            }),
             AuditEvent::NotAccepted { failure, .. } if failure.kind() == FailureKind::Build => {
-                Some(AuditEvent::NotAccepted { job, assurance: Some("simulated"), failure: outage })
+                Some(AuditEvent::NotAccepted {
+                    job,
+                    user: Some((42, "adent")),
+                    assurance: Some("simulated"),
+                    failure: outage,
+                })
             }
             AuditEvent::NotAccepted { .. } => Some(AuditEvent::Minted {
                 job_id: 7,
@@ -79,6 +87,8 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
     let (refusal, outage) = failures();
     let mut events = all(&refusal, &outage);
     events.push(AuditEvent::Failed { job_id: None, stage: "cleanup", session: None, failure: &outage });
+    let AuditEvent::NotAccepted { job, .. } = events[1] else { panic!("{events:?}") };
+    events.push(AuditEvent::NotAccepted { job, user: None, assurance: None, failure: &refusal });
     let lines: Vec<String> = lines(&events)
         .iter()
         .map(|line| {
@@ -88,8 +98,8 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         .collect();
     let expected = [
         r#""level":"INFO","event":"accepted","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"job-api","account":"arthur","uid":1042,"rule":"everybody (line 9)","session":"s"}"#,
-        r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"no rule"}"#,
-        r#""level":"WARN","event":"unavailable","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"GitLab does not answer"}"#,
+        r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"no rule"}"#,
+        r#""level":"WARN","event":"unavailable","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"GitLab does not answer"}"#,
         r#""level":"INFO","event":"minted","job_id":7,"sub_stage":"step_x","account":"arthur","jti":"00000000-0000-0000-0000-000000000000","kid":"k","sub":"project_path:hpc/weather","aud":"https://hpc.example","exp":1900000000}"#,
         r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","outcome":"exited","exit_code":3,"signal":9}"#,
         r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","slurm_job_id":"17","outcome":"job failed","exit_code":4}"#,
@@ -97,6 +107,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s"}"#,
         r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s"}"#,
         r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer"}"#,
+        r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"no rule"}"#,
     ];
     assert_eq!(lines, expected);
 }

@@ -36,6 +36,7 @@ pub(super) const KNOWN: KnownScheduler = KnownScheduler {
     kind: KIND,
     read: |section| Arc::new(read_slurm(section)),
     judge: |words| Ok(SlurmOptions::parse_words(words)?.args()),
+    manual: settings::manual::SLURM,
 };
 
 impl Scheduler for Slurm {

@@ -1,5 +1,7 @@
 //! `[slurm]`: what a Slurm job may ask for, and who may ask.
 
+pub(super) mod manual;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -51,9 +53,14 @@ pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
     }
 }
 
+/// Without `allow`: what asks for resources.
+fn default_allow() -> impl Iterator<Item = &'static str> {
+    table::TABLE.iter().filter(|spec| spec.setter == Setter::Job).map(|spec| spec.name)
+}
+
 fn read_allow(section: &mut Section<'_>) -> BTreeSet<&'static str> {
     let Some(list) = section.strings("allow") else {
-        return table::TABLE.iter().filter(|spec| spec.setter == Setter::Job).map(|spec| spec.name).collect();
+        return default_allow().collect();
     };
     let mut allow = BTreeSet::new();
     for Placed { value: name, place } in list.value {

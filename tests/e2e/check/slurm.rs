@@ -50,7 +50,7 @@ cases!(
                 "systemctl status slurmctld",
             ])
             .does_not_say("Slurm partitions");
-        check(&world).is_good(true).says(&["ok       Slurm: not asked: --offline"]);
+        check(&world).is_good(true).says(&["skipped  Slurm: is not asked: --offline"]);
     },
     fn munge_that_does_not_answer_is_not_taken_for_a_dead_controller(slurm: Slurm) {
         let cluster = Cluster::shared(slurm);
@@ -77,7 +77,8 @@ cases!(
             })
             .rules([Rule::everybody().slurm(["--partition=gpuu"])])
             .build();
-        let rule = format!("PROBLEM  rule at line {}: ", first_rule(&world));
+        let rule =
+            format!("PROBLEM  rule at {}:{}: ", world.dir.join("with-gitlab.toml").display(), first_rule(&world));
         ask(&world)
             .is_good(false)
             .says(&["PROBLEM  slurm.defaults: Slurm has no partition \"nosuch\"", "there are: ", "debug"])
@@ -102,20 +103,20 @@ cases!(
     },
     fn commands_of_slurm_that_are_missing_or_that_others_can_change_are_told(root: Root) {
         let mut world = World::root(root).slurm(|section| section.bin_dir("/nonexistent/bin")).build();
-        check(&world)
-            .is_good(false)
-            .says(&["PROBLEM  sbatch: /nonexistent/bin/sbatch does not exist", "slurm.bin_dir"]);
+        let said = check(&world);
+        said.is_good(false).says(&["PROBLEM  Slurm programs: /nonexistent/bin is not a directory", "slurm.bin_dir"]);
+        assert_eq!(said.words.matches("/nonexistent/bin").count(), 1, "one mistake is told once: {}", said.words);
 
         let dir = world.dir.join("slurm-bin");
         world.change(|config| config.slurm(|section| section.bin_dir(&dir)));
         commands(&world);
-        check(&world).is_good(true).says(&["ok       Slurm programs: "]).says(&["ok       Slurm: not asked"]);
+        check(&world).is_good(true).says(&["ok       Slurm programs: "]).says(&["skipped  Slurm: is not asked"]);
 
         let sbatch = dir.join("sbatch");
         fs::remove_file(&sbatch).expect("rm");
         check(&world)
             .is_good(false)
-            .says(&[&format!("PROBLEM  sbatch: {} does not exist", sbatch.display())])
+            .says(&[&format!("PROBLEM  Slurm programs: sbatch: not in {}", dir.display())])
             .does_not_say("PROBLEM  scontrol");
         copy_program(Path::new("/bin/true"), &sbatch, 0o755);
         let shown = sbatch.display();

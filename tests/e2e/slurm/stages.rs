@@ -36,6 +36,14 @@ cases!(
         assert!(!spied.lines().any(|line| !line.ends_with("job=.")), "{spied}");
         until_nothing_left(&world, Cluster::shared(slurm));
     },
+    fn a_job_with_run_is_told_that_its_script_runs_where_nobody_has_looked_for_step_runner(slurm: Slurm) {
+        let world = world(slurm);
+        let end = world.simulate().option("--run", r#"[{"name":"greet","script":"id"}]"#).run();
+        end.assert_failed("script_failure")
+            .assert_log("needs the program step-runner")
+            .assert_log("its script runs in Slurm, on a node that may have it");
+        assert_eq!((end.json["exit_code"].as_i64(), job_numbers(&end.log).len()), (Some(127), 1), "{}", end.log);
+    },
     fn stages_that_the_site_lists_run_in_slurm_too(slurm: Slurm) {
         let world = World::root(slurm)
             .at(Cluster::shared(slurm))

@@ -70,7 +70,7 @@ pub fn main() -> ExitCode {
             continue;
         }
         let skip = !missing.is_empty();
-        if skip {
+        if skip && selection.would_run(name) {
             skipped.entry((body.need(), missing)).or_default().push(name);
         }
         let run = move || {
@@ -79,13 +79,32 @@ pub fn main() -> ExitCode {
         };
         trials.push(Trial::test(name, run).with_ignored_flag(skip));
     }
-    for ((need, missing), names) in skipped.iter().filter(|_| !selection.arguments.list) {
-        eprintln!("{} tests need {need} and are skipped (missing: {}):", names.len(), missing.join(", "));
-        for name in names {
-            eprintln!("  {name}");
-        }
-    }
     let conclusion = libtest_mimic::run(&selection.arguments, trials);
     super::tear_down(conclusion.has_failed());
+    if !selection.arguments.list {
+        // Behind everything: at the head a thousand lines would hide it.
+        tell_skipped(&in_words(&skipped));
+    }
     conclusion.exit_code()
+}
+
+/// What was not run, and why.
+fn in_words(skipped: &BTreeMap<(&str, Vec<&str>), Vec<&str>>) -> String {
+    let mut words = String::new();
+    for ((need, missing), names) in skipped {
+        let (count, missing) = (names.len(), missing.join(", "));
+        let tests = if count == 1 { "test needs" } else { "tests need" };
+        let are = if count == 1 { "is" } else { "are" };
+        words.extend([format!("{count} {tests} {need} and {are} skipped (missing: {missing}):\n")]);
+        words.extend(names.iter().map(|name| format!("  {name}\n")));
+    }
+    words
+}
+
+/// To the file that `tests/run.sh` shows when the last of all tests is over, or here and now.
+fn tell_skipped(words: &str) {
+    match std::env::var_os("MOTMOT_TESTS_SKIPPED") {
+        Some(file) => std::fs::write(&file, words).unwrap_or_else(|error| panic!("{}: {error}", file.display())),
+        None => eprint!("{words}"),
+    }
 }

@@ -40,8 +40,18 @@ impl Selection {
 
     /// Whether one of several filters matches a test.
     pub fn has(&self, name: &str) -> bool {
-        let matches =
-            |filter: &String| if self.arguments.exact { name == filter } else { name.contains(filter.as_str()) };
-        self.filters.is_empty() || self.filters.iter().any(matches)
+        self.filters.is_empty() || self.filters.iter().any(|filter| self.matches(filter, name))
+    }
+
+    /// Whether a test would run if there were all that it needs: libtest-mimic's own filter counts, too, and what it is to skip.
+    pub fn would_run(&self, name: &str) -> bool {
+        let Arguments { filter, skip, .. } = &self.arguments;
+        self.has(name)
+            && filter.iter().all(|filter| self.matches(filter, name))
+            && !skip.iter().any(|filter| self.matches(filter, name))
+    }
+
+    fn matches(&self, filter: &str, name: &str) -> bool {
+        if self.arguments.exact { name == filter } else { name.contains(filter) }
     }
 }
