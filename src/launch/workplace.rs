@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -49,9 +49,9 @@ impl Workplace {
     ) -> Result<(Self, Worker, UnixStream), LaunchError> {
         // Should the worker be killed, what it started becomes ours.
         process::adopt_orphans()?;
-        let (out, out_end) =
-            Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), secrets.clone())?;
-        let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), secrets)?;
+        let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+        let (out, out_end) = Pump::start("stdout", target.pipe()?, own(io::stdout().as_fd())?, secrets.clone())?;
+        let (err, err_end) = Pump::start("stderr", target.pipe()?, own(io::stderr().as_fd())?, secrets)?;
         let (ours, theirs) = UnixStream::pair()?;
         let worker = Worker(start_worker(program, target, OwnedFd::from(theirs), out_end, err_end)?);
         // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
