@@ -28,7 +28,7 @@ urgent=no
 trap 'urgent=yes; motmot_signal TERM' URG
 trap 'urgent=yes; motmot_signal KILL' TTIN
 # What the author has asked the scheduler for (--signal=B:...) is meant for the script. Its own lines run in a child of the
-# shell that the runner's script begins in, and that one would not survive the signal.
+# shell that the runner's script runs in, and that one, itself a child of the login shell, would not survive the signal.
 for name in HUP INT QUIT USR1 USR2 ALRM; do
     # shellcheck disable=SC2064 # the name now, not later
     trap "motmot_forward $name" "$name"
@@ -40,15 +40,19 @@ motmot_signal() {
 
 motmot_forward() {
     [ -n "$script" ] || return 0
-    local file line fields
-    # Its children, from proc(5): state and parent follow the last parenthesis. A node need not have pkill.
+    local file line fields pid parents=() middle=()
+    # Its grandchildren, from proc(5): state and parent follow the last parenthesis. A node need not have pkill.
     for file in /proc/[0-9]*/stat; do
         line=
         IFS= read -r line 2>/dev/null <"$file" || continue
         read -r -a fields <<<"${line##*) }"
-        if [ "${fields[1]-}" = "$script" ]; then
-            kill -"$1" "$(basename "${file%/stat}")" 2>/dev/null || true
-        fi
+        parents[${line%% *}]=${fields[1]-0}
+    done
+    for pid in "${!parents[@]}"; do
+        [ "${parents[pid]}" != "$script" ] || middle[pid]=yes
+    done
+    for pid in "${!parents[@]}"; do
+        [ -z "${middle[${parents[pid]}]-}" ] || kill -"$1" "$pid" 2>/dev/null || true
     done
 }
 
@@ -178,7 +182,9 @@ motmot_start() {
     local before=()
     [ "$motmot_no_new_privs" = no ] || before=(setpriv --no-new-privs)
     set -m
-    "${before[@]}" "$motmot_shell" "$@" -c "$(<"$motmot_dir/launcher")" motmot-launcher "$motmot_shell" \
+    # shellcheck disable=SC2016 # for the other shell
+    MOTMOT_LAUNCHER=$(<"$motmot_dir/launcher") "${before[@]}" "$motmot_shell" "$@" \
+        -c '\eval "$MOTMOT_LAUNCHER"; \eval "$motmot_rest"' "$motmot_shell" \
         40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- 47>&- </dev/null >/dev/null 2>&1 &
     script=$!
     set +m

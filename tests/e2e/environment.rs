@@ -108,15 +108,6 @@ cases!(
         end.assert_success().assert_not_in_log("logout ran");
         assert_eq!(world.simulate().script("exit 7").run().json["exit_code"], 7);
     },
-    fn options_and_traps_of_a_profile_do_not_reach_the_script(_root: Root) {
-        let world = World::one_user().build();
-        world
-            .user_file(".bash_profile", "set -u -o noclobber -f\nshopt -s nocasematch\ntrap 'echo debug-trap' DEBUG\n");
-        let single = Single::new(&world, 3);
-        let script = single.script("echo unset=.$NOT_SET_AT_ALL.\necho glob=$(echo /etc/pass*d)");
-        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "unset=..\nglob=/etc/passwd\n");
-    },
     fn a_profile_cannot_take_the_jobs_tmpdir_or_token(_root: Root) {
         let world = World::one_user().build();
         world.user_file(".bash_profile", "export TMPDIR=/tmp CI_JOB_JWT=fake CI_JOB_JWT_FILE=/tmp/fake\n");

@@ -20,6 +20,7 @@ mod login;
 mod output;
 mod pages;
 mod panic;
+mod profile;
 mod reap;
 mod slurm;
 mod slurm_attacks;
