@@ -34,6 +34,10 @@ motmot_options=:$BASHOPTS:
 
 # A profile may have set its own; the job's own goes when the job goes.
 \export TMPDIR="$MOTMOT_TMPDIR" || \exit 1
+# Many a profile sets PATH from nothing, Debian's for one.
+if \builtin [ -n "${MOTMOT_PATH_PREPEND-}" ]; then
+    \export PATH="$MOTMOT_PATH_PREPEND${PATH:+:$PATH}" || \exit 1
+fi
 
 if \builtin [ -n "${MOTMOT_TOKEN_VARIABLE-}" ]; then
     # From the file, not from the environment of this shell: what the profile started has no business with the token.
@@ -57,7 +61,7 @@ case $motmot_status$motmot_terminated in 0yes) motmot_status=143 ;; esac
 # `exit` would run ~/.bash_logout.
 motmot_end() { \return "$motmot_status"; }
 motmot_end'
-\unset MOTMOT_LAUNCHER MOTMOT_TMPDIR MOTMOT_TOKEN_VARIABLE MOTMOT_TOKEN_FILE BASH_EXECUTION_STRING
+\unset MOTMOT_LAUNCHER MOTMOT_TMPDIR MOTMOT_PATH_PREPEND MOTMOT_TOKEN_VARIABLE MOTMOT_TOKEN_FILE BASH_EXECUTION_STRING
 
 # From here on the end of this process is the end of the script.
 motmot_terminated=no

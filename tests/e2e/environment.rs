@@ -1,6 +1,16 @@
 //! What a job finds: what a person finds after logging in, and nothing of the runner's.
 
-use crate::world::{Single, World, cases, make_dir, make_script, payload as job};
+use crate::world::{Cluster, Single, World, cases, make_dir, make_script, payload as job};
+
+/// A directory of the site's with commands, first on the PATH of all jobs.
+fn first_tools(world: &mut World) -> String {
+    let tools = world.dir.join("tools");
+    make_dir(&tools, 0o755);
+    make_script(&tools.join("gitlab-runner"), "#!/bin/sh\n");
+    make_script(&tools.join("tool"), "#!/bin/sh\necho tool=there\n");
+    world.change(|config| config.jobs(|jobs| jobs.path_prepend([&tools])));
+    format!("{}:", tools.display())
+}
 
 cases!(
     fn a_job_finds_what_a_person_finds_after_logging_in(root: Root) {
@@ -159,6 +169,28 @@ cases!(
         let path = format!("{}:/usr/bin:/bin", tools.display());
         world.change(|config| config.jobs(|jobs| jobs.environment([("PATH", path.as_str())])));
         world.simulate().script("true").run().assert_success().assert_not_in_log("warning");
+    },
+    fn directories_that_the_site_puts_first_hold_whatever_a_profile_makes_of_path(root: Root) {
+        for mut world in [World::root(root).build(), World::with_capabilities(root).build(), World::one_user().build()]
+        {
+            let tools = first_tools(&mut world);
+            world.user_file(".bash_profile", "PATH=/usr/bin:/bin\n");
+            let end = world.simulate().script("tool").script("echo path=$PATH").run();
+            end.assert_success().assert_not_in_log("warning: 'gitlab-runner' is not");
+            assert_eq!(end.value("tool"), "there");
+            assert_eq!(end.value("path"), format!("{tools}/usr/bin:/bin"));
+            world.change(|config| config.jobs(|jobs| jobs.login_shell(false)));
+            assert_eq!(world.simulate().script("tool").run().value("tool"), "there");
+        }
+    },
+    fn directories_that_the_site_puts_first_hold_on_nodes_too(slurm: Slurm) {
+        let mut world = World::root(slurm).at(Cluster::shared(slurm)).build();
+        let tools = first_tools(&mut world);
+        world.user_file(".bash_profile", "PATH=/usr/bin:/bin\n");
+        let end = world.simulate().script("tool").script("echo path=$PATH job=$SLURM_JOB_ID").run();
+        end.assert_success();
+        assert_eq!(end.value("tool"), "there");
+        assert!(end.value("path").starts_with(&tools) && !end.value("path").ends_with("job="), "{}", end.value("path"));
     },
     fn umask_and_limits_are_safe(root: Root) {
         let world = World::root(root).jobs(|jobs| jobs.login_shell(false)).build();

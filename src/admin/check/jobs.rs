@@ -8,7 +8,6 @@ use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, plain};
 use super::runner::Runner;
-use crate::launch::orders::DEFAULT_PATH;
 use crate::launch::settings::{Downscope, JobSettings};
 
 /// All of it.
@@ -16,16 +15,6 @@ pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings
     findings.judged("shell", shell(jobs, runner));
     data_directory(jobs, runner, findings);
     group_writable(jobs, findings);
-    for command in ["git", "gitlab-runner"] {
-        if !DEFAULT_PATH.split(':').any(|dir| is_executable(&Path::new(dir).join(command))) {
-            let lost =
-                if command == "git" { "jobs cannot fetch their sources" } else { "jobs have no caches or artifacts" };
-            findings.warning(
-                command,
-                format!("is not in {DEFAULT_PATH}; unless it is on each account's own PATH, {lost}: install it"),
-            );
-        }
-    }
 }
 
 /// Whether all accounts may.
