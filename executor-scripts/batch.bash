@@ -8,7 +8,7 @@
 #   next       the name of the run that shall be next (a directory beside it)
 #   RUN/       script      the script
 #              started     written here: it begins now
-#              output      written by the script
+#              output      what the script writes
 #              claim       marked here: the script has begun once
 #              arrived     marked by the launcher: the login profile is through
 #              record      written here, by rename: it has ended, and how
@@ -28,7 +28,7 @@ urgent=no
 trap 'urgent=yes; motmot_signal TERM' URG
 trap 'urgent=yes; motmot_signal KILL' TTIN
 # What the author has asked the scheduler for (--signal=B:...) is meant for the script. Its own lines run in a child of the
-# shell that the runner's script begins in, and that one would not survive the signal.
+# shell that the runner's script runs in, and that one, itself a child of the login shell, would not survive the signal.
 for name in HUP INT QUIT USR1 USR2 ALRM; do
     # shellcheck disable=SC2064 # the name now, not later
     trap "motmot_forward $name" "$name"
@@ -40,15 +40,19 @@ motmot_signal() {
 
 motmot_forward() {
     [ -n "$script" ] || return 0
-    local file line fields
-    # Its children, from proc(5): state and parent follow the last parenthesis. A node need not have pkill.
+    local file line fields pid parents=() middle=()
+    # Its grandchildren, from proc(5): state and parent follow the last parenthesis. A node need not have pkill.
     for file in /proc/[0-9]*/stat; do
         line=
         IFS= read -r line 2>/dev/null <"$file" || continue
         read -r -a fields <<<"${line##*) }"
-        if [ "${fields[1]-}" = "$script" ]; then
-            kill -"$1" "$(basename "${file%/stat}")" 2>/dev/null || true
-        fi
+        parents[${line%% *}]=${fields[1]-0}
+    done
+    for pid in "${!parents[@]}"; do
+        [ "${parents[pid]}" != "$script" ] || middle[pid]=yes
+    done
+    for pid in "${!parents[@]}"; do
+        [ -z "${middle[${parents[pid]}]-}" ] || kill -"$1" "$pid" 2>/dev/null || true
     done
 }
 
@@ -77,7 +81,75 @@ motmot_is_marked() {
 
 # $1: how the script ended, $2: bytes of output
 motmot_record() {
-    motmot_tell "$run/record" "end-of-script=$1" "bytes=$2" "terminated=$terminated"
+    motmot_tell "$run/record" "end-of-script=$1" "bytes=$2" "spilled=$spilled" "terminated=$terminated"
+}
+
+# A script opens its streams again by their names (`echo warning > /dev/stderr`). On a file that would cut off what is there
+# already, so it writes into a pipe, which a copier empties into the file. Descriptors: 45 the pipe, 47 the file.
+motmot_open_output() {
+    spilled=no
+    exec 47>>"$run/output" || return 1
+    # Both ends at once, and no name that anybody could take away. Then one description for each end.
+    # shellcheck disable=SC2094
+    exec 44<> <(:) && exec 45>/proc/self/fd/44 46</proc/self/fd/44 || return 1
+    set -m
+    motmot_copy 44<&- 45>&- &
+    copier=$!
+    set +m
+    exec 44<&- 46<&-
+}
+
+# Its own process group. It ends with the last writer, or when it is told (TTOU) that the script has ended: what the script
+# has left behind may hold the pipe for ever.
+motmot_copy() {
+    # The scheduler tells all processes of the job when it ends one, and the script may still have last words.
+    trap '' HUP INT QUIT TERM USR1 USR2 ALRM PIPE URG TTIN
+    local ended=no lost=0 status cat
+    trap 'ended=yes' TTOU
+    while :; do
+        cat <&46 >&47 2>/dev/null &
+        cat=$!
+        while :; do
+            wait "$cat"
+            status=$?
+            kill -0 "$cat" 2>/dev/null || break
+            [ "$ended" = no ] || motmot_empty "$cat"
+        done
+        wait "$cat"
+        status=$?
+        [ "$status" != 0 ] || return "$lost"
+        if [ "$ended" = yes ]; then
+            read -r -t 0 -u 46 || return "$lost"
+        elif [ "$status" = 1 ]; then
+            # It could not write: a quota is used up, perhaps for a while. The script goes on, as it would on a plain file.
+            lost=1
+        fi
+    done
+}
+
+# $1: a cat that reads from 46. From now on an empty pipe is an end for it: the flag belongs to what the two have in common,
+# and a read that waits already looks at it when it is begun again. It has written all that it has read until then.
+motmot_empty() {
+    dd iflag=nonblock count=0 status=none <&46 2>/dev/null
+    kill -STOP "$1" 2>/dev/null && kill -CONT "$1" 2>/dev/null
+}
+
+# All that the script has written is in the file when this returns.
+motmot_close_output() {
+    local try=0
+    exec 45>&-
+    while kill -0 "$copier" 2>/dev/null; do
+        try=$((try + 1))
+        # Something writes faster than it is copied, or no disk takes it.
+        if [ "$try" -gt 200 ]; then
+            kill -KILL -- "-$copier" 2>/dev/null || true
+        elif [ "$try" -gt 5 ]; then
+            kill -TTOU "$copier" 2>/dev/null || true
+        fi
+        sleep 0.02
+    done
+    { wait "$copier"; } 2>/dev/null
+    [ $? != 1 ] || spilled=yes
 }
 
 # The token is written when the scheduler has said that this job runs; the script does not start without.
@@ -110,8 +182,10 @@ motmot_start() {
     local before=()
     [ "$motmot_no_new_privs" = no ] || before=(setpriv --no-new-privs)
     set -m
-    "${before[@]}" "$motmot_shell" "$@" -c "$(<"$motmot_dir/launcher")" motmot-launcher "$motmot_shell" \
-        40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- </dev/null >/dev/null 2>&1 &
+    # shellcheck disable=SC2016 # for the other shell
+    MOTMOT_LAUNCHER=$(<"$motmot_dir/launcher") "${before[@]}" "$motmot_shell" "$@" \
+        -c '\eval "$MOTMOT_LAUNCHER"; \eval "$motmot_rest"' "$motmot_shell" \
+        40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- 47>&- </dev/null >/dev/null 2>&1 &
     script=$!
     set +m
     while motmot_is_copy; do sleep 0.01; done
@@ -136,6 +210,7 @@ motmot_run() {
     status=1
     urgent=no
     script=
+    spilled=no
     # The job came back after its script had come to an end of its own.
     if [[ $(cat -- "$run/record" 2>/dev/null) == *$'\nterminated=no\n'* ]]; then
         status=0
@@ -155,18 +230,18 @@ motmot_run() {
         rm -f -- "$motmot_token_file"
         : >"$motmot_token_file"
     fi
-    if ! exec 45>>"$run/output"; then
+    if ! motmot_open_output; then
         motmot_record no-output 0
         return
     fi
     motmot_tell "$run/started" "job=$motmot_job"
     if [ -n "$motmot_token_file" ] && ! motmot_await_token; then
-        exec 45>&-
+        motmot_close_output
         motmot_record no-token 0
         return
     fi
     if [ "$urgent" = yes ] || [ "$terminated" = yes ]; then
-        exec 45>&-
+        motmot_close_output
         motmot_record 143 0
         return
     fi
@@ -184,10 +259,11 @@ motmot_run() {
     # What the script has left behind in its process group.
     kill -KILL -- "-$script" 2>/dev/null || true
     script=
-    # By descriptor: whatever has become of the name, this is the file that the script has written to.
+    motmot_close_output
+    # By descriptor: whatever has become of the name, this is the file that the script's output is in.
     local bytes
-    bytes=$(stat -L -c %s /proc/self/fd/45) || bytes=0
-    exec 45>&-
+    bytes=$(stat -L -c %s /proc/self/fd/47) || bytes=0
+    exec 47>&-
     motmot_record "$status" "$bytes"
 }
 

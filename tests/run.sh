@@ -58,6 +58,26 @@ if [ ${#absent[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ]; then
     mapfile -t absent < <(missing "${cluster[@]}")
     [ ${#absent[@]} -eq 0 ] || echo "Tests that need Slurm are skipped; missing: ${absent[*]}." >&2
 fi
+
+# Lmod and Environment Modules. They exclude each other, and would be part of every login on this machine: so they are only
+# unpacked, and look for their own files where that is.
+modules=/var/cache/motmot-tests
+unpack_modules() {
+    local package lib temp
+    apt_install lua5.3 lua-posix lua-filesystem lua-json lua-term tcl less procps || return 1
+    temp=$(mktemp -d) || return 1
+    for package in lmod environment-modules; do
+        (cd "$temp" && apt-get download -q "$package" && dpkg -x "$package"_*.deb "$package") || return 1
+        lib=$modules/$package
+        grep -rlIE '/usr/(share|lib)/|/etc/' "$temp/$package" | xargs sed -i -E \
+            -e "s#(^|[^a-zA-Z0-9_.])(/usr/share/(lmod|modules)|/usr/lib/([a-z0-9_]+-linux-gnu/)?(lmod|modulecmd|libtclenvmodules)|/etc/(lmod|environment-modules))#\\1$lib\\2#g"
+    done
+    install -d -m 0755 "$modules" && cp -a "$temp"/{lmod,environment-modules} "$modules" && chmod -R go+rX "$modules"
+    rm -rf "$temp"
+}
+if [ ! -d "$modules/environment-modules" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    unpack_modules || echo "Tests that need Lmod and Environment Modules are skipped." >&2
+fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
 # What was skipped is said behind everything, and not somewhere between a thousand lines.

@@ -112,6 +112,9 @@ fn environment(
     environment.extend(jobs.environment.clone());
     environment.extend(who(account, session));
     environment.insert("TMPDIR".to_owned(), directories.temp().to_string_lossy().into_owned());
+    // The launcher puts it before what a profile says.
+    let prepend: Vec<_> = jobs.path_prepend.iter().map(|dir| dir.to_string_lossy()).collect();
+    environment.insert("MOTMOT_PATH_PREPEND".to_owned(), prepend.join(":"));
     environment
 }
 

@@ -12,6 +12,7 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::masking::{Masker, Secrets};
+use crate::sys::privilege::Pipe;
 use crate::sys::threads;
 
 /// Bytes carried in one go.
@@ -26,9 +27,11 @@ pub struct Pump {
 }
 
 impl Pump {
-    /// Makes a pipe, whose writing end is for the job, and a thread that carries what comes out of it to `to`.
-    pub fn start(name: &str, to: File, secrets: Secrets) -> std::io::Result<(Self, OwnedFd)> {
-        let (from, job_end) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    /// Starts a thread that carries what comes out of a pipe to `to`. Returns the pipe's writing end, which is for the job.
+    pub fn start(name: &str, pipe: Pipe, to: File, secrets: Secrets) -> std::io::Result<(Self, OwnedFd)> {
+        let Pipe { reading: from, writing: job_end } = pipe;
+        // The job can open its pipe for reading, too, and so take away what poll(2) has seen here.
+        nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))?;
         // A larger pipe means fewer switches between job and driver; without it (a limit of the system) all works too.
         let _ =
             nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETPIPE_SZ(libc::c_int::try_from(PIECE).unwrap_or(65536)));
@@ -74,6 +77,7 @@ fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
                     let Ok(()) = masker.feed(&piece[..length], &mut write);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !stopping => {}
                 Err(_) => break,
             }
         } else if stopping {
@@ -103,12 +107,17 @@ fn write_whole(to: &mut File, mut bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::privilege::Become;
+
+    fn pipe() -> Pipe {
+        Become::same().pipe().expect("a pipe")
+    }
 
     #[test]
     fn a_pipe_that_does_not_block_loses_nothing() {
         let (from, to) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).expect("a pipe");
         nix::fcntl::fcntl(&from, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).expect("fcntl");
-        let (pump, job_end) = Pump::start("test", File::from(to), Secrets::default()).expect("a pump");
+        let (pump, job_end) = Pump::start("test", pipe(), File::from(to), Secrets::default()).expect("a pump");
         let reader = std::thread::spawn(move || {
             let mut all = Vec::new();
             File::from(from).read_to_end(&mut all).map(|_| all.len())
@@ -123,7 +132,7 @@ mod tests {
     #[test]
     fn a_pump_ends_although_somebody_still_holds_the_other_end() {
         let (from, to) = nix::unistd::pipe().expect("a pipe");
-        let (pump, job_end) = Pump::start("test", File::from(to), Secrets::default()).expect("a pump");
+        let (pump, job_end) = Pump::start("test", pipe(), File::from(to), Secrets::default()).expect("a pump");
         let mut held = File::from(job_end);
         held.write_all(b"last words").expect("written");
         pump.finish(Instant::now() + std::time::Duration::from_mins(1));
@@ -131,5 +140,24 @@ mod tests {
         File::from(from).read_to_string(&mut words).expect("read");
         assert_eq!(words, "last words");
         drop(held);
+    }
+
+    #[test]
+    fn a_job_that_reads_its_own_output_back_does_not_hold_the_pump() {
+        use std::os::fd::AsRawFd;
+        let (_from, to) = nix::unistd::pipe().expect("a pipe");
+        let (pump, job_end) = Pump::start("test", pipe(), File::from(to), Secrets::default()).expect("a pump");
+        let mut thief = File::open(format!("/proc/self/fd/{}", job_end.as_raw_fd())).expect("the job's own");
+        let mut held = File::from(job_end);
+        let reader = std::thread::spawn(move || thief.read(&mut [0; 1 << 20]).expect("read"));
+        // Whoever of the two is quicker: now and then it is the thief, behind the other's back.
+        for _ in 0..1000 {
+            held.write_all(b"word\n").expect("written");
+        }
+        let start = Instant::now();
+        pump.finish(start + std::time::Duration::from_mins(1));
+        assert!(start.elapsed() < std::time::Duration::from_secs(30), "the pump has ended by itself");
+        drop(held);
+        reader.join().expect("joined");
     }
 }

@@ -67,6 +67,8 @@ pub struct JobSettings {
     pub state_dir: Template,
     /// Variables that every job gets, before its login profile runs.
     pub environment: BTreeMap<String, String>,
+    /// Directories of commands that come before all others, also those of a login profile.
+    pub path_prepend: Vec<PathBuf>,
     /// Whether set-user-id programs keep their effect in jobs.
     pub new_privileges: NewPrivileges,
 }
@@ -95,6 +97,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let state_dir = section.parsed("state_dir", |text| below_home(text, ".local/state/motmot"));
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
     let environment = read_environment(&mut section);
+    let path_prepend = section.parsed_each("path_prepend", directory_of_commands);
     section.finish();
     JobSettings {
         downscope,
@@ -109,6 +112,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         shell_path: shell_path.unwrap_or_else(|| PathBuf::from("/bin/bash")),
         state_dir: state_dir.unwrap_or_else(|| default_state_dir(downscope, executor)),
         environment,
+        path_prepend: path_prepend.unwrap_or_default(),
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
     }
 }
@@ -118,6 +122,18 @@ fn real_path(text: &str) -> Result<PathBuf, String> {
     let path = values::absolute_path(text)?;
     if path == Path::new("/") {
         return Err("must not be \"/\": name the directories that have such groups".to_owned());
+    }
+    if path.components().any(|part| part == Component::ParentDir) {
+        return Err(format!("must not contain \"..\": {text:?}"));
+    }
+    Ok(path)
+}
+
+/// One entry of `PATH`.
+fn directory_of_commands(text: &str) -> Result<PathBuf, String> {
+    let path = values::absolute_path(text)?;
+    if text.contains(':') {
+        return Err(format!("must be one directory, since \":\" separates them in PATH: {text:?}; write a list"));
     }
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(format!("must not contain \"..\": {text:?}"));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::Child;
 use std::sync::mpsc::{Sender, channel};
@@ -75,9 +75,9 @@ impl Workplace {
     ) -> Result<Opened, LaunchError> {
         // Should the worker be killed, what it started becomes ours.
         process::adopt_orphans()?;
-        let (out, out_end) =
-            Pump::start("stdout", File::from(io::stdout().as_fd().try_clone_to_owned()?), secrets.clone())?;
-        let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), secrets)?;
+        let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
+        let (out, out_end) = Pump::start("stdout", target.pipe()?, own(io::stdout().as_fd())?, secrets.clone())?;
+        let (err, err_end) = Pump::start("stderr", target.pipe()?, own(io::stderr().as_fd())?, secrets)?;
         let (ours, theirs) = UnixStream::pair()?;
         let (worker, keeper, environment) = match start {
             Start::Directly(target) => {

@@ -24,6 +24,8 @@ pub struct Completion {
     pub end: ScriptEnd,
     /// Bytes of output in all.
     pub bytes: u64,
+    /// Whether some of the output could not be written, and is lost.
+    pub spilled: bool,
     /// Whether the scheduler has told the whole job to end: then only the scheduler knows why the script has ended.
     pub terminated: bool,
     /// How often the job was started before.
@@ -80,6 +82,7 @@ impl Completion {
         Some(Self {
             end,
             bytes: lines.get("bytes")?.parse().ok()?,
+            spilled: lines.get("spilled").is_some_and(|word| *word == "yes"),
             terminated: *lines.get("terminated")? == "yes",
             restarts: lines.get("restarts")?.parse().ok()?,
             node: node(&lines),
@@ -96,6 +99,9 @@ mod tests {
         let text = "end-of-script=3\nbytes=12\nterminated=no\nrestarts=0\nnode=n1\nend\n      ";
         let record = Completion::parse(text.as_bytes()).expect("complete");
         assert_eq!((record.end, record.bytes, record.node.as_str()), (ScriptEnd::Exited(3), 12, "n1"));
+        assert!(!record.spilled, "only where the node says so");
+        let spilled = text.replace("restarts", "spilled=yes\nrestarts");
+        assert!(Completion::parse(spilled.as_bytes()).is_some_and(|record| record.spilled));
         for length in 0..text.len() - 7 {
             assert_eq!(Completion::parse(&text.as_bytes()[..length]), None, "{length}");
         }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::num::NonZeroU32;
+use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::unistd::Gid;
@@ -66,6 +67,23 @@ impl Become {
         Self(Target::Same)
     }
 
+    /// A pipe that belongs to the account, for the output of its job: a job opens its streams again by their names
+    /// (`echo warning > /dev/stderr`), and then the kernel looks at whose the pipe is.
+    ///
+    /// Of this process's credentials only those of this thread for files change, and only meanwhile (setfsuid(2)): nobody can
+    /// signal or trace it for that. A process with capabilities can do this as well as root; it could not give the pipe away.
+    ///
+    /// # Errors
+    /// When the kernel refuses the pipe or the change.
+    pub fn pipe(&self) -> io::Result<Pipe> {
+        let _back = match &self.0 {
+            Target::Account { uid, .. } => Some(FilesOf::account(*uid)?),
+            Target::Same => None,
+        };
+        let (reading, writing) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+        Ok(Pipe { reading, writing })
+    }
+
     /// How much room [`drop_to`] needs to read the groups back.
     pub(super) fn scratch(&self) -> Vec<libc::gid_t> {
         match &self.0 {
@@ -73,6 +91,49 @@ impl Become {
             Target::Same => Vec::new(),
         }
     }
+}
+
+/// The two ends of a pipe.
+pub struct Pipe {
+    /// What is written comes out here.
+    pub reading: OwnedFd,
+    /// The other end.
+    pub writing: OwnedFd,
+}
+
+/// What this thread makes belongs to another account until this ends.
+struct FilesOf {
+    before: u32,
+}
+
+impl FilesOf {
+    fn account(uid: NonZeroU32) -> io::Result<Self> {
+        let before = files_of(uid.get());
+        let changed = Self { before };
+        if now_files_of() == uid.get() { Ok(changed) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    }
+}
+
+impl Drop for FilesOf {
+    fn drop(&mut self) {
+        files_of(self.before);
+        if now_files_of() != self.before {
+            std::process::abort();
+        }
+        // The kernel has forgotten that this process is hidden, where `fs.suid_dumpable` is 1.
+        let _ = nix::sys::prctl::set_dumpable(false);
+    }
+}
+
+/// Returns who it was before. The kernel reports no failure.
+fn files_of(uid: u32) -> u32 {
+    // SAFETY: a plain integer. The system call is that of this thread alone.
+    (unsafe { libc::setfsuid(uid) }).cast_unsigned()
+}
+
+fn now_files_of() -> u32 {
+    // No uid, so nothing changes.
+    files_of(u32::MAX)
 }
 
 /// Whether this process can become another account and end its processes: root, or an ordinary account whose binary
@@ -208,5 +269,20 @@ mod tests {
         let entry = |uid| PasswdEntry::for_test("toor", uid, 100, "/bin/bash");
         assert_eq!(Become::account(&entry(0), vec![Gid::from_raw(100)]), Err(NeverRoot));
         assert!(Become::account(&entry(1), vec![Gid::from_raw(100)]).is_ok());
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "nothing becomes this")]
+    fn a_pipe_belongs_to_the_account_and_nothing_else_that_is_made_does() {
+        let owner = |fd: &OwnedFd| nix::sys::stat::fstat(fd).expect("fstat").st_uid;
+        let own = nix::unistd::geteuid().as_raw();
+        let target = Become::account(&PasswdEntry::for_test("nobody", 65_534, 65_534, "/bin/sh"), Vec::new());
+        match target.expect("not root").pipe() {
+            Ok(pipe) => assert_eq!((owner(&pipe.reading), owner(&pipe.writing)), (65_534, 65_534)),
+            Err(error) => assert!(own != 0 && error.kind() == io::ErrorKind::PermissionDenied, "{error}"),
+        }
+        assert_eq!(now_files_of(), own);
+        let pipe = Become::same().pipe().expect("a pipe");
+        assert_eq!((owner(&pipe.reading), owner(&pipe.writing)), (own, own));
     }
 }

@@ -29,7 +29,7 @@ use crate::report::tell;
 use crate::sys::process::{self, Ending};
 use crate::sys::threads;
 use directories::Held;
-use shell::{Shell, Start};
+use shell::{Shell, Start, Terminating};
 use token_file::TokenFile;
 
 /// How long processes that a script has left behind may take to end by themselves.
@@ -118,7 +118,7 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
     drop(script);
 
     let mut ending = None;
-    let mut terminating = false;
+    let mut terminating = Terminating::No;
     while ending.is_none() {
         let mut fds = [PollFd::new(stage.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         if let Err(error) = poll(&mut fds, PollTimeout::NONE)
@@ -133,7 +133,7 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
                     terminate(&shell, &mut terminating);
                 }
             }
-            ending = shell_ending(&mut shell, process::reap_ended())?;
+            ending = shell_ending(&mut shell, terminating, process::reap_ended())?;
         }
         if from_stage && ending.is_none() {
             match Command::read_from(stage) {
@@ -142,8 +142,9 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
                 Ok(Some(Command::Terminate)) => terminate(&shell, &mut terminating),
                 Ok(Some(Command::Kill)) => {
                     let ended = process::end_children(Duration::ZERO, LIMIT);
-                    terminating = true;
-                    ending = shell_ending(&mut shell, ended.endings)?.or(Some(Ending::Signaled(libc::SIGKILL)));
+                    terminating = Terminating::Yes;
+                    ending =
+                        shell_ending(&mut shell, terminating, ended.endings)?.or(Some(Ending::Signaled(libc::SIGKILL)));
                 }
                 // The stage binary is gone, by SIGKILL or a crash: nobody waits for this job any more.
                 Ok(Some(_) | None) | Err(_) => {
@@ -154,8 +155,9 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
             }
         }
     }
-    let left = process::end_children(if terminating { Duration::ZERO } else { GRACE }, LIMIT);
-    if left.count > 0 && !terminating {
+    let grace = if terminating == Terminating::Yes { Duration::ZERO } else { GRACE };
+    let left = process::end_children(grace, LIMIT);
+    if left.count > 0 && terminating == Terminating::No {
         let (what, names) = (if left.count == 1 { "process" } else { "processes" }, left.names.join(", "));
         tell(format_args!("ended {} {what} that this stage left in the background: {names}", left.count));
     }
@@ -189,18 +191,22 @@ fn receive_script(
     }
 }
 
-fn terminate(shell: &Shell, terminating: &mut bool) {
-    *terminating = true;
+fn terminate(shell: &Shell, terminating: &mut Terminating) {
+    *terminating = Terminating::Yes;
     // The whole group: a shell runs its trap only when the command that it waits for has ended.
     let _ = killpg(shell.pid(), Signal::SIGTERM);
     let _ = killpg(shell.pid(), Signal::SIGCONT);
 }
 
 /// Looks for the shell among the children that have ended. A profile that ended it before the script began does not
-/// decide over the job: the script then starts without it.
-fn shell_ending(shell: &mut Shell, ended: Vec<(Pid, Ending)>) -> Result<Option<Ending>, WorkerFailure> {
+/// decide over the job: the script then starts without it, unless it is to end anyway.
+fn shell_ending(
+    shell: &mut Shell,
+    terminating: Terminating,
+    ended: Vec<(Pid, Ending)>,
+) -> Result<Option<Ending>, WorkerFailure> {
     let Some((_, ending)) = ended.into_iter().find(|(pid, _)| *pid == shell.pid()) else { return Ok(None) };
-    match shell.ended()? {
+    match shell.ended(terminating)? {
         Start::Script => Ok(Some(ending)),
         Start::Requeue => Ok(None),
     }

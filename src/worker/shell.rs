@@ -14,8 +14,10 @@ use crate::order::ShellKind;
 use crate::report::tell;
 use crate::sys::spawn::{ProfileOutput, ShellProgram, memory_file, start_shell};
 
-/// What the shell does before the script; see there for why.
+/// What the shell does before the script, and around it; see there for why.
 const LAUNCHER: &str = include_str!("../../executor-scripts/launcher.bash");
+/// What the shell is told to run. The launcher comes in a variable: a command line is what everybody sees of a process.
+const COMMAND: &str = r#"\eval "$MOTMOT_LAUNCHER"; \eval "$motmot_rest""#;
 
 /// The running shell.
 pub struct Shell {
@@ -27,9 +29,18 @@ pub struct Shell {
     pid: Pid,
 }
 
+/// Whether the run has been asked to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Terminating {
+    /// It has.
+    Yes,
+    /// It has not.
+    No,
+}
+
 /// What the end of the shell means.
 pub enum Start {
-    /// The script ran: the end is the script's.
+    /// The script ran, or is not to begin any more: the end is the script's.
     Script,
     /// A login profile ended the shell before the script; it has been started again without profile.
     Requeue,
@@ -52,10 +63,10 @@ impl Shell {
     }
 
     /// To be called when the shell has ended.
-    pub fn ended(&mut self) -> Result<Start, WorkerFailure> {
+    pub fn ended(&mut self, terminating: Terminating) -> Result<Start, WorkerFailure> {
         let mut mark = [0];
         let started = self.arrived.read(&mut mark).is_ok_and(|length| length > 0);
-        if started {
+        if started || terminating == Terminating::Yes {
             return Ok(Start::Script);
         }
         if self.kind == ShellKind::Plain {
@@ -63,7 +74,7 @@ impl Shell {
         }
         if self.order.profile_output == ProfileOutput::Show {
             tell(
-                "warning: the login profile of this account ends the shell, so this job runs without it (no `module`, for example); look for `exit`, `exec` or `set -e` in it",
+                "warning: the login profile of this account ends the shell, so this job runs without it (no `module`, for example); look for `exit`, `exec`, `set -e` or `readonly` in it",
             );
         }
         self.kind = ShellKind::Plain;
@@ -80,11 +91,12 @@ fn launch(order: &RunOrder, kind: ShellKind, script: &OwnedFd) -> Result<(File, 
         ShellKind::Login => vec![text("-l")?],
         ShellKind::Plain => vec![text("--noprofile")?, text("--norc")?],
     };
-    args.extend([text("-c")?, text(LAUNCHER)?, text("motmot-launcher")?, text(&path)?]);
+    args.extend([text("-c")?, text(COMMAND)?, text(&path)?]);
     let mut env = Vec::new();
     for (key, value) in &order.environment {
         env.push((text(key)?, text(value)?));
     }
+    env.push((text("MOTMOT_LAUNCHER")?, text(LAUNCHER)?));
     env.push((text("MOTMOT_TMPDIR")?, text(order.environment.get("TMPDIR").map_or("", String::as_str))?));
     if let Some(token) = &order.token {
         env.push((text("MOTMOT_TOKEN_VARIABLE")?, text(&token.variable)?));

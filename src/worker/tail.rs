@@ -168,6 +168,10 @@ impl Watch {
         {
             self.record = Some(record.clone());
             self.quiet_since = Instant::now();
+            if record.spilled {
+                let words = "warning: some of the output of this job could not be written on its node, and is missing here; is a quota used up?";
+                listening = tell(Seen::Notice(words.to_owned())) && listening;
+            }
             listening = tell(Seen::Recorded(record)) && listening;
         }
         listening

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::world::check::{check, check_for_runner, finish, first_rule};
 use crate::world::gitlab::GitLab;
-use crate::world::{Rule, World, cases, change_accounts, chmod, chown, make_dir};
+use crate::world::{Rule, World, cases, change_accounts, chmod, chown, make_dir, make_script};
 
 cases!(
     fn check_tells_what_is_wrong_before_a_job_does() {
@@ -53,6 +53,44 @@ cases!(
         assert!(asked.starts_with("get /api/v4/job ") && !asked.contains("job-token"), "{asked}");
         check(&world).says(&["--offline"]);
         assert_eq!(server.count(), 1, "--offline asks nobody");
+    },
+    fn directories_that_come_first_on_the_path_are_judged_and_searched(root: Root) {
+        let mut world = World::root(root).build();
+        let tools = world.dir.join("tools");
+        let bin = tools.join("bin");
+        world.change(|config| config.jobs(|jobs| jobs.path_prepend([&bin]).environment([("PATH", "/nonexistent")])));
+        let missing = format!("is not in {}:/nonexistent; ", bin.display());
+        check(&world)
+            .is_good(false)
+            .says(&["PROBLEM  jobs.path_prepend: ", "does not exist"])
+            .says(&["warning  git: ", &missing])
+            .says(&["warning  gitlab-runner: ", &missing, "jobs.path_prepend"]);
+        make_dir(&tools, 0o755);
+        make_dir(&bin, 0o755);
+        make_script(&bin.join("gitlab-runner"), "#!/bin/sh\n");
+        make_script(&bin.join("git"), "#!/bin/sh\n");
+        // The base of all worlds is root's, and so is the directory above it, which is sticky.
+        let good = || check(&world);
+        good()
+            .is_good(true)
+            .says(&["ok       jobs.path_prepend: ", "(has git and gitlab-runner)"])
+            .does_not_say("warning  git");
+        for (path, mode, who) in [
+            (&bin, 0o775, "its group can put commands there"),
+            (&bin, 0o1777, "everybody can put commands there"),
+            (&tools, 0o777, "everybody can replace what is in"),
+            (&tools, 0o770, "its group can replace what is in"),
+        ] {
+            chmod(path, mode);
+            good().is_good(false).says(&["PROBLEM  jobs.path_prepend: ", who]);
+            chmod(path, 0o755);
+        }
+        chown(&tools, world.user.uid, world.user.gid);
+        let who = format!("uid {} can replace", world.user.uid);
+        good().is_good(false).says(&["PROBLEM  jobs.path_prepend: ", &who]);
+        chown(&tools, 0, 0);
+        chmod(&bin, 0o700);
+        good().is_good(false).says(&["PROBLEM  jobs.path_prepend: ", "is closed to the accounts of jobs"]);
     },
     fn what_has_no_effect_or_too_much_of_it_is_a_warning(root: Root) {
         let mut world = World::root(root).build();

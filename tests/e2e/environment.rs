@@ -1,6 +1,16 @@
 //! What a job finds: what a person finds after logging in, and nothing of the runner's.
 
-use crate::world::{Single, World, cases, make_dir, make_script, payload as job};
+use crate::world::{Cluster, Single, World, cases, make_dir, make_script, payload as job};
+
+/// A directory of the site's with commands, first on the PATH of all jobs.
+fn first_tools(world: &mut World) -> String {
+    let tools = world.dir.join("tools");
+    make_dir(&tools, 0o755);
+    make_script(&tools.join("gitlab-runner"), "#!/bin/sh\n");
+    make_script(&tools.join("tool"), "#!/bin/sh\necho tool=there\n");
+    world.change(|config| config.jobs(|jobs| jobs.path_prepend([&tools])));
+    format!("{}:", tools.display())
+}
 
 cases!(
     fn a_job_finds_what_a_person_finds_after_logging_in(root: Root) {
@@ -108,15 +118,6 @@ cases!(
         end.assert_success().assert_not_in_log("logout ran");
         assert_eq!(world.simulate().script("exit 7").run().json["exit_code"], 7);
     },
-    fn options_and_traps_of_a_profile_do_not_reach_the_script(_root: Root) {
-        let world = World::one_user().build();
-        world
-            .user_file(".bash_profile", "set -u -o noclobber -f\nshopt -s nocasematch\ntrap 'echo debug-trap' DEBUG\n");
-        let single = Single::new(&world, 3);
-        let script = single.script("echo unset=.$NOT_SET_AT_ALL.\necho glob=$(echo /etc/pass*d)");
-        let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "unset=..\nglob=/etc/passwd\n");
-    },
     fn a_profile_cannot_take_the_jobs_tmpdir_or_token(_root: Root) {
         let world = World::one_user().build();
         world.user_file(".bash_profile", "export TMPDIR=/tmp CI_JOB_JWT=fake CI_JOB_JWT_FILE=/tmp/fake\n");
@@ -168,6 +169,28 @@ cases!(
         let path = format!("{}:/usr/bin:/bin", tools.display());
         world.change(|config| config.jobs(|jobs| jobs.environment([("PATH", path.as_str())])));
         world.simulate().script("true").run().assert_success().assert_not_in_log("warning");
+    },
+    fn directories_that_the_site_puts_first_hold_whatever_a_profile_makes_of_path(root: Root) {
+        for mut world in [World::root(root).build(), World::with_capabilities(root).build(), World::one_user().build()]
+        {
+            let tools = first_tools(&mut world);
+            world.user_file(".bash_profile", "PATH=/usr/bin:/bin\n");
+            let end = world.simulate().script("tool").script("echo path=$PATH").run();
+            end.assert_success().assert_not_in_log("warning: 'gitlab-runner' is not");
+            assert_eq!(end.value("tool"), "there");
+            assert_eq!(end.value("path"), format!("{tools}/usr/bin:/bin"));
+            world.change(|config| config.jobs(|jobs| jobs.login_shell(false)));
+            assert_eq!(world.simulate().script("tool").run().value("tool"), "there");
+        }
+    },
+    fn directories_that_the_site_puts_first_hold_on_nodes_too(slurm: Slurm) {
+        let mut world = World::root(slurm).at(Cluster::shared(slurm)).build();
+        let tools = first_tools(&mut world);
+        world.user_file(".bash_profile", "PATH=/usr/bin:/bin\n");
+        let end = world.simulate().script("tool").script("echo path=$PATH job=$SLURM_JOB_ID").run();
+        end.assert_success();
+        assert_eq!(end.value("tool"), "there");
+        assert!(end.value("path").starts_with(&tools) && !end.value("path").ends_with("job="), "{}", end.value("path"));
     },
     fn umask_and_limits_are_safe(root: Root) {
         let world = World::root(root).jobs(|jobs| jobs.login_shell(false)).build();

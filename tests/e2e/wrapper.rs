@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -31,12 +32,44 @@ cases!(
         let text = fs::read(LAUNCHER).expect("the launcher");
         std::io::Write::write_all(&mut writer.expect("opened"), &text).expect("the launcher");
         wrapper.wait().expect("ended");
-        let read = |name: &str| fs::read_to_string(dir.path().join("run-1").join(name)).expect("a file of the run");
-        let (output, record) = (read("output"), read("record"));
+        let (output, record) = (read(dir.path(), "output"), read(dir.path(), "record"));
         assert_eq!(output.contains("begun"), output.contains("trapped"), "{output}\n{record}");
         assert!(record.contains("\nterminated=yes\n"), "{record}");
+    },
+    fn all_that_a_script_has_written_is_there_at_its_end_whoever_still_holds_its_output() {
+        // Nobody; who only waits; who writes, slowly and as fast as he can; and who has put an end to the copying.
+        for held in [
+            "",
+            "setsid sleep 1000 & echo $! >pid",
+            "setsid sh -c 'while :; do echo behind; sleep 0.01; done' & echo $! >pid",
+            "setsid sh -c 'exec yes behind' & echo $! >pid",
+            "for copier in $(pgrep -P $PPID); do pkill -KILL -x -P $copier cat || true; done",
+        ] {
+            let dir = tempfile::Builder::new().prefix("wrapper-").tempdir_in(base()).expect("a directory");
+            let at = dir.path().display();
+            let script = format!("cd '{at}'\n{held}\nseq 200000\nprintf last >/dev/stderr\nexit 5\n");
+            fs::copy(LAUNCHER, dir.path().join("launcher")).expect("the launcher");
+            let begun = Instant::now();
+            let mut wrapper = start(dir.path(), &script);
+            wrapper.wait().expect("ended");
+            assert!(begun.elapsed() < Duration::from_secs(40), "{held} holds the job");
+            let (output, record) = (read(dir.path(), "output"), read(dir.path(), "record"));
+            if let Ok(pid) = fs::read_to_string(dir.path().join("pid")) {
+                let _ = kill(Pid::from_raw(pid.trim().parse().expect("a number")), Signal::SIGKILL);
+            }
+            let lines: Vec<&str> = output.lines().filter(|line| !line.starts_with("behind")).collect();
+            assert!(record.contains("end-of-script=5\n") && record.contains("\nspilled=no\n"), "{held}: {record}");
+            let behind = held.contains("behind");
+            let numbers = lines.iter().filter(|line| line.parse::<u32>().is_ok()).count();
+            assert!(numbers == 200_000 || behind && numbers > 199_000, "{held}: {numbers}");
+            assert!(behind || output.ends_with("\nlast"), "{held}");
+        }
     }
 );
+
+fn read(dir: &Path, name: &str) -> String {
+    fs::read_to_string(dir.join("run-1").join(name)).expect("a file of the run")
+}
 
 const BATCH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/executor-scripts/batch.bash");
 const LAUNCHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/executor-scripts/launcher.bash");

@@ -8,7 +8,6 @@ use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, plain};
 use super::runner::Runner;
-use crate::launch::orders::DEFAULT_PATH;
 use crate::launch::settings::{Downscope, JobSettings};
 use crate::sys::exchange::{Believed, Exchanger, exchanger};
 
@@ -17,31 +16,6 @@ pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings
     findings.judged("shell", shell(jobs, runner));
     data_directory(jobs, runner, findings);
     group_writable(jobs, findings);
-    for command in ["git", "gitlab-runner"] {
-        if !DEFAULT_PATH.split(':').any(|dir| is_executable(&Path::new(dir).join(command))) {
-            let lost =
-                if command == "git" { "jobs cannot fetch their sources" } else { "jobs have no caches or artifacts" };
-            findings.warning(
-                command,
-                format!("is not in {DEFAULT_PATH}; unless it is on each account's own PATH, {lost}: install it"),
-            );
-        }
-    }
-    step_runner(findings);
-}
-
-/// For jobs with the keyword `run:`, which the runner makes a call of this program. No other job needs it, so its absence is no
-/// fault.
-fn step_runner(findings: &mut Findings) {
-    let program = "step-runner";
-    let found = DEFAULT_PATH.split(':').map(|dir| Path::new(dir).join(program)).find(|path| is_executable(path));
-    findings.ok(
-        program,
-        found.map_or_else(
-            || format!("is not in {DEFAULT_PATH}: jobs with run: fail unless it is on their account's own PATH; no other job needs it"),
-            |path| format!("{}, for jobs with run:", path.display()),
-        ),
-    );
 }
 
 /// Whether all accounts may.

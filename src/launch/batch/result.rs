@@ -246,7 +246,7 @@ mod tests {
     use crate::scheduler::slurm::Slurm;
 
     fn record(end: ScriptEnd) -> Completion {
-        Completion { end, bytes: 0, terminated: false, restarts: 0, node: "n1".into() }
+        Completion { end, bytes: 0, spilled: false, terminated: false, restarts: 0, node: "n1".into() }
     }
 
     fn ended(reason: EndReason, status: u8, signal: u8) -> Said {

@@ -44,3 +44,14 @@ fn a_group_is_trusted_below_a_directory_and_never_everywhere() {
     }
     assert!(jobs("").expect("valid").data_dir_group_writable.is_empty());
 }
+
+#[test]
+fn a_directory_of_commands_is_one_entry_of_path_and_leads_nowhere_else() {
+    let listed = |text: &str| jobs(&format!("[jobs]\npath_prepend = [\"{text}\"]\n"));
+    let good = jobs("[jobs]\npath_prepend = [\"/opt/gitlab-runner/bin\", \"/opt/git/bin\"]\n").expect("valid");
+    assert_eq!(good.path_prepend, [PathBuf::from("/opt/gitlab-runner/bin"), PathBuf::from("/opt/git/bin")]);
+    for bad in ["", "bin", ".", "~/bin", "{home}/bin", "/opt/a:/opt/b", "/opt/../tmp", "/opt/a\\u0000"] {
+        assert!(listed(bad).is_err(), "{bad}");
+    }
+    assert!(jobs("").expect("valid").path_prepend.is_empty());
+}

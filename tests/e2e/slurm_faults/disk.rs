@@ -36,8 +36,10 @@ cases!(
             let world = World::root(slurm).at(cluster).build();
             let _disk = Disk::below(&world);
             let single = Single::new(&world, 5);
+            // What has been said is on the disk a moment later.
+            let said = "until grep -q begun \"$TMPDIR\"/../batch/*/run-*/output; do sleep 0.05; done";
             let body = format!(
-                "echo begun; head -c 2000000 /dev/zero >\"$TMPDIR/fill\" || echo full >\"$HOME/said\"; exit {code}"
+                "echo begun; {said}; head -c 2000000 /dev/zero >\"$TMPDIR/fill\" || echo full >\"$HOME/said\"; exit {code}"
             );
             let end = Stage::run(&world, &single, &body).end();
             if code == 0 {
@@ -50,6 +52,17 @@ cases!(
             single.clean_up();
             assert_nothing_left(&world, cluster);
         }
+    },
+    fn output_that_no_disk_takes_is_told_and_does_not_cost_a_result(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).build();
+        let _disk = Disk::below(&world);
+        let single = Single::new(&world, 5);
+        let body = "echo begun; until grep -q begun \"$TMPDIR\"/../batch/*/run-*/output; do sleep 0.05; done; head -c 3000000 /dev/zero | tr '\\0' x; echo; exit 5";
+        let end = Stage::run(&world, &single, body).end();
+        end.assert_job(5).assert_log("begun").assert_once("could not be written on its node, and is missing here");
+        single.clean_up();
+        assert_nothing_left(&world, cluster);
     },
     fn a_script_on_a_disk_that_is_full_when_its_job_starts_runs_once_at_most(slurm: Slurm) {
         let cluster = Cluster::shared(slurm);

@@ -96,7 +96,7 @@ sections! {
     /// `[gitlab]`
     GitlabSection: url timeout ca_file;
     /// `[jobs]`
-    JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment image services;
+    JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment path_prepend image services;
     /// `[token]`
     TokenSection: issuer audience site cluster keys ttl variable;
     /// `[accounts]`

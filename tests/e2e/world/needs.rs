@@ -20,6 +20,24 @@ pub struct LaggingDisk(());
 #[derive(Clone, Copy)]
 pub struct Accounting(());
 
+/// Root, and Lmod and Environment Modules as `tests/run.sh` has unpacked them.
+#[derive(Clone, Copy)]
+pub struct ModuleSystems(());
+
+impl ModuleSystems {
+    /// What a login profile reads to get `module`, for each of them.
+    pub const PROFILES: [&str; 2] = [
+        "/var/cache/motmot-tests/lmod/etc/profile.d/lmod.sh",
+        "/var/cache/motmot-tests/environment-modules/etc/profile.d/modules.sh",
+    ];
+}
+
+impl From<ModuleSystems> for Root {
+    fn from(_: ModuleSystems) -> Self {
+        Self(())
+    }
+}
+
 impl From<Slurm> for Root {
     fn from(_: Slurm) -> Self {
         Self(())
@@ -63,6 +81,8 @@ pub enum Body {
     LaggingDisk(fn(LaggingDisk)),
     /// See [`Accounting`].
     Accounting(fn(Accounting)),
+    /// See [`ModuleSystems`].
+    ModuleSystems(fn(ModuleSystems)),
 }
 
 impl Body {
@@ -72,12 +92,14 @@ impl Body {
         if !matches!(self, Self::Nothing(_)) && !is_root() {
             missing.push("root");
         }
-        if !matches!(self, Self::Nothing(_) | Self::Root(_)) {
+        if !matches!(self, Self::Nothing(_) | Self::Root(_) | Self::ModuleSystems(_)) {
             missing.extend(cluster::missing(&cluster::PROGRAMS));
         }
         match self {
             Self::LaggingDisk(_) => missing.extend(cluster::Delayed::impossible()),
             Self::Accounting(_) => missing.extend(cluster::missing(&cluster::ACCOUNTING_PROGRAMS)),
+            Self::ModuleSystems(_) => missing
+                .extend(ModuleSystems::PROFILES.into_iter().filter(|profile| !std::path::Path::new(profile).exists())),
             Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) => {}
         }
         missing
@@ -89,6 +111,7 @@ impl Body {
             Self::Nothing(_) => "nothing",
             Self::Root(_) => "root",
             Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
+            Self::ModuleSystems(_) => "Lmod and Environment Modules",
         }
     }
 
@@ -103,6 +126,7 @@ impl Body {
             Self::Slurm(body) => body(Slurm(())),
             Self::LaggingDisk(body) => body(LaggingDisk(())),
             Self::Accounting(body) => body(Accounting(())),
+            Self::ModuleSystems(body) => body(ModuleSystems(())),
         }
     }
 }

@@ -258,6 +258,7 @@ impl Bench {
                 BatchEvent::Report(Report::Recorded(Completion {
                     end,
                     bytes: 0,
+                    spilled: false,
                     terminated,
                     restarts,
                     node: "n1".into(),

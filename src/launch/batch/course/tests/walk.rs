@@ -159,7 +159,7 @@ impl Dice {
                     self.of(&codes)
                 };
                 let (terminated, restarts) = (self.coin(), self.restarts());
-                Report::Recorded(Completion { end, bytes: 0, terminated, restarts, node: "n1".into() })
+                Report::Recorded(Completion { end, bytes: 0, spilled: false, terminated, restarts, node: "n1".into() })
             }
             75..88 => Report::Drained(Drained::default()),
             88..93 => Report::Notice("hey".into()),
