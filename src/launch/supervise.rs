@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::LaunchError;
 use super::masking::Secrets;
-use super::workplace::{LAST_REPORT, LAST_WORDS, Worker, Workplace, write_commands};
+use super::workplace::{LAST_REPORT, LAST_WORDS, Roster, Worker, Workplace, write_commands};
 use crate::order::Order;
 use crate::order::frames::{Command, Report, WorkerFailure};
 use crate::report::tell;
@@ -90,6 +90,8 @@ pub struct Run<'a> {
     pub limit: Option<Duration>,
     /// The control group that its processes are put in.
     pub group: Option<JobGroup>,
+    /// Where its worker is written down.
+    pub roster: Option<&'a dyn Roster>,
 }
 
 impl<'a> Run<'a> {
@@ -107,6 +109,7 @@ impl<'a> Run<'a> {
             kill_timeout,
             limit: None,
             group: None,
+            roster: None,
         }
     }
 }
@@ -119,7 +122,7 @@ enum RunEvent {
 
 /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
 pub fn run(run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
-    let (workplace, worker, socket) = Workplace::open(run.program, &run.target, run.secrets, run.group)?;
+    let (workplace, worker, socket) = Workplace::open(run.program, &run.target, run.secrets, run.group, run.roster)?;
     let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
     let (events, inbox) = channel();
     let (on_terminate, on_end) = (events.clone(), events.clone());

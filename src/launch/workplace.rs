@@ -19,7 +19,7 @@ use crate::order::frames::Command;
 use crate::report::tell;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::privilege::Become;
-use crate::sys::process;
+use crate::sys::process::{self, ProcessMark};
 use crate::sys::spawn::WorkerProgram;
 use crate::sys::threads;
 
@@ -31,6 +31,12 @@ const LAST_OUTPUT: Duration = Duration::from_secs(30);
 const START: Duration = Duration::from_secs(20);
 /// How long after its end a report of the worker may still be on the way, and how long after its report its end.
 pub const LAST_REPORT: Duration = Duration::from_secs(2);
+
+/// Where workers are written down, so that others can end them.
+pub trait Roster {
+    /// This one is there, and has no order yet. Without a note of it, it gets none.
+    fn started(&self, worker: &ProcessMark) -> io::Result<()>;
+}
 
 /// What surrounds a worker.
 pub struct Workplace {
@@ -46,6 +52,7 @@ impl Workplace {
         target: &Become,
         secrets: Secrets,
         group: Option<JobGroup>,
+        roster: Option<&dyn Roster>,
     ) -> Result<(Self, Worker, UnixStream), LaunchError> {
         // Should the worker be killed, what it started becomes ours.
         process::adopt_orphans()?;
@@ -54,6 +61,10 @@ impl Workplace {
         let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), secrets)?;
         let (ours, theirs) = UnixStream::pair()?;
         let worker = Worker(start_worker(program, target, OwnedFd::from(theirs), out_end, err_end)?);
+        // One that cannot be seen (`hidepid`) cannot be written down either.
+        if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.0.id())) {
+            roster.started(&mark)?;
+        }
         // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
         let group = group.filter(|group| {
             let joined = group.add(worker.0.id()).is_ok();

@@ -16,6 +16,7 @@ pub mod reap;
 mod request;
 pub mod run;
 mod scheduled;
+mod survivors;
 mod sweep;
 mod tokens;
 

@@ -72,6 +72,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
         limit: Some(LIMIT),
         group: JobGroup::make(session.group()),
+        roster: Some(session.roster()),
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

@@ -200,6 +200,7 @@ impl BatchStage<'_> {
             ledger: self.session.ledger(),
             pace: Pace::in_directory(self.session.store()),
             group: JobGroup::make(self.session.group()),
+            roster: Some(self.session.roster()),
         };
         Ok(drive::follow(follow, &self.arguments.termination)?)
     }
@@ -254,6 +255,7 @@ pub fn give_back(
             ledger: session.ledger(),
             pace: Pace::in_directory(session.store()),
             group: None,
+            roster: Some(session.roster()),
         };
         match drive::follow(follow, termination)? {
             BatchOutcome::Gone => {}

@@ -16,6 +16,7 @@ pub mod file_capabilities;
 pub mod file_system;
 pub mod files;
 pub mod login;
+pub mod offspring;
 pub mod pam;
 pub mod pidfd;
 pub mod privilege;

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
 
 /// The worker's executable, opened and judged. What was judged is what runs: it is started by its descriptor.
@@ -133,6 +134,8 @@ fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()>
         libc::setsid();
         libc::umask(0o077);
     }
+    // Before the change of user: from then on the account can stop this process.
+    mark_worker()?;
     drop_to(target, scratch)?;
     default_signals();
     // SAFETY: a string literal.
@@ -249,6 +252,7 @@ pub fn start_shell(shell: &ShellProgram, inherited: &[&OwnedFd]) -> io::Result<C
     unsafe {
         command.pre_exec(move || {
             libc::setsid();
+            mark_job()?;
             default_signals();
             close_on_exec_from(3)?;
             if deny && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {

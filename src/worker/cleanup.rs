@@ -10,6 +10,7 @@ use crate::order::CleanUpOrder;
 use crate::order::frames::{Blame, WorkerFailure};
 use crate::report::tell;
 use crate::runner::SESSION_VARIABLE;
+use crate::sys::offspring::Seeker;
 use crate::sys::process;
 
 /// How long processes may take to die of SIGKILL.
@@ -21,7 +22,10 @@ const TRIES: u32 = 20;
 pub fn clean_up(order: &CleanUpOrder) -> Result<(), WorkerFailure> {
     // Removing a tree takes a descriptor for each level of it, and a job may have made a thousand on purpose.
     let _ = process::allow_many_files();
-    let left = process::end_marked(SESSION_VARIABLE, &order.session, LIMIT);
+    // What has hidden from its mark in the environment has lost its stage by now, whichever job of this account's it was.
+    let seeker = Seeker::in_worker();
+    let is_left = |pid| process::carries(pid, SESSION_VARIABLE, &order.session) || seeker.is_orphan(pid);
+    let left = process::end_all(LIMIT, is_left);
     let mut trouble = None;
     if left > 0 {
         trouble = Some(WorkerFailure {

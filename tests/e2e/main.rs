@@ -26,6 +26,7 @@ mod slurm_attacks;
 mod slurm_faults;
 mod slurm_modes;
 mod stalls;
+mod survivors;
 mod tokens;
 mod world;
 mod wrapper;
