@@ -6,6 +6,7 @@
 mod account;
 mod apart;
 mod attempt;
+pub mod caller;
 pub mod cleanup;
 pub mod config;
 mod edge;
