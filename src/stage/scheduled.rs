@@ -117,6 +117,7 @@ impl BatchStage<'_> {
             environment: submission_environment(self.account, self.session.name()),
             options,
             requeue: self.batch.settings().requeue,
+            new_privileges: self.settings.jobs.new_privileges,
         };
         Job::New(submission, asked_by)
     }
