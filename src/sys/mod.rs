@@ -23,4 +23,5 @@ pub mod privilege;
 pub mod process;
 pub mod signals;
 pub mod spawn;
+pub mod subordinate;
 pub mod threads;

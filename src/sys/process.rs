@@ -163,13 +163,6 @@ pub fn reap_ended() -> Vec<(Pid, Ending)> {
     }
 }
 
-/// As many open files as the system lets this process have (setrlimit(2), `RLIMIT_NOFILE`).
-pub fn allow_many_files() -> io::Result<()> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
-}
-
 /// SIGKILL for every direct child. They are not waited for.
 pub fn kill_children() {
     for pid in children() {

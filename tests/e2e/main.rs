@@ -28,6 +28,7 @@ mod slurm_modes;
 mod stalls;
 mod survivors;
 mod tokens;
+mod undeletable;
 mod world;
 mod wrapper;
 
