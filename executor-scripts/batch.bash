@@ -3,7 +3,8 @@
 # The batch script: runs on the first node of a job, as the job's account. The scheduler spools it, so it holds nothing
 # secret; what it needs it finds in $motmot_dir, which the worker on the login node has made:
 #
-#   settings   assignments, to be read by this shell
+#   settings   assignments, to be read by this shell. Its owner can change it, and so have this shell do what he likes: what is
+#              to hold against him (no_new_privs) is in the line of the interpreter, which the scheduler keeps
 #   launcher   what runs between a login profile and a script
 #   next       the name of the run that shall be next (a directory beside it)
 #   RUN/       script      the script
@@ -179,11 +180,9 @@ motmot_is_copy() {
 motmot_start() {
     cd "${HOME:-/}" 2>/dev/null || cd /
     printf ' ' 1<>"$run/arrived"
-    local before=()
-    [ "$motmot_no_new_privs" = no ] || before=(setpriv --no-new-privs)
     set -m
     # shellcheck disable=SC2016 # for the other shell
-    MOTMOT_LAUNCHER=$(<"$motmot_dir/launcher") "${before[@]}" "$motmot_shell" "$@" \
+    MOTMOT_LAUNCHER=$(<"$motmot_dir/launcher") "$motmot_shell" "$@" \
         -c '\eval "$MOTMOT_LAUNCHER"; \eval "$motmot_rest"' "$motmot_shell" \
         40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- 47>&- </dev/null >/dev/null 2>&1 &
     script=$!

@@ -11,7 +11,7 @@ use crate::policy::Account;
 use crate::runner::SESSION_VARIABLE;
 use crate::scheduler::Requeue;
 use crate::sys::call::quoted;
-use crate::sys::spawn::{NewPrivileges, ProfileOutput};
+use crate::sys::spawn::ProfileOutput;
 
 /// `PATH` of a job before its login profile, unless the site sets another.
 pub const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -70,12 +70,11 @@ pub fn wrapper_settings(
 ) -> String {
     let path = |path: &Path| path.to_string_lossy().into_owned();
     let word = |yes| if yes { "yes" } else { "no" }.to_owned();
-    let lines: [(&str, String); 9] = [
+    let lines: [(&str, String); 8] = [
         ("motmot_again", if requeue == Requeue::Allowed { "allowed" } else { "never" }.to_owned()),
         ("motmot_many", word(scripts == Scripts::Many)),
         ("motmot_shell", path(&jobs.shell_path)),
         ("motmot_login", word(jobs.shell == ShellKind::Login)),
-        ("motmot_no_new_privs", word(jobs.new_privileges == NewPrivileges::Denied)),
         ("motmot_tmpdir", path(&directories.temp())),
         ("motmot_token_file", token.map_or(String::new(), |(place, _)| path(&place.file))),
         ("motmot_token_variable", token.map_or(String::new(), |(place, _)| place.variable.clone())),

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::LaunchError;
 use super::masking::Secrets;
-use super::workplace::{LAST_REPORT, LAST_WORDS, Opened, Start, Worker, Workplace, write_commands};
+use super::workplace::{LAST_REPORT, LAST_WORDS, Opened, Roster, Start, Worker, Workplace, write_commands};
 use crate::order::Order;
 use crate::order::frames::{Command, Report, WorkerFailure};
 use crate::report::tell;
@@ -89,6 +89,8 @@ pub struct Run<'a> {
     pub limit: Option<Duration>,
     /// The control group that its processes are put in.
     pub group: Option<JobGroup>,
+    /// Where its worker is written down.
+    pub roster: Option<&'a dyn Roster>,
 }
 
 impl<'a> Run<'a> {
@@ -106,6 +108,7 @@ impl<'a> Run<'a> {
             kill_timeout,
             limit: None,
             group: None,
+            roster: None,
         }
     }
 }
@@ -119,7 +122,7 @@ enum RunEvent {
 /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
 pub fn run(mut run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
     let Opened { workplace, mut worker, socket, environment } =
-        Workplace::open(run.program, &run.start, run.secrets, run.group)?;
+        Workplace::open(run.program, &run.start, run.secrets, run.group, run.roster)?;
     if let Order::Run(order) = &mut run.order {
         // The site's word in jobs.environment counts more.
         for (name, value) in environment {

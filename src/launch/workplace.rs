@@ -22,7 +22,7 @@ use crate::report::tell;
 use crate::sys::cgroup::{self, JobGroup};
 use crate::sys::keeper::{Keeper, KeptWorker};
 use crate::sys::privilege::Become;
-use crate::sys::process;
+use crate::sys::process::{self, ProcessMark};
 use crate::sys::spawn::WorkerProgram;
 use crate::sys::threads;
 
@@ -42,7 +42,18 @@ pub enum Start {
     Directly(Become),
     /// In a login session of PAM's. This program, started with these arguments, keeps the session; it has the account admitted
     /// itself, and so needs nothing from here that says whom to become.
-    InLoginSession(Vec<OsString>),
+    InLoginSession {
+        /// What the keeper is started with.
+        args: Vec<OsString>,
+        /// Whose the pipes of the output are.
+        pipes_of: Become,
+    },
+}
+
+/// Where workers are written down, so that others can end them.
+pub trait Roster {
+    /// This one is there, and has no order yet. Without a note of it, it gets none.
+    fn started(&self, worker: &ProcessMark) -> io::Result<()>;
 }
 
 /// What surrounds a worker.
@@ -72,9 +83,11 @@ impl Workplace {
         start: &Start,
         secrets: Secrets,
         group: Option<JobGroup>,
+        roster: Option<&dyn Roster>,
     ) -> Result<Opened, LaunchError> {
         // Should the worker be killed, what it started becomes ours.
         process::adopt_orphans()?;
+        let (Start::Directly(target) | Start::InLoginSession { pipes_of: target, .. }) = start;
         let own = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
         let (out, out_end) = Pump::start("stdout", target.pipe()?, own(io::stdout().as_fd())?, secrets.clone())?;
         let (err, err_end) = Pump::start("stderr", target.pipe()?, own(io::stderr().as_fd())?, secrets)?;
@@ -84,7 +97,7 @@ impl Workplace {
                 let child = program.start_within(START, target, OwnedFd::from(theirs), out_end, err_end)?;
                 (Worker(Process::Child(child)), None, BTreeMap::new())
             }
-            Start::InLoginSession(args) => {
+            Start::InLoginSession { args, .. } => {
                 let started = Keeper::start(args, OwnedFd::from(theirs), out_end, err_end);
                 let (keeper, worker, environment) = started.inspect_err(|_| {
                     // What modules have started, and a worker that somebody with its account has stopped on its way.
@@ -93,6 +106,10 @@ impl Workplace {
                 (Worker(Process::Kept(worker)), Some(keeper), environment)
             }
         };
+        // One that cannot be seen (`hidepid`) cannot be written down either.
+        if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.id())) {
+            roster.started(&mark)?;
+        }
         // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
         let group = group.filter(|group| {
             // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).

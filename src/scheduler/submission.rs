@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::job::{JobId, JobName};
+use crate::sys::spawn::NewPrivileges;
 
 /// A job to submit.
 #[derive(Clone, Debug)]
@@ -12,7 +13,7 @@ pub struct Submission {
     pub name: JobName,
     /// For whoever looks at the queue: the address of the CI job.
     pub comment: String,
-    /// The script for the scheduler. Before it the scheduler puts `#!/bin/bash` and assignments of `motmot_dir` (quoted),
+    /// The script for the scheduler. Before it the scheduler puts the line of its interpreter and assignments of `motmot_dir` (quoted),
     /// `motmot_job`, `motmot_restarts` and `motmot_node`; see `executor-scripts/batch.bash`. It is spooled, so there is
     /// nothing secret in it.
     pub wrapper: &'static str,
@@ -24,6 +25,9 @@ pub struct Submission {
     pub options: Vec<String>,
     /// Whether the scheduler may start it once more after a failure of a node.
     pub requeue: Requeue,
+    /// Whether programs with the set-user-id bit keep their effect in it. For the line of the interpreter, so that it holds from
+    /// the first instruction on: the account can change all that the wrapper reads later.
+    pub new_privileges: NewPrivileges,
 }
 
 /// Whether the scheduler may run a stage a second time, after a failure of its node or when a better job comes.

@@ -43,8 +43,12 @@ pub(super) fn runner_is_gone(record: &SessionRecord) -> bool {
         return false;
     }
     // No runner has survived a boot, nor its own end. (Another namespace of processes has other numbers.)
-    boot_of(&record.tree) != boot_of(&tree())
-        || (record.tree == tree() && record.runner.is_some_and(|runner| !runner.lives()))
+    !is_of_this_boot(record) || (record.tree == tree() && record.runner.is_some_and(|runner| !runner.lives()))
+}
+
+/// Whether what it has started may live.
+pub(super) fn is_of_this_boot(record: &SessionRecord) -> bool {
+    is_of_this_machine(record) && boot_of(&record.tree) == boot_of(&tree())
 }
 
 /// Whether its processes and directories can be seen from here.

@@ -13,6 +13,7 @@
 //! <state_dir>/sessions/<name>/temp-project-dir  where the runner keeps file-type variables
 //! <state_dir>/sessions/<name>/number       of the last batch job or run
 //! <state_dir>/sessions/<name>/jobs/<name>  a batch job: made before it is submitted, holds its number when that is known
+//! <state_dir>/sessions/<name>/workers/<number>  a process that runs as the account, and since when
 //! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
 //! ```
@@ -25,6 +26,7 @@ mod secrets;
 mod slots;
 mod store;
 mod trouble;
+mod workers;
 
 pub use jobs::{KnownJob, Script};
 pub use opened::{Claim, Holder, Session};

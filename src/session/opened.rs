@@ -11,11 +11,13 @@ use super::jobs::{self, KnownJob, KnownJobs};
 use super::record::SessionRecord;
 use super::store::{SessionError, Store, write_private};
 use super::trouble::TroubleFile;
+use super::workers::KnownWorkers;
 use super::{left_behind, secrets, slots};
 use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Decision;
+use crate::sys::process::ProcessMark;
 
 /// One session, open.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub struct Session {
     name: String,
     record: SessionRecord,
     jobs: KnownJobs,
+    workers: KnownWorkers,
     /// Held by a stage while it runs.
     running: Option<Flock<File>>,
 }
@@ -51,7 +54,8 @@ pub enum Holder {
 impl Session {
     pub(super) fn new(store: &Store, name: String, record: SessionRecord) -> Self {
         let jobs = KnownJobs::of_session(&store.session(&name));
-        Self { store: store.clone(), name, record, jobs, running: None }
+        let workers = KnownWorkers::of_session(&store.session(&name));
+        Self { store: store.clone(), name, record, jobs, workers, running: None }
     }
 
     /// A stage of it begins, and has begun until this value is dropped.
@@ -150,6 +154,18 @@ impl Session {
     /// Where they are written down.
     pub fn ledger(&self) -> &KnownJobs {
         &self.jobs
+    }
+
+    /// Where its workers are written down.
+    pub fn roster(&self) -> &KnownWorkers {
+        &self.workers
+    }
+
+    /// Its workers that live. Of another boot none does.
+    pub fn workers(&self) -> Vec<ProcessMark> {
+        let here = left_behind::is_of_this_boot(&self.record);
+        let uid = self.decision().uid();
+        if here { self.workers.list().into_iter().filter(|worker| worker.lives_as(uid)).collect() } else { Vec::new() }
     }
 
     /// Whether nobody else will clean it up: its cleanup began a while ago; or the runner has removed the directory of this

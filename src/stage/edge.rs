@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use super::caller;
 use crate::evidence::payload::Payload;
 use crate::report::audit::AuditLog;
 use crate::report::events::AuditEvent;
@@ -53,6 +54,7 @@ impl Arguments {
             tell(format_args!("warning: {problem}"));
         }
         let _ = self.log.set(log);
+        caller::is_the_runner(&settings)?;
         Ok(settings)
     }
 

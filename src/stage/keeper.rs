@@ -33,7 +33,8 @@ pub(super) fn start(
     }
     let config = std::path::absolute(&arguments.config)
         .map_err(|error| Failure::site(format!("cannot tell where {} is: {error}", arguments.config.display())))?;
-    Ok(Start::InLoginSession(vec![WORD.into(), config.into(), session.name().into()]))
+    let args = vec![WORD.into(), config.into(), session.name().into()];
+    Ok(Start::InLoginSession { args, pipes_of: account.to_become() })
 }
 
 /// The whole of a keeper, if this process is to be one. To be called before there is any thread: modules of PAM run here.

@@ -5,6 +5,7 @@
 
 mod account;
 mod attempt;
+pub mod caller;
 pub mod cleanup;
 pub mod config;
 mod edge;
@@ -17,6 +18,7 @@ mod request;
 pub mod run;
 mod scheduled;
 mod still_runs;
+mod survivors;
 mod sweep;
 mod sweeper;
 mod tokens;

@@ -80,6 +80,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         script: Some(Zeroizing::new(probe(&payload, batch.as_ref().map(|(batch, _)| *batch)).into_bytes())),
         limit: Some(LIMIT),
         group: JobGroup::make(session.group()),
+        roster: Some(session.roster()),
         ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

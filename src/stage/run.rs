@@ -61,6 +61,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
         group: JobGroup::make(session.group()),
+        roster: Some(session.roster()),
         ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

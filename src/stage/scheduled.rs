@@ -126,6 +126,7 @@ impl BatchStage<'_> {
             environment: submission_environment(self.account, self.session.name()),
             options,
             requeue: self.batch.settings().requeue,
+            new_privileges: self.settings.jobs.new_privileges,
         };
         Job::New(submission, asked_by)
     }
@@ -209,6 +210,7 @@ impl BatchStage<'_> {
             ledger: self.session.ledger(),
             pace: Pace::in_directory(self.session.store()),
             group: JobGroup::make(self.session.group()),
+            roster: Some(self.session.roster()),
         };
         Ok(drive::follow(follow, &self.arguments.termination)?)
     }
@@ -264,6 +266,7 @@ pub fn give_back(
             ledger: session.ledger(),
             pace: Pace::in_directory(session.store()),
             group: None,
+            roster: Some(session.roster()),
         };
         match drive::follow(follow, termination)? {
             BatchOutcome::Gone => {}

@@ -7,8 +7,9 @@ use super::account::mode;
 use super::attempt;
 use super::edge::Arguments;
 use super::scheduled::give_back;
+use super::survivors;
 use crate::launch::supervise::{self, Outcome, Run};
-use crate::launch::workplace::Start;
+use crate::launch::workplace::{Roster, Start};
 use crate::order::directories::Directories;
 use crate::order::{CleanUpOrder, Order};
 use crate::policy::{self, Account, ForCleanup, PolicyError};
@@ -22,6 +23,8 @@ use crate::sys::spawn::WorkerProgram;
 
 /// How long the end of a stage that is still dying is awaited.
 const DYING_STAGE: Duration = Duration::from_mins(1);
+/// How long a stage may then take to notice that its worker was ended, and to end.
+const STAGE_WITHOUT_WORKER: Duration = Duration::from_secs(30);
 /// How long ending the processes may take.
 const PROCESSES: Duration = Duration::from_secs(30);
 /// How long a scheduler is asked about the jobs of a session. A later cleanup goes on with what is left then.
@@ -65,11 +68,13 @@ fn sweep_once(
     let decision = session.decision();
     // It needs no account, and so is done whatever has become of that.
     end_group(&session)?;
+    survivors::end_abandoned_workers(&session)?;
     // Not by policy: it may no longer admit the account, and then cleaning up matters all the more.
     let account = policy::for_cleanup(decision, mode(settings)?, &Nss);
     let account = match account.map_err(PolicyError::from)? {
         ForCleanup::Account(account) => account,
         ForCleanup::Gone => {
+            survivors::end_orphans(&session)?;
             give_back(settings, &session, None, &arguments.termination, removal.min(GIVING_BACK))?;
             let (name, uid) = (decision.account(), decision.uid());
             tell(format_args!(
@@ -89,13 +94,22 @@ fn sweep_once(
         Broom { arguments, settings, program: WorkerProgram::beside_this_program()?, account, session: &session };
     // Processes first. While a stage is still dying it could make files anew, so its end is awaited; it comes with the end
     // of its processes.
-    let patience = Instant::now() + DYING_STAGE;
-    let mut cancelled = false;
+    let mut patience = Instant::now() + DYING_STAGE;
+    let (mut cancelled, mut without_workers) = (false, false);
     let _claim = loop {
         match session.claim()? {
             Claim::Mine(claim) => break Some(claim),
             Claim::Gone => return Ok(()),
-            Claim::Busy(_) if Instant::now() >= patience => break None,
+            Claim::Busy(Holder::Cleanup) if Instant::now() >= patience => break None,
+            Claim::Busy(Holder::Stages) if Instant::now() >= patience && without_workers => {
+                return Err(survivors::not_ended(&session));
+            }
+            // It waits for a worker that its account has stopped.
+            Claim::Busy(Holder::Stages) if Instant::now() >= patience => {
+                without_workers = true;
+                patience = Instant::now() + STAGE_WITHOUT_WORKER;
+                survivors::end_workers(&session)?;
+            }
             Claim::Busy(_) => {}
         }
         // A stage that follows a batch job ends with that. What goes wrong here is told below.
@@ -108,6 +122,7 @@ fn sweep_once(
         std::thread::sleep(Duration::from_millis(100)); // a lock of another process: nothing tells when it is released
     };
     end_group(&session)?;
+    survivors::end_abandoned_workers(&session)?;
     if session.jobs().iter().any(|job| job.id.is_none()) {
         // It may be about to be submitted.
         broom.work(Vec::new(), PROCESSES)?;
@@ -177,10 +192,7 @@ fn remove_attempt(session: &Session) -> Result<(), Failure> {
 fn end_group(session: &Session) -> Result<(), Failure> {
     let Some(group) = JobGroup::find(session.group()) else { return Ok(()) };
     if !group.end(PROCESSES) {
-        let name = session.name();
-        return Err(Failure::site(format!(
-            "processes of session {name} could not be ended; they may hang in a file system that does not answer"
-        )));
+        return Err(survivors::not_ended(session));
     }
     group.remove();
     Ok(())
@@ -207,7 +219,8 @@ impl Broom<'_> {
         let kill_timeout = self.settings.jobs.kill_timeout;
         // In no login session: a module that refuses or hangs, or a limit that holds in there, must not keep what is left.
         let start = Start::Directly(self.account.to_become());
-        let run = Run { limit: Some(limit), ..Run::new(&self.program, start, order, kill_timeout) };
+        let roster: Option<&dyn Roster> = Some(self.session.roster());
+        let run = Run { limit: Some(limit), roster, ..Run::new(&self.program, start, order, kill_timeout) };
         // Unless it is done the session stays, so that a later cleanup finds it.
         match supervise::run(run, &self.arguments.termination)? {
             Outcome::Done | Outcome::Ended(_) => Ok(()),

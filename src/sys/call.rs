@@ -1,8 +1,9 @@
 //! One command line of a scheduler: run with an environment made from nothing, with a limit, and never with a terminal.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -95,6 +96,33 @@ impl Call {
         match status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(status) => Answer::Exited { status, out, err },
             None => Answer::Ended(format!("ended by a signal ({status})")),
+        }
+    }
+}
+
+/// Runs a small tool of the system that says nothing unless it fails, with no environment.
+///
+/// # Errors
+/// Its own words, or what became of it.
+pub fn tool(program: &Path, args: &[OsString], limit: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + limit;
+    let mut command = Command::new(program);
+    command.args(args).env_clear().env("LC_ALL", "C").current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let err = reader("errors", child.stderr.take());
+    match wait(&mut child, deadline) {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => {
+            let (Text::Whole(err) | Text::Cut(err)) = err.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
+            let first = err.lines().next().map(|line| line.chars().take(300).collect());
+            Err(first.unwrap_or_else(|| format!("without a word ({status})")))
+        }
+        None => {
+            let _ = child.kill();
+            // It may hang in the kernel, and is then left to it.
+            let _ = wait(&mut child, Instant::now() + Duration::from_secs(1));
+            Err(format!("no answer within {} s", limit.as_secs()))
         }
     }
 }

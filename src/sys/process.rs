@@ -1,6 +1,7 @@
 //! Processes below this one: finding them, ending them, and knowing that none is left.
 #![allow(unsafe_code)] // prctl
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -8,10 +9,13 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid};
 
 use super::pidfd::{PidFd, await_any};
 use super::threads;
+
+/// Between two looks at processes that no event is had of.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// Makes orphans below this process its own children, whatever session or group they moved to
 /// (`PR_SET_CHILD_SUBREAPER`, prctl(2)). A daemon cannot leave by forking twice.
@@ -56,7 +60,47 @@ pub struct ProcessMark {
     started: u64,
 }
 
+impl fmt::Display for ProcessMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.pid, self.started)
+    }
+}
+
 impl ProcessMark {
+    /// Of the process that has this number now. `None` if it cannot be seen: where /proc hides the processes of other accounts.
+    pub fn of(pid: u32) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        parent_and_start(pid).map(|(_, started)| Self { pid, started })
+    }
+
+    /// The name of its parent.
+    pub fn name_of_parent(&self) -> Option<String> {
+        parent_and_start(self.pid).map(|(parent, _)| name_of(Pid::from_raw(parent)))
+    }
+
+    /// Whether it lives, as a process of this account.
+    pub fn lives_as(&self, uid: Uid) -> bool {
+        self.lives() && real_uid(Pid::from_raw(self.pid)) == Some(uid)
+    }
+
+    /// SIGKILL, if it lives as a process of this account. Whether it is gone before `limit` has passed.
+    pub fn end_as(&self, uid: Uid, limit: Duration) -> bool {
+        end_if(Pid::from_raw(self.pid), || self.lives_as(uid));
+        self.ends_within(limit)
+    }
+
+    /// Whether it is gone before `limit` has passed.
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        let start = Instant::now();
+        while self.lives() {
+            if start.elapsed() >= limit {
+                return false;
+            }
+            std::thread::sleep(BREATH); // it is no child of ours
+        }
+        true
+    }
+
     /// The nearest process above this one that has a name.
     pub fn of_ancestor(name: &str) -> Option<Self> {
         let mut pid = nix::unistd::getppid().as_raw();
@@ -81,16 +125,31 @@ pub fn has_ended(pid: Pid) -> bool {
     parent_and_start(pid.as_raw()).is_none()
 }
 
-/// From `/proc/PID/stat`, fields 4 and 22; the name before them may contain anything.
-fn parent_and_start(pid: i32) -> Option<(i32, u64)> {
+/// Whether somebody has stopped a process, or traces it (`T` and `t` of proc(5)).
+pub(super) fn is_stopped(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with(['T', 't']))
+}
+
+/// From `/proc/PID/stat`, fields 4, 20 and 22; the name before them may contain anything.
+pub(super) fn parent_and_start(pid: i32) -> Option<(i32, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
-    // A zombie has ended; that nobody has waited for it does not bring it back.
-    if state == "Z" || state == "X" {
+    let threads: u64 = fields.nth(15)?.parse().ok()?;
+    // A zombie has ended; that nobody has waited for it does not bring it back. But a process whose first thread has ended
+    // looks like one while its other threads go on.
+    if (state == "Z" && threads < 2) || state == "X" {
         return None;
     }
-    Some((parent, fields.nth(17)?.parse().ok()?))
+    Some((parent, fields.nth(1)?.parse().ok()?))
+}
+
+/// Who has started a process. Not the owner of its files in /proc, which is root where it hides its memory.
+pub(super) fn real_uid(pid: Pid) -> Option<Uid> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    Some(Uid::from_raw(ids.split_ascii_whitespace().next()?.parse().ok()?))
 }
 
 /// How a process ended.
@@ -117,13 +176,6 @@ pub fn reap_ended() -> Vec<(Pid, Ending)> {
             Err(_) => return ended,
         }
     }
-}
-
-/// As many open files as the system lets this process have (setrlimit(2), `RLIMIT_NOFILE`).
-pub fn allow_many_files() -> io::Result<()> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
 /// SIGKILL for every direct child. They are not waited for.
@@ -159,7 +211,6 @@ pub struct EndedChildren {
 /// `ECHILD` is the proof that nothing is left; `limit` bounds the effort against what forks faster than it dies.
 pub fn end_children(grace: Duration, limit: Duration) -> EndedChildren {
     const NAMES: usize = 5;
-    const BREATH: Duration = Duration::from_millis(5);
     const MANY: usize = 100;
     let start = Instant::now();
     let mut ended = EndedChildren::default();
@@ -201,23 +252,19 @@ pub fn end_children(grace: Duration, limit: Duration) -> EndedChildren {
     }
 }
 
-/// Ends all processes of this account that carry `name=value` in the environment they were started with, except this
-/// one, with SIGKILL; returns how many are left when `limit` has passed.
-///
-/// A process can be found so by its own account only (proc(5), `/proc/PID/environ`): to be run as the account whose
-/// processes shall end, and then it can hit nobody else's, whatever it finds.
-pub fn end_marked(name: &str, value: &str, limit: Duration) -> usize {
-    let mark = format!("{name}={value}");
+/// Ends all processes but this one that `meant` is true for, with SIGKILL; returns how many are left when `limit` has passed.
+/// It is asked anew at every turn, and once more before each blow: they fork, and numbers are given to others.
+pub fn end_all(limit: Duration, meant: impl Fn(Pid) -> bool) -> usize {
     let start = Instant::now();
     loop {
-        let marked: Vec<Pid> = all_processes().filter(|pid| carries(*pid, mark.as_bytes())).collect();
-        if marked.is_empty() || start.elapsed() >= limit {
-            return marked.len();
+        let found: Vec<Pid> = all_processes().filter(|pid| meant(*pid)).collect();
+        if found.is_empty() || start.elapsed() >= limit {
+            return found.len();
         }
-        for pid in marked {
-            end_if(pid, || carries(pid, mark.as_bytes()));
+        for pid in found {
+            end_if(pid, || meant(pid));
         }
-        std::thread::sleep(Duration::from_millis(5)); // they are not our children: no event tells when they are gone
+        std::thread::sleep(BREATH); // they are not our children: no event tells when they are gone
     }
 }
 
@@ -231,9 +278,13 @@ fn all_processes() -> impl Iterator<Item = Pid> {
         .filter(move |pid| *pid != own)
 }
 
-fn carries(pid: Pid, mark: &[u8]) -> bool {
+/// Whether a process has `name=value` in the environment that it was started with.
+///
+/// Its own account alone can tell (proc(5), `/proc/PID/environ`): to be asked as the account whose processes are meant.
+pub fn carries(pid: Pid, name: &str, value: &str) -> bool {
+    let mark = format!("{name}={value}");
     std::fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark))
+        .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes()))
 }
 
 /// SIGKILL for the process, if it still is the one that was meant: its number could belong to another by now. The
@@ -282,4 +333,39 @@ pub fn when_abandoned(name: &str, tell: impl FnOnce() + Send + 'static) -> io::R
 pub fn set_own_name(name: &std::ffi::CStr) {
     // SAFETY: a valid C string, which the kernel copies.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{ForkResult, fork};
+
+    use super::*;
+    use crate::sys::alone::alone;
+
+    #[test]
+    fn a_process_whose_first_thread_has_ended_lives() {
+        alone(module_path!(), "a_process_whose_first_thread_has_ended_lives", || {
+            // SAFETY: the child starts a thread, and nothing else of this process is needed in it.
+            let child = match unsafe { fork() }.expect("fork") {
+                ForkResult::Parent { child } => child,
+                ForkResult::Child => {
+                    let _ = std::thread::spawn(|| std::thread::sleep(Duration::from_mins(10)));
+                    // SAFETY: ends this thread alone.
+                    unsafe { libc::syscall(libc::SYS_exit, 0) };
+                    unreachable!("it has ended")
+                }
+            };
+            let state = || {
+                let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).expect("it is not waited for");
+                stat.rsplit_once(") ").expect("a name").1.starts_with('Z')
+            };
+            while !state() {
+                std::thread::yield_now();
+            }
+            let mark = ProcessMark::of(child.as_raw().cast_unsigned()).expect("it lives");
+            assert!(mark.end_as(nix::unistd::getuid(), Duration::from_secs(10)), "and SIGKILL ends it");
+            assert_eq!(reap_ended(), [(child, Ending::Signaled(libc::SIGKILL))]);
+            assert_eq!(ProcessMark::of(child.as_raw().cast_unsigned()), None);
+        });
+    }
 }

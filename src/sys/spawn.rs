@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
 use super::process;
 
@@ -170,6 +171,8 @@ fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()>
         libc::setsid();
         libc::umask(0o077);
     }
+    // Before the change of user: from then on the account can stop this process.
+    mark_worker()?;
     drop_to(target, scratch)?;
     default_signals();
     // SAFETY: a string literal.
@@ -287,6 +290,7 @@ pub fn start_shell(shell: &ShellProgram, inherited: &[&OwnedFd]) -> io::Result<C
     unsafe {
         command.pre_exec(move || {
             libc::setsid();
+            mark_job()?;
             default_signals();
             close_on_exec_from(3)?;
             if deny && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {

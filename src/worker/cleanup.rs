@@ -1,27 +1,29 @@
 //! What is left of a job goes: processes first, then files, so that nothing is made anew.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::mounts::unmount_below;
+use super::remove::remove_tree;
 use super::walk::{Blocked, Missing, Walk, failure, judge_own};
 use crate::order::CleanUpOrder;
 use crate::order::frames::{Blame, WorkerFailure};
 use crate::report::tell;
 use crate::runner::SESSION_VARIABLE;
+use crate::sys::offspring::Seeker;
 use crate::sys::process;
+use crate::sys::subordinate;
 
 /// How long processes may take to die of SIGKILL.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How often a directory is emptied in which something still writes.
-const TRIES: u32 = 20;
 
 /// Carries the order out; the first trouble is told when all has been tried.
 pub fn clean_up(order: &CleanUpOrder) -> Result<(), WorkerFailure> {
-    // Removing a tree takes a descriptor for each level of it, and a job may have made a thousand on purpose.
-    let _ = process::allow_many_files();
-    let left = process::end_marked(SESSION_VARIABLE, &order.session, LIMIT);
+    // What has hidden from its mark in the environment has lost its stage by now, whichever job of this account's it was.
+    let seeker = Seeker::in_worker();
+    let is_left = |pid| process::carries(pid, SESSION_VARIABLE, &order.session) || seeker.is_orphan(pid);
+    let left = process::end_all(LIMIT, is_left);
     let mut trouble = None;
     if left > 0 {
         trouble = Some(WorkerFailure {
@@ -57,51 +59,20 @@ fn remove(dir: &Path, order: &CleanUpOrder) -> Result<(), WorkerFailure> {
         }
         (Err(Blocked::Io(failure)), _) => return Err(failure),
     };
-    remove_tree(&above.entry(name)).map_err(|error| failure(dir, "cannot be removed", &error))
-}
-
-/// Removes a tree, whatever modes its directories have. Follows no symbolic link.
-fn remove_tree(dir: &Path) -> io::Result<()> {
-    let mut result = Ok(());
-    for _ in 0..TRIES {
-        result = match std::fs::remove_dir_all(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => std::fs::remove_file(dir),
-            other => other,
-        };
-        match &result {
-            Ok(()) => return Ok(()),
-            // `chmod 000` inside, or of the directory that it is in: the owner may undo that.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                if let Some(above) = dir.parent() {
-                    let _ = std::fs::set_permissions(above, std::fs::Permissions::from_mode(0o700));
-                }
-                unlock(dir);
-            }
-            // Something still writes there; or an NFS client keeps the name of an open file for a moment.
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(_) => return result,
-        }
+    unmount_below(&above.path().join(name))?;
+    let Err(error) = remove_tree(&above, name) else { return Ok(()) };
+    let mut failed = failure(dir, "cannot be removed", &error);
+    if error.kind() == io::ErrorKind::PermissionDenied && subordinate::are_lent() {
+        let Err(why) = subordinate::remove(&above, name) else { return Ok(()) };
+        failed.words = format!("{}; nor as files of subordinate ids of the account: {why}", failed.words);
     }
-    result
-}
-
-/// Gives the owner all rights to every directory of a tree.
-fn unlock(dir: &Path) {
-    let Ok(meta) = std::fs::symlink_metadata(dir) else { return };
-    if !meta.is_dir() {
-        return;
-    }
-    let _ = std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700));
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        unlock(&entry.path());
-    }
+    Err(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn order(data: &Path, remove: &str) -> CleanUpOrder {

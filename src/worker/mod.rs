@@ -7,6 +7,8 @@ mod batch;
 mod cleanup;
 mod directories;
 mod meeting;
+mod mounts;
+mod remove;
 mod shell;
 mod tail;
 mod token_file;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::world::{Rule, World, cases, chown, make_dir, until};
+use crate::world::{Rule, TestAccount, World, cases, chown, make_dir, until};
 
 cases!(
     fn a_job_runs_as_its_account_under_an_ordinary_runner(root: Root) {
@@ -113,6 +113,49 @@ cases!(
             words.contains(&runner.name) && words.contains("root"),
             "whoever takes over the runner maps nobody: {words}"
         );
+    },
+    fn who_may_execute_the_capable_programs_and_is_not_the_runner_gets_nothing_from_them(root: Root) {
+        let mut world = World::with_capabilities(root).build();
+        let group = world.runner.as_ref().expect("a runner").gid;
+        let stranger = TestAccount::stranger(root, &world.dir);
+        // What he could have made himself, to say that he is the runner, and to say in it as whom a job runs.
+        let open = world.dir.join("open");
+        make_dir(&open, 0o1777);
+        let in_open = open.join("motmot");
+        let in_home = stranger.home.join("motmot");
+        for own in [&in_open, &in_home] {
+            make_dir(own, 0o700);
+            chown(own, stranger.uid, stranger.gid);
+        }
+        let payload = world.dir.join("response.json");
+        std::fs::write(&payload, crate::world::payload(5).to_string()).expect("payload");
+        let states = [
+            (world.dir.join("state/motmot"), "it was started by"),
+            (in_open, "everybody may write"),
+            (in_home, "is a directory of"),
+            ("{home}/motmot".into(), "another directory for each caller"),
+        ];
+        for (state, why) in states {
+            world.change(|config| config.jobs(|jobs| jobs.state_dir(&state)));
+            for stage in ["config", "prepare", "run", "cleanup"] {
+                let output = Command::new("setpriv")
+                    .arg(format!("--reuid={}", stranger.uid))
+                    .arg(format!("--regid={group}"))
+                    .args(["--clear-groups", "--"])
+                    .arg(world.bins.join(format!("motmot-{stage}")))
+                    .arg("--config")
+                    .arg(world.config_file())
+                    .args(["/dev/null", "build_script"])
+                    .env("JOB_RESPONSE_FILE", &payload)
+                    .env("MOTMOT_SESSION", "5-a")
+                    .output()
+                    .expect("setpriv");
+                let words = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert_eq!(output.status.code(), Some(2), "{stage}: {words}");
+                assert!(words.contains(why), "{stage}: {words}");
+            }
+        }
+        assert!(!stranger.home.join("motmot/sessions").exists() && !world.sessions().exists());
     },
     fn nobody_is_mapped_to_the_runners_account(root: Root) {
         let mut world = World::with_capabilities(root).build();

@@ -317,8 +317,21 @@ cases!(
             .does_not_say("PROBLEM")
             .says(&["ok       stage programs: four"])
             .says(&["ok       tokens: ", "signs for"]);
-        let kept = fs::metadata(world.dir.join("state/motmot")).is_err();
-        assert!(kept, "nothing is made");
+        let made = fs::read_dir(world.dir.join("state/motmot")).expect("root has made it").count();
+        assert_eq!(made, 0, "nothing is made");
+    },
+    fn a_state_directory_that_does_not_tell_who_the_runner_is_is_told(root: Root) {
+        let mut world = World::with_capabilities(root).build();
+        let runner = world.runner.as_ref().expect("a runner");
+        let own = runner.home.join("motmot");
+        make_dir(&own, 0o700);
+        chown(&own, runner.uid, runner.gid);
+        for (state, why) in
+            [(own.to_string_lossy().into_owned(), "a directory of"), ("{home}/motmot".into(), "without braces")]
+        {
+            world.change(|config| config.jobs(|jobs| jobs.state_dir(&*state)));
+            check_for_runner(&world).is_good(false).says(&["PROBLEM  state directory: ", why]);
+        }
     },
     fn stage_programs_are_told_with_the_command_that_mends_them(root: Root) {
         let world = World::with_capabilities(root).build();
@@ -373,10 +386,9 @@ cases!(
     fn a_runner_that_cannot_make_its_directories_is_told_how_to(root: Root) {
         let world = World::with_capabilities(root).build();
         let name = &world.runner.as_ref().expect("a runner").name;
-        for dir in ["state", "audit"] {
-            chown(&world.dir.join(dir), 0, 0);
-            chmod(&world.dir.join(dir), 0o755);
-        }
+        chown(&world.dir.join("audit"), 0, 0);
+        chmod(&world.dir.join("audit"), 0o755);
+        fs::remove_dir(world.dir.join("state/motmot")).expect("rmdir");
         let install = |dir: &str| format!("install -d -o {name} -m 0700 {}", world.dir.join(dir).display());
         check_for_runner(&world)
             .is_good(false)

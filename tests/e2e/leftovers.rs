@@ -204,6 +204,20 @@ cases!(
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(leavings(&world), Vec::<String>::new());
     },
+    fn a_tree_that_is_deeper_than_descriptors_can_be_had_goes(root: Root) {
+        let world = World::root(root).build();
+        let single = Single::new(&world, 5);
+        let script =
+            single.script("cd \"$TMPDIR\"; perl -e 'for (1 .. 1500) { mkdir q(d) or die; chdir q(d) or die }'");
+        assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
+        let mut cleanup = Command::new("bash");
+        let stage = single.stage("cleanup");
+        cleanup.args(["-c", "ulimit -n 256; exec \"$@\"", "runner"]).arg(stage.get_program()).args(stage.get_args());
+        cleanup.envs(stage.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
+        let output = cleanup.output().expect("cleanup");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(leavings(&world), Vec::<String>::new());
+    },
     fn cleanup_goes_on_when_policy_no_longer_admits_the_account(root: Root) {
         let world = World::root(root).build();
         let single = Single::new(&world, 5);

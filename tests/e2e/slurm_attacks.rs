@@ -45,6 +45,31 @@ cases!(
         Cluster::shared(slurm).until_no_jobs_of(&world.user.name);
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0, "{}", end.runner_log);
     },
+    fn an_account_that_changes_what_its_batch_script_reads_gets_no_new_privileges(slurm: Slurm) {
+        let world = World::root(slurm).at(Cluster::shared(slurm)).jobs(|jobs| jobs.no_new_privs(true)).build();
+        let cluster = Cluster::shared(slurm);
+        let parameters = "SCHEDULER_PARAMETERS=--begin=now+1hour";
+        let script = r"grep NoNewPrivs /proc/self/status | sed 's/:\s*/=/'";
+        let running = Running::start(&world.simulate().script(script).option("--variable", parameters));
+        let job = cluster.until_job_of(&world.user.name);
+        let jobs = fs::read_dir(world.data_dir().join("jobs")).expect("jobs").flatten().next().expect("one");
+        let settings = jobs.path().join("batch").join(&job.name).join("settings");
+        let text = fs::read_to_string(&settings).expect("settings").replace("no_new_privs='yes'", "no_new_privs='no'");
+        fs::write(
+            &settings,
+            text + "grep NoNewPrivs /proc/$$/status >~/seen
+",
+        )
+        .expect("the attack");
+        let id = format!("jobid={}", job.id);
+        let start = cluster.command("scontrol").args(["update", &id, "starttime=now"]).status();
+        assert!(start.expect("scontrol").success());
+        let end = running.end();
+        end.assert_success();
+        assert_eq!(end.value("NoNewPrivs"), "1", "of the script");
+        let seen = fs::read_to_string(world.user.home.join("seen")).expect("the attack has run");
+        assert_eq!(seen, "NoNewPrivs:\t1\n", "of what the batch script itself starts");
+    },
     fn the_number_of_another_accounts_job_cancels_nothing(slurm: Slurm) {
         let world = World::root(slurm).at(Cluster::shared(slurm)).build();
         let cluster = Cluster::shared(slurm);

@@ -84,7 +84,7 @@ fn start(dir: &Path, script: &str) -> Child {
         fs::write(run.join(name), content).expect("a file of the run");
     }
     let settings = format!(
-        "motmot_again=never motmot_many=no motmot_shell=/bin/bash motmot_login=no motmot_no_new_privs=no\n\
+        "motmot_again=never motmot_many=no motmot_shell=/bin/bash motmot_login=no\n\
          motmot_tmpdir='{}' motmot_token_file= motmot_token_variable= motmot_token_tries=1\n",
         dir.join("tmp").display()
     );

@@ -11,9 +11,11 @@ use super::findings::{Findings, counted, plain, without_number};
 use super::runner::{Remedy, Runner};
 use crate::issuer::KeyError;
 use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
+use crate::launch::settings::Downscope;
 use crate::report::audit::is_audit_log;
 use crate::session::{NAME_ANOTHER, Sessions};
 use crate::settings::Settings;
+use crate::stage::caller::runner_by;
 use crate::sys::files::{Owner, trusted_directory};
 use crate::token::settings::TokenSettings;
 
@@ -25,7 +27,7 @@ const KEYS_ELSEWHERE: &str = "name a directory in token.keys that is the runner'
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
     let state = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
-    let judged = state_directory(&state, runner);
+    let judged = whose(settings, runner).and_then(|()| state_directory(&state, runner));
     let good = judged.is_ok();
     findings.judged("state directory", judged);
     if good {
@@ -65,6 +67,17 @@ fn look(path: &Path) -> Result<Option<Metadata>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{}: {}", path.display(), plain(&error))),
     }
+}
+
+/// Where capable programs learn from the directory who may call them.
+fn whose(settings: &Settings, runner: &Runner) -> Result<(), String> {
+    if settings.jobs.downscope == Downscope::None || runner.account.uid().is_root() {
+        return Ok(());
+    }
+    let text = settings.jobs.state_dir.as_str();
+    // A missing one, and another's, is told below.
+    let is_missing = text.starts_with('/') && !text.contains('{') && look(Path::new(text))?.is_none();
+    if is_missing { Ok(()) } else { runner_by(text).map(drop) }
 }
 
 fn state_directory(dir: &Path, runner: &Runner) -> Result<String, String> {

@@ -13,7 +13,7 @@ use super::result::BatchOutcome;
 use crate::launch::error::LaunchError;
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{Fresh, TokenFeed};
-use crate::launch::workplace::{Opened, Start, Workplace, write_commands};
+use crate::launch::workplace::{Opened, Roster, Start, Workplace, write_commands};
 use crate::order::frames::{Command, Report};
 use crate::order::{BatchOrder, Order};
 use crate::report::tell;
@@ -55,13 +55,15 @@ pub struct Follow<'a> {
     pub pace: Pace,
     /// The control group of the worker.
     pub group: Option<JobGroup>,
+    /// Where the worker is written down.
+    pub roster: Option<&'a dyn Roster>,
 }
 
 /// Follows a job to its end.
 pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<BatchOutcome, LaunchError> {
     // The variables of a login session on this machine mean nothing on a node.
     let Opened { workplace, mut worker, socket, environment: _ } =
-        Workplace::open(&follow.program, &follow.start, follow.secrets.clone(), follow.group)?;
+        Workplace::open(&follow.program, &follow.start, follow.secrets.clone(), follow.group, follow.roster)?;
     let (events, inbox) = sync_channel(MOST_EVENTS);
     let (on_terminate, on_end) = (events.clone(), events.clone());
     termination.subscribe(move || drop(on_terminate.send(BatchEvent::Terminate)));

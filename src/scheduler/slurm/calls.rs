@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::scheduler::{JobId, JobName, Requeue, Signal, Submission};
 use crate::sys::call::{Call, quoted};
+use crate::sys::spawn::NewPrivileges;
 
 /// The file of the job that Slurm itself opens: its own words, and those of a wrapper that cannot write elsewhere.
 pub(super) const OWN_OUTPUT: &str = "slurm.out";
@@ -70,8 +71,13 @@ impl Slurm {
         call.args = args;
         call.environment = submission.environment.clone();
         self.name_the_configuration(&mut call.environment);
+        let interpreter = match submission.new_privileges {
+            NewPrivileges::Allowed => "/bin/bash",
+            // The kernel passes one argument only. Where it is missing, nothing runs.
+            NewPrivileges::Denied => "/usr/bin/env -S setpriv --no-new-privs /bin/bash",
+        };
         call.input = format!(
-            "#!/bin/bash\nmotmot_dir={}\nmotmot_job=$SLURM_JOB_ID\nmotmot_restarts=${{SLURM_RESTART_COUNT:-0}}\nmotmot_node=${{SLURMD_NODENAME:-$HOSTNAME}}\n{}",
+            "#!{interpreter}\nmotmot_dir={}\nmotmot_job=$SLURM_JOB_ID\nmotmot_restarts=${{SLURM_RESTART_COUNT:-0}}\nmotmot_node=${{SLURMD_NODENAME:-$HOSTNAME}}\n{}",
             quoted(&dir),
             submission.wrapper
         );
@@ -124,6 +130,7 @@ mod tests {
             environment: BTreeMap::new(),
             options: vec!["--time=5".into()],
             requeue: Requeue::Never,
+            new_privileges: NewPrivileges::Allowed,
         };
         let call = Slurm::new(Path::new("/usr/bin"), None).sbatch(&submission);
         assert!(call.input.contains("\nmotmot_dir='/home/it'\\''s $(x) %j/d'\n"), "{}", call.input);

@@ -116,8 +116,17 @@ impl Builder {
             Kind::OneUser => (user.uid, user.gid),
             Kind::Capabilities => runner.as_ref().map_or((0, 0), |runner| (runner.uid, runner.gid)),
         };
-        for (name, mode) in [("state", 0o700), ("tmp", 0o700), ("audit", 0o700)] {
-            make_dir(&dir.join(name), mode);
+        let mut own = vec!["tmp", "audit"];
+        match kind {
+            // What is in there tells whom the capable programs work for, so root makes it.
+            Kind::Capabilities => {
+                make_dir(&dir.join("state"), 0o755);
+                own.extend(["state/motmot", "state/keys"]);
+            }
+            Kind::Root | Kind::OneUser => own.push("state"),
+        }
+        for name in own {
+            make_dir(&dir.join(name), 0o700);
             chown(&dir.join(name), uid, gid);
         }
         let own_gitlab = runner.is_some().then(|| GitLab::answering(answer_about(&user.name)));

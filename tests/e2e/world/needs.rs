@@ -16,6 +16,16 @@ pub struct Slurm(());
 #[derive(Clone, Copy)]
 pub struct LaggingDisk(());
 
+/// Root, and programs that map an account's subordinate ids into a user namespace.
+#[derive(Clone, Copy)]
+pub struct SubordinateIds(());
+
+impl From<SubordinateIds> for Root {
+    fn from(_: SubordinateIds) -> Self {
+        Self(())
+    }
+}
+
 /// A cluster with a database for its accounting.
 #[derive(Clone, Copy)]
 pub struct Accounting(());
@@ -79,6 +89,8 @@ pub enum Body {
     Slurm(fn(Slurm)),
     /// See [`LaggingDisk`].
     LaggingDisk(fn(LaggingDisk)),
+    /// See [`SubordinateIds`].
+    SubordinateIds(fn(SubordinateIds)),
     /// See [`Accounting`].
     Accounting(fn(Accounting)),
     /// See [`ModuleSystems`].
@@ -92,11 +104,12 @@ impl Body {
         if !matches!(self, Self::Nothing(_)) && !is_root() {
             missing.push("root");
         }
-        if !matches!(self, Self::Nothing(_) | Self::Root(_) | Self::ModuleSystems(_)) {
+        if !matches!(self, Self::Nothing(_) | Self::Root(_) | Self::ModuleSystems(_) | Self::SubordinateIds(_)) {
             missing.extend(cluster::missing(&cluster::PROGRAMS));
         }
         match self {
             Self::LaggingDisk(_) => missing.extend(cluster::Delayed::impossible()),
+            Self::SubordinateIds(_) => missing.extend(cluster::missing(&["newuidmap", "newgidmap", "nsenter"])),
             Self::Accounting(_) => missing.extend(cluster::missing(&cluster::ACCOUNTING_PROGRAMS)),
             Self::ModuleSystems(_) => missing
                 .extend(ModuleSystems::PROFILES.into_iter().filter(|profile| !std::path::Path::new(profile).exists())),
@@ -110,6 +123,7 @@ impl Body {
         match self {
             Self::Nothing(_) => "nothing",
             Self::Root(_) => "root",
+            Self::SubordinateIds(_) => "subordinate ids",
             Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
             Self::ModuleSystems(_) => "Lmod and Environment Modules",
         }
@@ -125,6 +139,7 @@ impl Body {
             Self::Root(body) => body(Root(())),
             Self::Slurm(body) => body(Slurm(())),
             Self::LaggingDisk(body) => body(LaggingDisk(())),
+            Self::SubordinateIds(body) => body(SubordinateIds(())),
             Self::Accounting(body) => body(Accounting(())),
             Self::ModuleSystems(body) => body(ModuleSystems(())),
         }

@@ -60,6 +60,17 @@ pub struct Poison {
 impl Poison {
     /// In these directories of the account, which are made. `None` on a machine without FUSE.
     pub fn of(account: &TestAccount, silence: Silence, dirs: Vec<PathBuf>) -> Option<Self> {
+        // Not the account's own mount, which it could unmount: as a home directory on a server that is down.
+        Self::mount(account, silence, "user_id=0,group_id=0,allow_other", dirs)
+    }
+
+    /// The same, but mounted by the account itself.
+    pub fn of_its_own(account: &TestAccount, dirs: Vec<PathBuf>) -> Option<Self> {
+        let owner = format!("user_id={},group_id={}", account.uid, account.gid);
+        Self::mount(account, Silence::AfterGreeting, &owner, dirs)
+    }
+
+    fn mount(account: &TestAccount, silence: Silence, owner: &str, dirs: Vec<PathBuf>) -> Option<Self> {
         for dir in &dirs {
             let new: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
             for dir in new.into_iter().rev() {
@@ -67,9 +78,8 @@ impl Poison {
                 super::chown(dir, account.uid, account.gid);
             }
         }
-        let owner = format!("user_id={},group_id={}", account.uid, account.gid);
         let mut daemon = Command::new("bash");
-        daemon.args(["-c", DAEMON, "poison", &owner, &format!("{silence:?}")]).args(&dirs).env("GREETING", GREETING);
+        daemon.args(["-c", DAEMON, "poison", owner, &format!("{silence:?}")]).args(&dirs).env("GREETING", GREETING);
         daemon.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut daemon = daemon.spawn().expect("bash");
         let words = BufReader::new(daemon.stdout.take().expect("a pipe"));
@@ -79,6 +89,12 @@ impl Poison {
         }
         eprintln!("nothing can be mounted with FUSE here: not tested");
         None
+    }
+
+    /// The program of the file systems ends, and they stay.
+    pub fn die(&mut self) {
+        self.daemon.kill().expect("killed");
+        self.daemon.wait().expect("ended");
     }
 
     /// Waits until somebody has asked a daemon that has greeted, and sleeps for good.

@@ -36,11 +36,7 @@ impl<'w> Single<'w> {
             json!({"id": job_id, "status": "running", "user": {"id": 42, "username": user}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}}),
         );
         world.write_payload(&payload(job_id));
-        // Where only one can be used, it is there already.
-        world.write_config_with(|config| match &world.own_gitlab {
-            Some(_) => config,
-            None => config.gitlab(|section| section.url(&gitlab.url)),
-        });
+        world.write_config_with(|config| config.gitlab(|section| section.url(&gitlab.url)));
         let output = world.stage("config").output().expect("config");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let answer: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -55,6 +55,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
                 ledger: &Forgetful,
                 pace: Pace::in_directory(dir.path()),
                 group: None,
+                roster: None,
             },
             &Termination::watch(2).expect("watched"),
         );

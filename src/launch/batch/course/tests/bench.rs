@@ -19,6 +19,7 @@ use crate::scheduler::{
     Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Requeue, Signal, State, Submission, Unknown,
 };
 use crate::sys::call::Answer;
+use crate::sys::spawn::NewPrivileges;
 
 pub const KILL_TIMEOUT: Duration = Duration::from_secs(10);
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -59,6 +60,7 @@ pub fn plan(what: For) -> Plan {
         name: name.clone(),
         comment: String::new(),
         wrapper: "",
+        new_privileges: NewPrivileges::Allowed,
         dir: "/d".into(),
         environment: [].into(),
         options: Vec::new(),
