@@ -41,6 +41,9 @@ pub trait Batch: Debug + Send + Sync {
     /// [`BatchSettings::parameters`] does not name are not looked at.
     fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted>;
 
+    /// Makes what the driver itself has set fit to what the scheduler says when it is asked; without an answer it stays.
+    fn fit(&self, _resources: &mut Resources, _ask: &mut dyn FnMut(Call) -> Answer) {}
+
     /// The programs that the driver and jobs' accounts execute for it.
     fn programs(&self) -> Programs<'_>;
 

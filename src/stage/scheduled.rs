@@ -12,7 +12,7 @@ use super::{ends, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
 use crate::launch::batch::drive::{self, Follow};
-use crate::launch::batch::pace::Pace;
+use crate::launch::batch::pace::{Pace, Urgency};
 use crate::launch::batch::result::{AskedBy, BatchOutcome};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
@@ -36,6 +36,9 @@ const WRAPPER: &str = include_str!("../../executor-scripts/batch.bash");
 /// After the time that a script has to end: how long a scheduler is asked that does not answer. What is left then is
 /// cleanup's; the runner waits five minutes for a stage.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long a scheduler may take to say something without which a job can be submitted all the same.
+const FIT: Duration = Duration::from_secs(10);
 
 /// One stage of a job at the scheduler.
 pub struct BatchStage<'a> {
@@ -106,7 +109,12 @@ impl BatchStage<'_> {
         }
     }
 
-    fn new_job(&self, name: &JobName, what: &str, resources: Resources) -> Job {
+    fn new_job(&self, name: &JobName, what: &str, mut resources: Resources) -> Job {
+        let pace = Pace::in_directory(self.session.store());
+        self.batch.fit(&mut resources, &mut |question| {
+            pace.wait(Urgency::High);
+            question.run(FIT)
+        });
         let Resources { options, from_job } = resources;
         let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {

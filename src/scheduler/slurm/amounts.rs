@@ -29,13 +29,14 @@ fn suffixed(text: &str, letters: &str) -> Option<u64> {
     }
 }
 
-/// The most nodes of `N` or `MIN-MAX`.
-pub(super) fn nodes(text: &str) -> Option<u64> {
+/// The fewest and the most nodes of `N` or `MIN-MAX`.
+pub(super) fn nodes(text: &str) -> Option<(u64, u64)> {
     let number = |text| suffixed(text, "km").filter(|nodes| *nodes > 0);
-    match text.split_once('-') {
-        None => number(text),
-        Some((least, most)) => Some(number(least)?.max(number(most)?)),
-    }
+    let (least, most) = match text.split_once('-') {
+        None => (number(text)?, number(text)?),
+        Some((least, most)) => (number(least)?, number(most)?),
+    };
+    Some((least.min(most), least.max(most)))
 }
 
 /// Memory in KiB; a number alone is MiB.
@@ -79,40 +80,44 @@ pub(super) fn time(text: &str) -> Option<Time> {
     Some(if seconds == 0 { Time::Endless } else { Time::Bounded(seconds) })
 }
 
-/// `NAME[:TYPE][:COUNT]`, separated by commas: how many of each name.
-pub(super) fn gres<'t>(text: &'t str, prefix: &'t str) -> Option<BTreeMap<&'t str, u64>> {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+/// Some of a generic resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Kind<'t> {
+    /// Its name.
+    pub(super) name: &'t str,
+    /// Which ones, if only these will do.
+    pub(super) of: Option<&'t str>,
+}
+
+/// `NAME[:TYPE][:COUNT]`, separated by commas: how many of each. Slurm believes the last one of two that are the same; here
+/// they are added up.
+pub(super) fn gres<'t>(text: &'t str, prefix: &'t str) -> Option<BTreeMap<Kind<'t>, u64>> {
+    let mut counts: BTreeMap<Kind<'_>, u64> = BTreeMap::new();
     for part in text.split(',') {
         let bare = part.strip_prefix("gres:").or_else(|| part.strip_prefix("gres/")).unwrap_or(part);
         if bare == "none" && prefix.is_empty() {
             continue;
         }
         let words: Vec<&str> = prefix.split_terminator(':').chain(bare.split(':')).collect();
-        let (name, number) = match words.as_slice() {
-            [name] => (*name, 1),
-            [name, last] => (*name, number_or_type(last)?),
+        let (name, of, number) = match words.as_slice() {
+            [name] => (*name, None, 1),
+            [name, last] if last.starts_with(|first: char| first.is_ascii_digit()) => {
+                (*name, None, suffixed(last, GRES_UNITS)?)
+            }
+            [name, kind] if is_word(kind) => (*name, Some(*kind), 1),
             // A type may begin with a digit (1g.5gb), but must not be taken for a count.
             [name, kind, last] if is_word(kind) && suffixed(kind, GRES_UNITS).is_none() => {
-                (*name, suffixed(last, GRES_UNITS)?)
+                (*name, Some(*kind), suffixed(last, GRES_UNITS)?)
             }
             _ => return None,
         };
         if !is_word(name) || name.starts_with(|first: char| first.is_ascii_digit()) {
             return None;
         }
-        let sum = counts.entry(name).or_default();
+        let sum = counts.entry(Kind { name, of }).or_default();
         *sum = sum.checked_add(number)?;
     }
     Some(counts)
-}
-
-/// A count, or 1 for a type.
-fn number_or_type(text: &str) -> Option<u64> {
-    if text.starts_with(|first: char| first.is_ascii_digit()) {
-        suffixed(text, GRES_UNITS)
-    } else {
-        is_word(text).then_some(1)
-    }
 }
 
 fn is_word(text: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use super::calls::Slurm;
 use super::options::SlurmOptions;
+use super::partitions;
 use super::settings::SlurmSettings;
 use crate::report::printable;
 use crate::scheduler::batch::{ExaminedSite, Examiner};
@@ -21,8 +22,8 @@ pub(super) fn examine(settings: &SlurmSettings, examiner: &mut dyn Examiner, sit
         Ok(words) => examiner.ok("Slurm controller", &words),
         Err(words) => return examiner.problem("Slurm controller", &words),
     }
-    let answer = examiner.call(slurm.call("scontrol", ["--local", "--all", "--oneliner", "show", "partition"]));
-    partitions(settings, &answer, examiner, site);
+    let answer = examiner.call(slurm.call("scontrol", partitions::QUESTION));
+    names_of_partitions(settings, &answer, examiner, site);
     let answer = examiner.call(slurm.call("scontrol", ["--local", "show", "config"]));
     visibility(&answer, examiner, site);
 }
@@ -74,7 +75,12 @@ fn controller(answer: &Answer) -> Result<String, String> {
 }
 
 /// Names that nobody knows. A job with one is refused by sbatch, each time.
-fn partitions(settings: &SlurmSettings, answer: &Answer, examiner: &mut dyn Examiner, site: &ExaminedSite<'_>) {
+fn names_of_partitions(
+    settings: &SlurmSettings,
+    answer: &Answer,
+    examiner: &mut dyn Examiner,
+    site: &ExaminedSite<'_>,
+) {
     let what = "Slurm partitions";
     let Answer::Exited { status: 0, out, .. } = answer else {
         return examiner.warning(what, &format!("scontrol show partition does not work: {}", words(answer)));

@@ -3,24 +3,31 @@
 //! A limit concerns what the job sets, with what the site sets beside it. Where a job can ask for the same thing with
 //! another option, the limit holds for that one, too:
 //!
-//! * nodes: nodelist, nodefile, spread-job; ntasks with ntasks-per-node.
-//! * ntasks: nodes with ntasks-per-node; ntasks-per-socket, ntasks-per-core, ntasks-per-gpu, ntasks-per-tres; gpus with
-//!   gpus-per-task; nodelist, nodefile; tres-per-task.
-//! * cpus_per_task: cpus-per-gpu, mincpus, tres-per-task.
+//! * nodes: `nodes` says; where nobody sets that, the [driver does](nodes), for tasks, GPUs and memory go to as many nodes as
+//!   they need. nodelist, nodefile, spread-job.
+//! * ntasks: nodes with ntasks-per-node; ntasks-per-socket, ntasks-per-core, ntasks-per-gpu, ntasks-per-tres,
+//!   extra-node-info; gpus with gpus-per-task; nodelist, nodefile; tres-per-task.
+//! * cpus_per_task: mincpus, cpus-per-gpu with the GPUs; exclusive, core-spec, thread-spec; tres-per-task.
 //! * time: time-min.
-//! * mem: mem-per-cpu and mem-per-gpu, each for itself; tres-per-task.
-//! * gres: gpus, gpus-per-node; gpus-per-task with ntasks; gpus-per-socket with sockets-per-node; ntasks-per-gpu,
-//!   ntasks-per-tres, tres-per-task.
+//! * mem: mem-per-cpu with the processors, mem-per-gpu with the GPUs, of a node; exclusive, core-spec, thread-spec unless
+//!   there is `mem`; tres-per-task.
+//! * gres: gpus, gpus-per-node; gpus-per-task with the tasks of a node; gpus-per-socket with sockets-per-node; exclusive,
+//!   core-spec, thread-spec; ntasks-per-gpu, ntasks-per-tres, tres-per-task.
 //!
-//! What is left out is Slurm's: `exclusive` gets whole nodes with all that is in them, tasks without `nodes` go to as many
-//! nodes as they need, and what a job gets that asks for nothing is the partition's default.
+//! What is asked for by several options together is in [`products`], what of it can come to lie on one node in [`node`].
+//! What is left out is Slurm's: what a job gets that asks for nothing is the partition's default.
+
+mod node;
+mod nodes;
+mod products;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::amounts::{Time, count, gres, memory, nodes, show_memory, show_time, time};
+use super::amounts::{self, Time, count, gres, memory, show_memory, show_time, time};
 use super::options::{Given, SlurmOptions};
 use crate::config::{Place, Placed};
+use products::PRODUCTS;
 
 /// `[slurm.limits]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,9 +68,6 @@ pub(super) struct Breach {
 /// A breach without the option: what the limit says.
 type Excess = (&'static str, Place, String);
 
-/// A bound for what several options ask for together, and these options.
-type Product = (&'static [&'static str], fn(&Limits, &SlurmOptions) -> Result<(), Excess>);
-
 impl Limits {
     /// Judges what the job sets. `all` is that with what the site sets beside it.
     pub(super) fn check(&self, job: &[&Given], all: &SlurmOptions) -> Result<(), Breach> {
@@ -71,26 +75,8 @@ impl Limits {
             let value = given.option.value.as_deref().unwrap_or_default();
             self.alone(given.option.name, value, all).map_err(|why| breach(index, why))?;
         }
-        // Products: the first of the factors that the job set is the one to tell it about.
-        let products: [Product; 4] = [
-            (
-                &[
-                    "ntasks-per-node",
-                    "nodes",
-                    "ntasks-per-socket",
-                    "ntasks-per-core",
-                    "nodelist",
-                    "nodefile",
-                    "gpus-per-task",
-                    "gpus",
-                ],
-                Self::tasks,
-            ),
-            (&["ntasks", "ntasks-per-node"], Self::nodes_of_tasks),
-            (&["gpus-per-task", "ntasks", "nodes", "ntasks-per-node"], Self::gpus_of_tasks),
-            (&["gpus-per-socket", "sockets-per-node", "extra-node-info"], Self::gpus_of_sockets),
-        ];
-        for (factors, product) in products {
+        // The first of the factors that the job set is the one to tell it about.
+        for (factors, product) in PRODUCTS {
             let set = factors.iter().find_map(|name| job.iter().position(|given| given.option.name == *name));
             if let Some(index) = set {
                 product(self, all).map_err(|why| breach(index, why))?;
@@ -105,7 +91,10 @@ impl Limits {
             "partition" => listed("partitions", self.partitions.as_ref(), value),
             "account" => listed("accounts", self.accounts.as_ref(), value),
             "qos" => listed("qos", self.qos.as_ref(), value),
-            "nodes" => at_most("nodes", self.nodes.as_ref(), nodes(value), "NUMBER or MIN-MAX"),
+            "nodes" => {
+                let most = amounts::nodes(value).map(|(_, most)| most);
+                at_most("nodes", self.nodes.as_ref(), most, "NUMBER or MIN-MAX")
+            }
             "ntasks" => at_most("ntasks", self.ntasks.as_ref(), count(value), "a number"),
             "cpus-per-task" | "cpus-per-gpu" | "mincpus" => {
                 at_most("cpus_per_task", self.cpus_per_task.as_ref(), count(value), "a number")
@@ -116,6 +105,16 @@ impl Limits {
             "gpus" | "gpus-per-node" | "gpus-per-task" | "gpus-per-socket" => self.gres(value, "gpu:"),
             "nodelist" | "nodefile" => never("nodes", self.nodes.as_ref(), "use --nodes and --constraint"),
             "spread-job" if all.get("nodes").is_none() => never("nodes", self.nodes.as_ref(), "set --nodes, too"),
+            "exclusive" if !gets_whole_nodes(name, value) => Ok(()),
+            "exclusive" | "core-spec" | "thread-spec" => {
+                let instead = "it gets whole nodes, with all that is in them; leave it out";
+                never("cpus_per_task", self.cpus_per_task.as_ref(), instead)?;
+                never("gres", self.gres.as_ref(), instead)?;
+                if all.get("mem").is_some() {
+                    return Ok(());
+                }
+                never("mem", self.mem.as_ref(), "it gets whole nodes, with all that is in them; set --mem, too")
+            }
             "ntasks-per-gpu" | "ntasks-per-tres" => {
                 never("ntasks", self.ntasks.as_ref(), "use --ntasks")?;
                 never("gres", self.gres.as_ref(), "use --ntasks and --gpus")
@@ -151,79 +150,32 @@ impl Limits {
 
     /// Generic resources, each behind `prefix`.
     fn gres(&self, value: &str, prefix: &str) -> Result<(), Excess> {
-        self.gres_times(value, prefix, 1, 1)
-    }
-
-    /// Generic resources for each of so many users of them on so many nodes.
-    fn gres_times(&self, value: &str, prefix: &str, users: u64, nodes: u64) -> Result<(), Excess> {
         let Some(limit) = &self.gres else { return Ok(()) };
         let wanted = gres(value, prefix).ok_or_else(|| not_understood("gres", &limit.place, "NAME:TYPE:NUMBER"))?;
-        for (name, count) in wanted {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for (kind, count) in wanted {
+            let sum = sums.entry(kind.name).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        for (name, total) in sums {
             let Some(most) = limit.value.get(name) else {
                 return Err(("gres", limit.place.clone(), format!("admits {} only", list(limit.value.keys()))));
             };
-            let total = count.saturating_mul(users);
-            if total > most.saturating_mul(nodes) {
-                let all = if users > 1 { format!("; these are {total} for {nodes} nodes") } else { String::new() };
-                return Err(("gres", limit.place.clone(), format!("admits at most {most} {name} on a node{all}")));
+            if total > *most {
+                return Err(("gres", limit.place.clone(), format!("admits at most {most} {name} on a node")));
             }
         }
         Ok(())
     }
+}
 
-    /// Tasks, where their number is not said but follows.
-    fn tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
-        let Some(limit) = &self.ntasks else { return Ok(()) };
-        if all.get("ntasks").is_some() {
-            return Ok(());
-        }
-        let unclear = ["nodelist", "nodefile", "ntasks-per-socket", "ntasks-per-core"];
-        let by_gpus = all.get("gpus").is_some() && all.get("gpus-per-task").is_some();
-        if by_gpus || unclear.iter().any(|name| all.get(name).is_some()) {
-            return never("ntasks", Some(limit), "set --ntasks, too");
-        }
-        match tasks(all) {
-            Some(tasks) if tasks <= limit.value => Ok(()),
-            Some(tasks) => {
-                Err(("ntasks", limit.place.clone(), format!("admits at most {}; these are {tasks}", limit.value)))
-            }
-            None => Err(not_understood("ntasks", &limit.place, "numbers for --nodes and --ntasks-per-node")),
-        }
-    }
-
-    /// Nodes, where so many tasks with so few on each cannot do with less.
-    fn nodes_of_tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
-        let Some(limit) = &self.nodes else { return Ok(()) };
-        let (None, Some(tasks), Some(each)) = (all.get("nodes"), all.get("ntasks"), all.get("ntasks-per-node")) else {
-            return Ok(());
-        };
-        match (count(tasks), count(each)) {
-            (Some(tasks), Some(each)) if tasks.div_ceil(each) <= limit.value => Ok(()),
-            (Some(tasks), Some(each)) => {
-                let nodes = tasks.div_ceil(each);
-                Err(("nodes", limit.place.clone(), format!("admits at most {}; these are {nodes}", limit.value)))
-            }
-            _ => Err(not_understood("nodes", &limit.place, "numbers for --ntasks and --ntasks-per-node")),
-        }
-    }
-
-    fn gpus_of_tasks(&self, all: &SlurmOptions) -> Result<(), Excess> {
-        let (Some(limit), Some(each)) = (&self.gres, all.get("gpus-per-task")) else { return Ok(()) };
-        let unclear = || not_understood("gres", &limit.place, "numbers for --nodes, --ntasks and --ntasks-per-node");
-        let nodes = all.get("nodes").map_or(Some(1), nodes).ok_or_else(unclear)?;
-        self.gres_times(each, "gpu:", tasks(all).ok_or_else(unclear)?, nodes)
-    }
-
-    fn gpus_of_sockets(&self, all: &SlurmOptions) -> Result<(), Excess> {
-        let (Some(limit), Some(each)) = (&self.gres, all.get("gpus-per-socket")) else { return Ok(()) };
-        if all.get("extra-node-info").is_some() {
-            return never("gres", Some(limit), "use --gpus-per-node");
-        }
-        // sbatch asks for both together.
-        match all.get("sockets-per-node").map(count) {
-            Some(Some(sockets)) => self.gres_times(each, "gpu:", sockets, 1),
-            _ => Err(not_understood("gres", &limit.place, "a number for --sockets-per-node")),
-        }
+/// Whether this option means that a job gets nodes with all that is in them. With `--exclusive=user` it only shares them
+/// with nobody else.
+fn gets_whole_nodes(name: &str, value: &str) -> bool {
+    match name {
+        "exclusive" => !matches!(value, "user" | "mcs"),
+        "core-spec" | "thread-spec" => true,
+        _ => false,
     }
 }
 
@@ -264,15 +216,6 @@ pub(super) fn list<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String 
     let names: Vec<T> = names.into_iter().collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-}
-
-/// The most tasks that follow from other options.
-fn tasks(all: &SlurmOptions) -> Option<u64> {
-    if let Some(tasks) = all.get("ntasks") {
-        return count(tasks);
-    }
-    let nodes = all.get("nodes").map_or(Some(1), nodes)?;
-    Some(nodes.saturating_mul(all.get("ntasks-per-node").map_or(Some(1), count)?))
 }
 
 #[cfg(test)]

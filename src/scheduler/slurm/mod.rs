@@ -1,7 +1,7 @@
 //! Slurm: all that is its own, from its section of the configuration to its words of advice.
 //!
 //! * What a job may have: `settings`, `options` (spelled in one way, by `table`), `limits` (in `amounts`), and `wishes`, where
-//!   they meet.
+//!   they meet; `partitions` may admit less.
 //! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; for an admin `examination`.
 
 mod advice;
@@ -11,6 +11,7 @@ mod calls;
 mod examination;
 mod limits;
 mod options;
+mod partitions;
 mod settings;
 mod shown;
 mod table;
@@ -123,6 +124,19 @@ impl Batch for SlurmSettings {
         let rule = fixed.as_ref().map(|(name, fixed)| (*name, fixed));
         let combined = self.combine(rule, job).map_err(|refused| NotGranted(refused.into()))?;
         Ok(Resources { options: combined.options.args(), from_job: combined.from_job })
+    }
+
+    fn fit(&self, resources: &mut Resources, ask: &mut dyn FnMut(Call) -> Answer) {
+        // Judged already. With them the driver has said how many nodes there may be, see `limits`.
+        let Ok(mut options) = SlurmOptions::parse_words(&resources.options) else { return };
+        if options.get("use-min-nodes").is_none() || resources.from_job.iter().any(|name| name == "--nodes") {
+            return;
+        }
+        let question = Slurm::new(&self.bin_dir, self.conf.as_deref()).call("scontrol", partitions::QUESTION);
+        if let Answer::Exited { status: 0, out, .. } = ask(question) {
+            partitions::fit_nodes(&mut options, &out);
+            resources.options = options.args();
+        }
     }
 
     fn programs(&self) -> Programs<'_> {

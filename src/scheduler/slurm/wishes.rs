@@ -126,7 +126,7 @@ impl SlurmSettings {
                 allowed: list(self.allow.iter().copied()),
             });
         }
-        let options = self.stack(rule.map(|(_, fixed)| fixed), &wanted);
+        let mut options = self.stack(rule.map(|(_, fixed)| fixed), &wanted);
         let given: Vec<&Given> = wanted.iter().map(|wanted| &wanted.given).collect();
         self.limits.check(&given, &options).map_err(|breach| WishRefused::Limit {
             written: wanted[breach.given].given.written.clone(),
@@ -136,6 +136,7 @@ impl SlurmSettings {
             line: breach.place.line(),
             why: breach.why,
         })?;
+        self.limits.bound_nodes(&given, &mut options);
         let from_job = wanted.iter().map(|wanted| format!("--{}", wanted.given.option.name)).collect();
         Ok(Combined { options, from_job })
     }

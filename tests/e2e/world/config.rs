@@ -53,6 +53,13 @@ impl<const N: usize> Term for [(&str, &str); N] {
     }
 }
 
+/// A table of names and numbers, such as a limit for each generic resource.
+impl<const N: usize> Term for [(&str, u32); N] {
+    fn term(self) -> Value {
+        Value::Table(self.into_iter().map(|(name, number)| (name.to_owned(), number.term())).collect())
+    }
+}
+
 /// Keys and values.
 #[derive(Clone, Default)]
 struct Keys(BTreeMap<&'static str, Value>);
@@ -97,7 +104,7 @@ sections! {
     /// `[slurm]`
     SlurmSection: conf bin_dir defaults parameters allow stages allocation requeue token_timeout output_timeout unknown_timeout;
     /// `[slurm.limits]`
-    LimitsSection: time nodes partitions mem;
+    LimitsSection: time nodes ntasks cpus_per_task partitions mem gres;
 }
 
 impl SlurmSection {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::daemons::munge_socket;
@@ -11,6 +12,8 @@ use super::{Cluster, accounting};
 pub struct Builder {
     pub(super) nodes: u32,
     cpus: u32,
+    more: String,
+    gpus: u32,
     settings: BTreeMap<&'static str, String>,
     lines: Vec<String>,
     pub(super) accounting: bool,
@@ -55,6 +58,8 @@ impl Builder {
         Self {
             nodes: 4,
             cpus: 64,
+            more: String::new(),
+            gpus: 0,
             settings: settings.map(|(key, value)| (key, value.to_owned())).into(),
             lines: [
                 "PartitionName=DEFAULT Nodes=ALL State=UP MaxTime=INFINITE",
@@ -80,6 +85,18 @@ impl Builder {
     pub fn cpus(mut self, count: u32) -> Self {
         self.cpus = count;
         self
+    }
+
+    /// Cores with so many threads, in two sockets on each node.
+    pub fn threads(mut self, count: u32) -> Self {
+        self.more = format!(" Sockets=2 CoresPerSocket={} ThreadsPerCore={count}", self.cpus / 2 / count);
+        self
+    }
+
+    /// So many GPUs on each node. They are counted, and there is nothing to use.
+    pub fn gpus(mut self, count: u32) -> Self {
+        self.gpus = count;
+        self.set("GresTypes", "gpu")
     }
 
     /// One setting of slurm.conf, instead of the harness's own: `KillWait`, `MinJobAge`, `SlurmdTimeout`.
@@ -115,6 +132,17 @@ impl Builder {
         Cluster::start(&self)
     }
 
+    /// Makes what gres.conf names, and the file itself. Without files for them slurmd counts no GPUs; any will do.
+    pub(super) fn make_gpus(&self, dir: &Path) {
+        for number in 0..self.gpus {
+            fs::write(dir.join(format!("run/gpu{number}")), "").expect("a file for a GPU");
+        }
+        if let Some(last) = self.gpus.checked_sub(1) {
+            let text = format!("Name=gpu File={}/run/gpu[0-{last}]\n", dir.display());
+            fs::write(dir.join("gres.conf"), text).expect("gres.conf");
+        }
+    }
+
     pub(super) fn text(&self, place: &Place<'_>) -> String {
         let host = nix::unistd::gethostname().expect("a host name").into_string().expect("UTF-8");
         let host = host.split('.').next().unwrap_or_default();
@@ -139,8 +167,10 @@ impl Builder {
         for (number, port) in (1..).zip(place.nodes) {
             let _ = writeln!(
                 text,
-                "NodeName=n{number} NodeAddr=127.0.0.1 NodeHostname={host} Port={port} CPUs={} RealMemory=64000",
-                self.cpus
+                "NodeName=n{number} NodeAddr=127.0.0.1 NodeHostname={host} Port={port} CPUs={} RealMemory=64000{}{}",
+                self.cpus,
+                self.more,
+                if self.gpus > 0 { format!(" Gres=gpu:{}", self.gpus) } else { String::new() },
             );
         }
         for line in &self.lines {

@@ -99,6 +99,7 @@ impl Cluster {
             Place { name: &self.name, dir: &self.dir, accounting: ports[0], controller: ports[1], nodes: &ports[2..] };
         fs::write(self.conf(), builder.text(&place)).expect("slurm.conf");
         fs::set_permissions(self.conf(), std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("chmod");
+        builder.make_gpus(&self.dir);
         if builder.accounting {
             let database = accounting::start_database(&self.dir);
             self.daemons().accounting.push(database);
