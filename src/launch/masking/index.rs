@@ -5,10 +5,7 @@
 //! secret has them. What the four begin is compared only then.
 
 use super::gaps::{self, Next};
-use super::shapes::Shape;
-
-/// So many characters are looked up at once.
-pub(super) const GRAM: usize = 4;
+use super::shapes::{GRAM, Shape};
 
 /// Where four characters occur: they, the number of the shape, and their place in it, in one number. That is sorted several
 /// times as fast as a structure, and a job of many stages has 1,400 of them for each.

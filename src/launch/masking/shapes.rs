@@ -3,10 +3,11 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use super::index::GRAM;
-
 /// So many characters of a signature, one after the other, are a piece of it and no chance. The pages promise that 16 are.
 const LEAST: usize = 12;
+
+/// So many characters are looked up at once; a shape has no fewer.
+pub(super) const GRAM: usize = 4;
 
 /// One of them.
 pub(super) struct Shape {
