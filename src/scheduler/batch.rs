@@ -7,6 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Scheduler;
+use super::cluster::Cluster;
 use super::kind::SchedulerKind;
 use super::settings::{BatchSettings, WrongWord};
 use crate::config::Section;
@@ -46,6 +47,9 @@ pub trait Batch: Debug + Send + Sync {
 
     /// The scheduler's own configuration file, if the site's configuration names one.
     fn own_configuration(&self) -> Option<OwnConfiguration<'_>>;
+
+    /// Which cluster its programs ask, as its own configuration says. `read` reads a file, if it is there.
+    fn cluster(&self, read: &dyn Fn(&Path) -> Option<String>) -> Cluster;
 
     /// Has the scheduler itself asked whether it can be used from here. Only when its programs and its file are known to be
     /// safe.

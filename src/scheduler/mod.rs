@@ -5,6 +5,7 @@
 //! is another such folder, and a line in [`known`].
 
 pub mod batch;
+mod cluster;
 mod job;
 mod kind;
 pub mod known;
@@ -15,6 +16,7 @@ pub mod slurm;
 mod state;
 mod submission;
 
+pub use cluster::Cluster;
 pub use job::{Expected, JobId, JobName};
 pub use kind::{SchedulerKind, Setting};
 pub use placement::{BatchPlacement, Placement};

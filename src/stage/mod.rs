@@ -1,7 +1,7 @@
 //! The four stages of a job, one page each. Read [`run`] first.
 //!
 //! What they share: `edge` is where they begin and end, `account` says as whom a job runs, `tokens` mints for it, and
-//! `scheduled` is a stage whose script runs at a batch scheduler.
+//! `scheduled` is a stage whose script runs at a batch scheduler, `whose` tells sessions of this configuration from those of others.
 
 mod account;
 mod apart;
@@ -18,5 +18,7 @@ pub mod run;
 mod scheduled;
 mod sweep;
 mod tokens;
+mod whose;
 
 pub use edge::{command, main};
+pub use whose::configuration;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::edge::Arguments;
 use super::tokens::StageTokens;
+use super::whose::{cluster, refuse_other_cluster, session_scheduler};
 use super::{ends, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
@@ -25,7 +26,7 @@ use crate::runner::{SubStage, job_variable};
 use crate::scheduler::batch::{Batch, Resources};
 use crate::scheduler::settings::Allocation;
 use crate::scheduler::{Expected, JobId, JobName, Requeue, Scheduler, State, Submission, Unknown};
-use crate::session::{KnownJob, Script, Session};
+use crate::session::{KnownJob, MadeUnder, Script, Session};
 use crate::settings::Settings;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::signals::Termination;
@@ -68,6 +69,7 @@ impl BatchStage<'_> {
         tokens: Option<&'f mut StageTokens<'_>>,
         secrets: Secrets,
     ) -> Result<(), Failure> {
+        self.same_cluster_as_before()?;
         let number = self.session.take_number()?;
         let (job, name, settings) = match self.batch.settings().allocation {
             Allocation::Stage => {
@@ -94,6 +96,7 @@ impl BatchStage<'_> {
 
     /// Submits the job that all user stages of this CI job run in.
     pub fn allocate(&self, resources: Resources) -> Result<(), Failure> {
+        self.same_cluster_as_before()?;
         let name = JobName::new(self.session.name(), self.session.take_number()?);
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
@@ -103,6 +106,17 @@ impl BatchStage<'_> {
                 ends::conclude_batch(outcome)
             }
             outcome => ends::conclude_batch(outcome),
+        }
+    }
+
+    /// Whoever cleans up looks for all batch jobs of a session in one cluster.
+    fn same_cluster_as_before(&self) -> Result<(), Failure> {
+        let now = cluster(self.batch);
+        match self.session.made_under().and_then(MadeUnder::cluster) {
+            Some(before) if !before.is(&now) => Err(Failure::site(format!(
+                "this job has begun with {before}, and the configuration now leads to {now}; start the job again"
+            ))),
+            _ => Ok(()),
         }
     }
 
@@ -221,7 +235,8 @@ pub fn give_back(
     termination: &Termination,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let scheduler = settings.batch_of_left_jobs().scheduler();
+    refuse_other_cluster(session)?;
+    let scheduler = settings.batch_of_left_jobs(session_scheduler(session)).scheduler();
     for known in session.jobs() {
         let expected = Expected { name: known.name.clone(), uid: session.decision().uid().as_raw() };
         let Some(account) = account else {

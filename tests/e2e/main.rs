@@ -27,6 +27,7 @@ mod slurm_faults;
 mod slurm_modes;
 mod stalls;
 mod tokens;
+mod two_configurations;
 mod world;
 mod wrapper;
 

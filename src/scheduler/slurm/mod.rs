@@ -2,12 +2,14 @@
 //!
 //! * What a job may have: `settings`, `options` (spelled in one way, by `table`), `limits` (in `amounts`), and `wishes`, where
 //!   they meet.
-//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; for an admin `examination`.
+//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; which Slurm it is: `cluster`; for an
+//!   admin `examination`.
 
 mod advice;
 mod amounts;
 mod answers;
 mod calls;
+mod cluster;
 mod examination;
 mod limits;
 mod options;
@@ -16,6 +18,7 @@ mod shown;
 mod table;
 mod wishes;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use advice::KIND;
@@ -25,7 +28,9 @@ use settings::{SlurmSettings, read_slurm};
 
 use super::batch::{Batch, ExaminedSite, Examiner, KnownScheduler, NotGranted, OwnConfiguration, Programs, Resources};
 use super::settings::BatchSettings;
-use super::{Advice, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer};
+use super::{
+    Advice, Cluster, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer,
+};
 use crate::sys::call::{Answer, Call};
 
 /// How its words in the configuration are read.
@@ -136,6 +141,10 @@ impl Batch for SlurmSettings {
     fn own_configuration(&self) -> Option<OwnConfiguration<'_>> {
         // Without it Slurm's own default, possibly fetched from the controller.
         self.conf.as_deref().map(|path| OwnConfiguration { path, key: "slurm.conf", loaded_by: "scontrol" })
+    }
+
+    fn cluster(&self, read: &dyn Fn(&Path) -> Option<String>) -> Cluster {
+        cluster::cluster(self.conf.as_deref(), read)
     }
 
     fn examine(&self, examiner: &mut dyn Examiner, site: &ExaminedSite<'_>) {
