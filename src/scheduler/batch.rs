@@ -10,6 +10,8 @@ use super::Scheduler;
 use super::cluster::Cluster;
 use super::kind::SchedulerKind;
 use super::settings::{BatchSettings, WrongWord};
+use super::submission::Submission;
+use super::trial::Trial;
 use crate::config::Section;
 use crate::report::{FailureKind, Fault};
 use crate::sys::call::{Answer, Call};
@@ -41,6 +43,18 @@ pub trait Batch: Debug + Send + Sync {
     /// `rule` is the rule for people, and the words that it fixes. `job` has variables of the job and their texts; those that
     /// [`BatchSettings::parameters`] does not name are not looked at.
     fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted>;
+
+    /// Has the scheduler judge a job that is not submitted, as its owner; `None` where the site does not want that.
+    fn try_out(&self, submission: &Submission) -> Option<Call>;
+
+    /// What the answer to [`Batch::try_out`] means.
+    fn tried(&self, answer: &Answer) -> Trial;
+
+    /// Asks what there is at all; after [`Trial::NotNow`].
+    fn ask_what_there_is(&self) -> Call;
+
+    /// With the answer to that: whether what cannot be now can never be.
+    fn can_never_be(&self, submission: &Submission, answer: &Answer) -> bool;
 
     /// The programs that the driver and jobs' accounts execute for it.
     fn programs(&self) -> Programs<'_>;

@@ -15,6 +15,7 @@ pub mod settings;
 pub mod slurm;
 mod state;
 mod submission;
+mod trial;
 
 pub use cluster::Cluster;
 pub use job::{Expected, JobId, JobName};
@@ -22,6 +23,7 @@ pub use kind::{SchedulerKind, Setting};
 pub use placement::{BatchPlacement, Placement};
 pub use state::{Alive, End, EndReason, Phase, State, Unknown};
 pub use submission::{Requeue, Submission, SubmitAnswer};
+pub use trial::Trial;
 
 use crate::sys::call::{Answer, Call};
 

@@ -18,6 +18,7 @@ pub mod run;
 mod scheduled;
 mod sweep;
 mod tokens;
+mod trial;
 mod whose;
 
 pub use edge::{command, main};

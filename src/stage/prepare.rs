@@ -9,6 +9,7 @@ use super::account::resume;
 use super::edge::Arguments;
 use super::ignored;
 use super::scheduled::{BatchStage, resources};
+use super::trial::try_out;
 use super::{ends, request};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
@@ -95,12 +96,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
     }
-    match batch {
-        Some((batch, resources)) if batch.settings().allocation == Allocation::Job => {
-            BatchStage { arguments, settings: &settings, batch, session: &session, account: &account }
-                .allocate(resources)
-        }
-        _ => Ok(()),
+    let Some((batch, resources)) = batch else { return Ok(()) };
+    let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
+    if batch.settings().runs_scripts() {
+        try_out(&stage, &resources)?;
+    }
+    match batch.settings().allocation {
+        Allocation::Job => stage.allocate(resources),
+        Allocation::Stage => Ok(()),
     }
 }
 

@@ -121,6 +121,16 @@ impl BatchStage<'_> {
     }
 
     fn new_job(&self, name: &JobName, what: &str, resources: Resources) -> Job {
+        let (submission, asked_by) = self.submission(name, what, resources);
+        Job::New(submission, asked_by)
+    }
+
+    /// One like those to come, for which there is no job yet, and by this name never will be.
+    pub(super) fn submission_to_try(&self, resources: Resources) -> (Submission, AskedBy) {
+        self.submission(&JobName::new(self.session.name(), 0), "trial", resources)
+    }
+
+    fn submission(&self, name: &JobName, what: &str, resources: Resources) -> (Submission, AskedBy) {
         let Resources { options, from_job } = resources;
         let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {
@@ -132,7 +142,7 @@ impl BatchStage<'_> {
             options,
             requeue: self.batch.settings().requeue,
         };
-        Job::New(submission, asked_by)
+        (submission, asked_by)
     }
 
     fn place(&self, name: &JobName) -> PathBuf {

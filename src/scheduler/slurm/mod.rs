@@ -2,7 +2,7 @@
 //!
 //! * What a job may have: `settings`, `options` (spelled in one way, by `table`), `limits` (in `amounts`), and `wishes`, where
 //!   they meet.
-//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; which Slurm it is: `cluster`; for an
+//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; whether a job can ever start: `trial`; which Slurm it is: `cluster`; for an
 //!   admin `examination`.
 
 mod advice;
@@ -16,6 +16,7 @@ mod options;
 mod settings;
 mod shown;
 mod table;
+mod trial;
 mod wishes;
 
 use std::path::Path;
@@ -29,7 +30,7 @@ use settings::{SlurmSettings, read_slurm};
 use super::batch::{Batch, ExaminedSite, Examiner, KnownScheduler, NotGranted, OwnConfiguration, Programs, Resources};
 use super::settings::BatchSettings;
 use super::{
-    Advice, Cluster, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer,
+    Advice, Cluster, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer, Trial,
 };
 use crate::sys::call::{Answer, Call};
 
@@ -106,6 +107,12 @@ impl Scheduler for Slurm {
     }
 }
 
+impl SlurmSettings {
+    fn slurm(&self) -> Slurm {
+        Slurm::new(&self.bin_dir, self.conf.as_deref())
+    }
+}
+
 impl Batch for SlurmSettings {
     fn kind(&self) -> SchedulerKind {
         KIND
@@ -116,7 +123,7 @@ impl Batch for SlurmSettings {
     }
 
     fn scheduler(&self) -> Arc<dyn Scheduler> {
-        Arc::new(Slurm::new(&self.bin_dir, self.conf.as_deref()))
+        Arc::new(self.slurm())
     }
 
     fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted> {
@@ -128,13 +135,29 @@ impl Batch for SlurmSettings {
         Ok(Resources { options: combined.options.args(), from_job: combined.from_job })
     }
 
+    fn try_out(&self, submission: &Submission) -> Option<Call> {
+        self.test_only.then(|| self.slurm().test_only(submission))
+    }
+
+    fn tried(&self, answer: &Answer) -> Trial {
+        trial::tried(answer)
+    }
+
+    fn ask_what_there_is(&self) -> Call {
+        self.slurm().nodes()
+    }
+
+    fn can_never_be(&self, submission: &Submission, answer: &Answer) -> bool {
+        trial::can_never_be(submission, answer)
+    }
+
     fn programs(&self) -> Programs<'_> {
         Programs {
             dir: &self.bin_dir,
             key: "slurm.bin_dir",
             needed: &["sbatch", "scancel", "scontrol", "squeue"],
-            // Says who cancelled a job, where there is accounting.
-            optional: &["sacct"],
+            // Says who cancelled a job, where there is accounting; and what nodes there are.
+            optional: &["sacct", "sinfo"],
         }
     }
 

@@ -7,6 +7,7 @@ mod queue;
 mod secrets;
 mod stages;
 mod tokens;
+mod trial;
 
 use crate::world::{Cluster, Slurm, World};
 
