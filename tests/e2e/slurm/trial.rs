@@ -14,7 +14,6 @@ cases!(
         end.assert_log("Requested node configuration is not available; it would wait in the queue for ever")
             .assert_log("the job has set --nodes");
         assert!(cluster.jobs_of(&world.user.name).is_empty());
-        // More than its partition gives one job.
         let world = World::root(slurm).at(cluster).slurm(|slurm| slurm.defaults(["--constraint=nosuch"])).build();
         let end = world.simulate().option("--stage-retry-interval", "10ms").script("true").run();
         end.assert_failed("runner_system_failure").assert_log("Invalid feature specification");
