@@ -107,11 +107,13 @@ impl Settings {
         }
     }
 
-    /// The one to ask about jobs that a session has left. Where jobs run in a shell, the executor may have been another one
-    /// when they were submitted, and its section says how to reach them still.
-    /// With two batch schedulers a session has to say whose its jobs are; today there is one.
-    pub fn batch_of_left_jobs(&self) -> &dyn Batch {
-        self.batch().unwrap_or_else(|| self.schedulers.first())
+    /// The one to ask about jobs that a session has left, with the word of the scheduler that it has recorded. Where it has
+    /// none, and jobs run in a shell now, the executor may have been another one when they were submitted; its section says how
+    /// to reach them still.
+    pub fn batch_of_left_jobs(&self, recorded: Option<&str>) -> &dyn Batch {
+        let recorded = kinds().find(|kind| Some(kind.word()) == recorded);
+        let recorded = recorded.and_then(|kind| self.schedulers.get(kind));
+        recorded.or_else(|| self.batch()).unwrap_or_else(|| self.schedulers.first())
     }
 
     /// Checks the text of a configuration; `path` is for messages.

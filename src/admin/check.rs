@@ -52,18 +52,18 @@ pub fn main(args: &CheckArgs, config: &Path) -> ExitCode {
         Err(words) => findings.problem("runner", words),
         Ok(runner) => {
             if let Some(settings) = settings(config, &runner, &mut findings) {
-                judge(args, &settings, &runner, &mut findings);
+                judge(args, config, &settings, &runner, &mut findings);
             }
         }
     }
     findings.finish(if args.strict { Strictness::Warnings } else { Strictness::Problems })
 }
 
-fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut Findings) {
+fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, findings: &mut Findings) {
     runner::judge(settings, runner, findings);
     programs::judge(settings, runner, findings);
     if runner.can_be_the_runner(settings) {
-        state::judge(settings, runner, findings);
+        state::judge(config, settings, runner, findings);
     }
     rules::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);

@@ -107,7 +107,7 @@ impl Workplace {
             }
         };
         // One that cannot be seen (`hidepid`) cannot be written down either.
-        if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.id())) {
+        if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.id().as_raw().cast_unsigned())) {
             roster.started(&mark)?;
         }
         // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Scheduler;
+use super::cluster::Cluster;
 use super::kind::SchedulerKind;
 use super::settings::{BatchSettings, WrongWord};
+use super::submission::Submission;
+use super::trial::Trial;
 use crate::config::Section;
 use crate::config::manual::Part;
 use crate::report::{FailureKind, Fault};
@@ -47,11 +50,26 @@ pub trait Batch: Debug + Send + Sync {
     /// Makes what the driver itself has set fit to what the scheduler says when it is asked; without an answer it stays.
     fn fit(&self, _resources: &mut Resources, _ask: &mut dyn FnMut(Call) -> Answer) {}
 
+    /// Has the scheduler judge a job that is not submitted, as its owner; `None` where the site does not want that.
+    fn try_out(&self, submission: &Submission) -> Option<Call>;
+
+    /// What the answer to [`Batch::try_out`] means.
+    fn tried(&self, answer: &Answer) -> Trial;
+
+    /// Asks what there is at all; after [`Trial::NotNow`].
+    fn ask_what_there_is(&self) -> Call;
+
+    /// With the answer to that: whether what cannot be now can never be.
+    fn can_never_be(&self, submission: &Submission, answer: &Answer) -> bool;
+
     /// The programs that the driver and jobs' accounts execute for it.
     fn programs(&self) -> Programs<'_>;
 
     /// The scheduler's own configuration file, if the site's configuration names one.
     fn own_configuration(&self) -> Option<OwnConfiguration<'_>>;
+
+    /// Which cluster its programs ask, as its own configuration says. `read` reads a file, if it is there.
+    fn cluster(&self, read: &dyn Fn(&Path) -> Option<String>) -> Cluster;
 
     /// Has the scheduler itself asked whether it can be used from here. Only when its programs and its file are known to be
     /// safe.

@@ -5,6 +5,7 @@
 //! is another such folder, and a line in [`known`].
 
 pub mod batch;
+mod cluster;
 mod job;
 mod kind;
 pub mod known;
@@ -14,12 +15,15 @@ pub mod settings;
 pub mod slurm;
 mod state;
 mod submission;
+mod trial;
 
+pub use cluster::Cluster;
 pub use job::{Expected, JobId, JobName};
 pub use kind::{SchedulerKind, Setting};
 pub use placement::{BatchPlacement, Placement};
 pub use state::{Alive, CancelledBy, End, EndReason, Phase, State, Unknown};
 pub use submission::{Requeue, Submission, SubmitAnswer};
+pub use trial::Trial;
 
 use crate::sys::call::{Answer, Call};
 

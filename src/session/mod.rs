@@ -20,6 +20,7 @@
 
 mod jobs;
 mod left_behind;
+mod made_under;
 mod opened;
 mod record;
 mod secrets;
@@ -29,29 +30,34 @@ mod trouble;
 mod workers;
 
 pub use jobs::{KnownJob, Script};
+pub use made_under::{Configuration, MadeUnder, Whose};
 pub use opened::{Claim, Holder, Session};
 pub use store::{NAME_ANOTHER, SessionError};
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use self::record::SessionRecord;
 use self::store::{Store, io_error};
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Admission;
+use crate::scheduler::Cluster;
 
 /// The store of all sessions of this machine's runner.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     store: Store,
+    /// Under which configuration they are looked at.
+    by: Arc<Configuration>,
 }
 
 impl Sessions {
     /// Opens the store, and makes it if it is missing.
-    pub fn open(dir: &Path) -> Result<Self, SessionError> {
-        Ok(Self { store: Store::open(dir)? })
+    pub fn open(dir: &Path, by: Configuration) -> Result<Self, SessionError> {
+        Ok(Self { store: Store::open(dir)?, by: Arc::new(by) })
     }
 
     /// Whether a directory is such a store and nothing else, so that it may be told to be changed.
@@ -59,11 +65,12 @@ impl Sessions {
         Store::is_made(dir)
     }
 
-    /// Records a decision under a new name. `lay_out` says where a job works that has this slot and this name.
+    /// Records a decision under a new name. `cluster` is where its batch jobs will go, if it has some. `lay_out` says where a job works that has this slot and this name.
     pub fn create(
         &self,
         identity: &Identity,
         admission: &Admission,
+        cluster: Option<Cluster>,
         attempt: &Path,
         lay_out: impl FnOnce(u32, &str) -> Directories,
     ) -> Result<Session, SessionError> {
@@ -73,9 +80,10 @@ impl Sessions {
         let dir = self.store.session(&name);
         DirBuilder::new().mode(0o700).create(&dir).map_err(io_error("cannot make the session", &dir))?;
         let slot = slots::take(&self.store, admission.account().uid().as_raw(), facts.project_id(), &name)?;
-        let record = SessionRecord::new(identity, admission, &name, attempt, lay_out(slot, &name));
+        let made_under = self.by.record(cluster);
+        let record = SessionRecord::new(identity, admission, made_under, &name, attempt, lay_out(slot, &name));
         record.write(&dir)?;
-        Ok(Session::new(&self.store, name, record))
+        Ok(Session::new(&self.store, &self.by, name, record))
     }
 
     /// The session of that name, for a stage of the job `job_id`.
@@ -97,7 +105,7 @@ impl Sessions {
             return Err(unknown());
         }
         let record = SessionRecord::read(&self.store.session(name))?.ok_or_else(unknown)?;
-        Ok(Session::new(&self.store, name.to_owned(), record))
+        Ok(Session::new(&self.store, &self.by, name.to_owned(), record))
     }
 
     /// The sessions of one attempt of a job, for a cleanup that was not told a name: `job_env` is lost when config fails
@@ -116,17 +124,35 @@ impl Sessions {
         found
     }
 
-    /// Sessions that seem to be over and were not cleaned up, the oldest first. To be asked once more when they are claimed.
+    /// Sessions of this configuration that seem to be over and were not cleaned up, the oldest first. To be asked once more when
+    /// they are claimed.
     pub fn left_behind(&self) -> Vec<Session> {
-        let mut found: Vec<Session> = self.all().filter(Session::is_left_behind).collect();
+        let mut found: Vec<Session> =
+            self.all().filter(|session| session.is_left_behind() && session.whose() == Whose::Ours).collect();
         found.sort_by_key(Session::last_used);
         found
     }
 
-    /// Sessions of this machine in which no stage and no cleanup runs, but of which it is not known whether they are over.
+    /// The same of others: nobody here may clean them up.
+    pub fn left_behind_by_others(&self) -> Vec<Session> {
+        self.all().filter(|session| session.is_left_behind() && session.whose() != Whose::Ours).collect()
+    }
+
+    /// All that are another configuration's, or have batch jobs in another cluster, whatever they do.
+    pub fn of_others(&self) -> Vec<Session> {
+        let of_others = |session: &Session| !matches!(session.whose(), Whose::Ours | Whose::NotSaid);
+        self.all().filter(of_others).collect()
+    }
+
+    /// Sessions of this machine and configuration in which no stage and no cleanup runs, but of which it is not known whether they are over.
     pub fn idle(&self) -> Vec<Session> {
         let idle = |session: &Session| matches!(session.claim(), Ok(Claim::Mine(_)));
-        self.all().filter(|session| session.may_have_a_runner() && !session.is_left_behind() && idle(session)).collect()
+        let ours = |session: &Session| matches!(session.whose(), Whose::Ours | Whose::NotSaid);
+        self.all()
+            .filter(|session| {
+                session.may_have_a_runner() && !session.is_left_behind() && ours(session) && idle(session)
+            })
+            .collect()
     }
 
     fn all(&self) -> impl Iterator<Item = Session> + '_ {

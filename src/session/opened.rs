@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::jobs::{self, KnownJob, KnownJobs};
+use super::made_under::{self, Configuration, Jobs, MadeUnder, Whose};
 use super::record::SessionRecord;
 use super::store::{SessionError, Store, write_private};
 use super::trouble::TroubleFile;
@@ -23,6 +25,7 @@ use crate::sys::process::ProcessMark;
 #[derive(Debug)]
 pub struct Session {
     store: Store,
+    by: Arc<Configuration>,
     name: String,
     record: SessionRecord,
     jobs: KnownJobs,
@@ -52,10 +55,10 @@ pub enum Holder {
 }
 
 impl Session {
-    pub(super) fn new(store: &Store, name: String, record: SessionRecord) -> Self {
+    pub(super) fn new(store: &Store, by: &Arc<Configuration>, name: String, record: SessionRecord) -> Self {
         let jobs = KnownJobs::of_session(&store.session(&name));
         let workers = KnownWorkers::of_session(&store.session(&name));
-        Self { store: store.clone(), name, record, jobs, workers, running: None }
+        Self { store: store.clone(), by: Arc::clone(by), name, record, jobs, workers, running: None }
     }
 
     /// A stage of it begins, and has begun until this value is dropped.
@@ -100,6 +103,22 @@ impl Session {
     /// Where its control group is, if it gets one.
     pub fn group(&self) -> Option<&Path> {
         self.record.group.as_deref()
+    }
+
+    /// Whose it is. To be asked once more when it is claimed: the first batch job may come meanwhile.
+    pub fn whose(&self) -> Whose {
+        let jobs = if self.jobs().is_empty() { Jobs::None } else { Jobs::Some };
+        made_under::whose(self.record.made_under.as_ref(), jobs, &self.by)
+    }
+
+    /// What it says of that, unless an older version made it.
+    pub fn made_under(&self) -> Option<&MadeUnder> {
+        self.record.made_under.as_ref()
+    }
+
+    /// The configuration of this process.
+    pub fn configuration(&self) -> &Configuration {
+        &self.by
     }
 
     /// The directory of the store that it is in.

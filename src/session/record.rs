@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::made_under::MadeUnder;
 use super::store::{SessionError, io_error, write_private};
 use crate::identity::Identity;
 use crate::order::directories::Directories;
@@ -28,6 +29,9 @@ pub(super) struct SessionRecord {
     pub(super) decision: Decision,
     /// Where the job works.
     pub(super) directories: Directories,
+    /// Whose it is. Older versions did not say.
+    #[serde(default)]
+    pub(super) made_under: Option<MadeUnder>,
     /// The machine. One user's own runner keeps its state in a home directory, which several machines may share.
     pub(super) host: String,
     /// Which file system tree the runner sees, and since when: a directory that is not there in another one says nothing.
@@ -46,6 +50,7 @@ impl SessionRecord {
     pub(super) fn new(
         identity: &Identity,
         admission: &Admission,
+        made_under: MadeUnder,
         session: &str,
         attempt: &Path,
         directories: Directories,
@@ -54,6 +59,7 @@ impl SessionRecord {
             identity: identity.clone(),
             decision: admission.decision().clone(),
             directories,
+            made_under: Some(made_under),
             host: machine(),
             tree: tree(),
             runner: ProcessMark::of_ancestor("gitlab-runner"),

@@ -17,8 +17,12 @@ struct Stored {
 
 fn world() -> Stored {
     let temp = tempfile::tempdir().expect("dir");
-    let sessions = Sessions::open(&temp.path().join("state")).expect("opened");
+    let sessions = open(&temp.path().join("state")).expect("opened");
     Stored { _temp: temp, sessions }
+}
+
+fn open(dir: &Path) -> Result<Sessions, SessionError> {
+    Sessions::open(dir, Configuration::new("/etc/c.toml".into(), Vec::new))
 }
 
 impl Stored {
@@ -32,6 +36,7 @@ impl Stored {
             identity: Identity::for_test(|facts| facts["job_id"] = job_id.into()),
             decision: Decision::for_test("arthur", 1001),
             directories: Directories::lay_out("/d".into(), "h", 7, slot, &name),
+            made_under: Some(self.sessions.by.record(None)),
             host: machine(),
             tree: tree(),
             runner: None,
@@ -194,14 +199,45 @@ fn a_record_that_lacks_something_is_a_failure_of_the_site() {
 }
 
 #[test]
+fn a_session_of_another_configuration_is_neither_left_behind_nor_idle_and_one_of_an_older_version_is_read() {
+    let world = world();
+    let (over, living) =
+        (world.create(1, "/nonexistent/attempt"), world.create(2, world.sessions.store.dir().to_str().expect("UTF-8")));
+    let names = |found: Vec<Session>| found.iter().map(|session| session.name().to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        (names(world.sessions.left_behind()), names(world.sessions.idle())),
+        (vec![over.name().to_owned()], vec![living.name().to_owned()])
+    );
+    let dir = world.sessions.store.dir();
+    let others = Sessions::open(dir, Configuration::new("/etc/d.toml".into(), Vec::new)).expect("opened");
+    assert!(others.left_behind().is_empty() && others.idle().is_empty());
+    assert_eq!(names(others.left_behind_by_others()), [over.name()]);
+    assert_eq!(others.of_others().len(), 2);
+    for session in [&over, &living] {
+        let file = world.dir(session.name()).join("session.json");
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&file).expect("read")).expect("JSON");
+        record.as_object_mut().expect("object").remove("made_under").expect("recorded");
+        fs::write(&file, record.to_string()).expect("write");
+    }
+    for sessions in [&world.sessions, &others] {
+        assert_eq!(names(sessions.left_behind()), [over.name()], "without batch jobs it is anybody's");
+    }
+    over.ledger().submitting(&JobName::new(over.name(), 1)).expect("recorded");
+    for sessions in [&world.sessions, &others] {
+        assert!(sessions.left_behind().is_empty());
+        assert_eq!(names(sessions.left_behind_by_others()), [over.name()], "somebody has to know whose its jobs are");
+    }
+}
+
+#[test]
 fn a_store_that_others_can_look_into_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let temp = tempfile::tempdir().expect("dir");
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-    let refused = || Sessions::open(temp.path()).expect_err("refused").to_string();
+    let refused = || open(temp.path()).expect_err("refused").to_string();
     assert!(refused().contains("motmot has not made it") && !refused().contains("chmod"), "{}", refused());
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
-    Sessions::open(temp.path()).expect("a store");
+    open(temp.path()).expect("a store");
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     assert!(refused().contains("chmod 0700 it"), "its own: {}", refused());
     fs::write(temp.path().join("thesis.tex"), "").expect("write");

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use nix::unistd::geteuid;
 
 use super::edge::Arguments;
+use super::whose;
 use crate::launch::settings::Downscope;
 use crate::policy::{self, Account, Mode};
 use crate::report::Failure;
@@ -44,19 +45,20 @@ fn capable_programs_are_closed() -> Result<(), Failure> {
 }
 
 /// The store of sessions.
-pub(super) fn sessions(settings: &Settings) -> Result<Sessions, Failure> {
+pub(super) fn sessions(settings: &Settings, arguments: &Arguments) -> Result<Sessions, Failure> {
     let own = Nss.by_uid(geteuid()).map_err(|error| Failure::site(error.to_string()))?;
     let (home, name) = own.map_or_else(
         || ("/nonexistent".into(), "unknown".to_owned()),
         |own| (own.home().to_owned(), own.name().to_owned()),
     );
-    Ok(Sessions::open(&settings.jobs.state_dir.expand(&home, &name, geteuid().as_raw()))?)
+    let by = whose::configuration(arguments.named(), settings);
+    Ok(Sessions::open(&settings.jobs.state_dir.expand(&home, &name, geteuid().as_raw()), by)?)
 }
 
 /// The session of a stage after config, and the account that policy still admits for it.
 pub(super) fn resume(settings: &Settings, arguments: &Arguments) -> Result<(Session, Account), Failure> {
     let payload = arguments.payload()?;
-    let session = sessions(settings)?.resume(arguments.contract.session()?, payload.job_id)?;
+    let session = sessions(settings, arguments)?.resume(arguments.contract.session()?, payload.job_id)?;
     // It may have been killed before this stage could watch it.
     if session.runner_is_gone() {
         return Err(Failure::noted("the runner of this job is gone; nothing is started for nobody"));

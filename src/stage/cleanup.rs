@@ -9,12 +9,16 @@ use nix::unistd::Uid;
 use super::account::sessions;
 use super::edge::Arguments;
 use super::sweep::{AttemptDir, REMOVAL, sweep};
+use super::whose::{refuse_other_cluster, why_left_alone};
 use super::{reap, sweeper};
-use crate::report::Failure;
+use crate::report::{Failure, tell};
 use crate::session::{Session, SessionError, Sessions};
 
 /// How long all sessions together may take that earlier jobs of the same account have left behind.
 const EARLIER: Duration = Duration::from_secs(2);
+
+/// How many sessions are named that are another configuration's.
+const NAMED: usize = 5;
 
 /// The stage. What it says goes to the runner's own log, not to the job's.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
@@ -25,10 +29,11 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         return sweeper::main(arguments, &request);
     }
     let settings = arguments.settings()?;
-    let sessions = sessions(&settings)?;
+    let sessions = sessions(&settings, arguments)?;
     let mut accounts = HashSet::new();
     for session in find(&sessions, arguments)? {
         accounts.insert(session.decision().uid());
+        refuse_other_cluster(&session)?;
         session.close()?;
         sweep(arguments, &settings, session, AttemptDir::Leave, REMOVAL)?;
     }
@@ -41,11 +46,16 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 /// a file system that does not answer or a worker that it stops, and that is no business of this job's.
 fn clean_up_after_earlier_jobs(arguments: &Arguments, sessions: &Sessions, accounts: &HashSet<Uid>) {
     let start = Instant::now();
-    let due = |session: &Session| session.trouble().read().is_none_or(|trouble| trouble.is_over(SystemTime::now()));
     let of_this_job = |session: &Session| accounts.contains(&session.decision().uid());
+    for session in sessions.left_behind_by_others().iter().filter(|session| of_this_job(session)).take(NAMED) {
+        if let Some(why) = why_left_alone(session) {
+            tell(format_args!("left alone: {}: {why}", session.name()));
+        }
+    }
+    let due = |session: &Session| session.trouble().read().is_none_or(|trouble| trouble.is_over(SystemTime::now()));
     for session in sessions.left_behind().into_iter().filter(|session| of_this_job(session) && due(session)) {
         let Some(left) = EARLIER.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
-        sweeper::sweep(&arguments.config, &session, left).finish(&session);
+        sweeper::sweep(&arguments.of_configuration(), &session, left).finish(&session);
     }
 }
 

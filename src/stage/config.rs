@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
-use super::still_runs;
+use super::{still_runs, whose};
 use crate::identity::{Assurance, Identity};
 use crate::order::directories::{Directories, host_name};
 use crate::policy;
@@ -81,7 +81,8 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let payload_file = arguments.contract.job_response_file()?;
     let attempt = payload_file.parent().unwrap_or(payload_file);
     let project_id = identity.facts().project_id();
-    let session = sessions(&settings)?.create(&identity, &admission, attempt, |slot, name| {
+    let cluster = settings.batch().map(whose::cluster);
+    let session = sessions(&settings, arguments)?.create(&identity, &admission, cluster, attempt, |slot, name| {
         Directories::lay_out(data, &host_name(), project_id, slot, name)
     })?;
     let facts = identity.facts();

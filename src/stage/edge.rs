@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -22,6 +22,8 @@ use crate::sys::signals::Termination;
 pub struct Arguments {
     /// The configuration file.
     pub config: PathBuf,
+    /// Of what file that is a copy, if it is one.
+    copy_of: Option<PathBuf>,
     /// What the runner adds: for the run stage the script and the sub-stage.
     pub rest: Vec<OsString>,
     /// Who plays GitLab.
@@ -46,6 +48,20 @@ pub enum Origin {
 }
 
 impl Arguments {
+    /// The file that people know the configuration by.
+    pub fn named(&self) -> &Path {
+        self.copy_of.as_deref().unwrap_or(&self.config)
+    }
+
+    /// As arguments, for this program once more.
+    pub fn of_configuration(&self) -> Vec<OsString> {
+        let mut args = vec!["--config".into(), self.config.clone().into()];
+        if let Some(original) = &self.copy_of {
+            args.extend(["--copy-of".into(), original.clone().into()]);
+        }
+        args
+    }
+
     /// Reads the configuration, and opens the audit log that it names.
     pub fn settings(&self) -> Result<Settings, Failure> {
         let settings = Settings::load(&self.config)?;
@@ -83,6 +99,9 @@ struct CommandLine {
     /// From motmot simulate, which plays GitLab: the audit log and the job's tokens say so
     #[arg(long)]
     simulated: bool,
+    /// From motmot simulate: the file of which that of --config is a copy, and whose jobs these are
+    #[arg(long, value_name = "FILE")]
+    copy_of: Option<PathBuf>,
     /// For motmot-run: the script and the name of its sub-stage, as GitLab Runner adds them
     #[arg(value_name = "ARG", trailing_var_arg = true)]
     rest: Vec<OsString>,
@@ -132,10 +151,10 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
     jose::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
-    let CommandLine { config, simulated, rest } = command_line;
+    let CommandLine { config, simulated, copy_of, rest } = command_line;
     let origin = if simulated { Origin::Simulation } else { Origin::GitLab };
     let (job_id, log) = (Cell::default(), OnceCell::new());
-    let arguments = Arguments { config, rest, origin, contract, termination, job_id, log };
+    let arguments = Arguments { config, copy_of, rest, origin, contract, termination, job_id, log };
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -1,7 +1,7 @@
 //! The four stages of a job, one page each. Read [`run`] first.
 //!
 //! What they share: `edge` is where they begin and end, `account` says as whom a job runs, `tokens` mints for it, and
-//! `scheduled` is a stage whose script runs at a batch scheduler.
+//! `scheduled` is a stage whose script runs at a batch scheduler, `whose` tells sessions of this configuration from those of others.
 
 mod account;
 mod attempt;
@@ -22,5 +22,8 @@ mod survivors;
 mod sweep;
 mod sweeper;
 mod tokens;
+mod trial;
+mod whose;
 
 pub use edge::{command, main};
+pub use whose::configuration;

@@ -10,6 +10,7 @@ use super::edge::Arguments;
 use super::ignored;
 use super::keeper;
 use super::scheduled::{BatchStage, resources};
+use super::trial::try_out;
 use super::{ends, request};
 use crate::evidence::payload::Payload;
 use crate::launch::supervise::{self, Outcome, Run};
@@ -104,12 +105,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
     }
-    match batch {
-        Some((batch, resources)) if batch.settings().allocation == Allocation::Job => {
-            BatchStage { arguments, settings: &settings, batch, session: &session, account: &account }
-                .allocate(resources)
-        }
-        _ => Ok(()),
+    let Some((batch, resources)) = batch else { return Ok(()) };
+    let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
+    if batch.settings().runs_scripts() {
+        try_out(&stage, &resources)?;
+    }
+    match batch.settings().allocation {
+        Allocation::Job => stage.allocate(resources),
+        Allocation::Stage => Ok(()),
     }
 }
 

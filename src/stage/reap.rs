@@ -17,6 +17,7 @@ use super::account::sessions;
 use super::edge::{Arguments, unless_nobody_reads};
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
+use super::whose::{refuse_other_cluster, session_scheduler, why_left_alone};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, one_line, tell};
 use crate::session::{Claim, Holder, Session, Sessions};
@@ -82,7 +83,7 @@ pub(super) fn requested(rest: &[OsString]) -> Result<Option<ReapArgs>, Failure> 
 /// Does it.
 pub(super) fn main(arguments: &Arguments, request: &ReapArgs) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let sessions = sessions(&settings)?;
+    let sessions = sessions(&settings, arguments)?;
     match request {
         ReapArgs { session: Some(name), .. } => one(arguments, &settings, &sessions, name),
         ReapArgs { forget: Some(name), .. } => forget(&sessions, name),
@@ -93,11 +94,12 @@ pub(super) fn main(arguments: &Arguments, request: &ReapArgs) -> Result<(), Fail
 
 /// What was left behind, for whoever wants to know before it goes.
 fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
-    let scheduler = settings.batch_of_left_jobs().kind().name();
+    let scheduler = |session: &Session| settings.batch_of_left_jobs(session_scheduler(session)).kind().name();
     let line = |session: &Session| {
         let jobs: Vec<String> =
             session.jobs().into_iter().map(|job| job.id.map_or(job.name.to_string(), |id| id.to_string())).collect();
-        let jobs = if jobs.is_empty() { String::new() } else { format!(", {scheduler} jobs: {}", jobs.join(" ")) };
+        let jobs =
+            if jobs.is_empty() { String::new() } else { format!(", {} jobs: {}", scheduler(session), jobs.join(" ")) };
         let (job_id, account, data) =
             (session.facts().job_id(), session.decision().account(), session.directories().data.display());
         let trouble = trouble(session).map(|words| format!("; {words}")).unwrap_or_default();
@@ -106,6 +108,7 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
     };
     let lines: String = sessions.left_behind().iter().map(line).collect();
     let written = std::io::stdout().write_all(lines.as_bytes()).or_else(unless_nobody_reads);
+    tell_others(sessions);
     tell_idle(sessions);
     written.map_err(|error| Failure::site(format!("the list cannot be written: {error}")))?;
     if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
@@ -119,6 +122,16 @@ fn trouble(session: &Session) -> Option<String> {
         None => "the next is due".to_owned(),
     };
     Some(format!("failed cleanups: {}, {next}; the last: {}", trouble.tries(), trouble.why()))
+}
+
+/// What another configuration has left behind, or has batch jobs of which ours knows nothing.
+fn tell_others(sessions: &Sessions) -> bool {
+    let others = sessions.left_behind_by_others();
+    for session in &others {
+        let (name, job) = (session.name(), session.facts().job_id());
+        tell(format_args!("left alone: {name} (job {job}): {}", why_left_alone(session).unwrap_or_default()));
+    }
+    !others.is_empty()
 }
 
 /// A runner between two stages looks the same as one that is gone, unless its process is known.
@@ -162,9 +175,9 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
             }
         },
     });
-    let idle = tell_idle(sessions);
+    let (others, idle) = (tell_others(sessions), tell_idle(sessions));
     match (done, left) {
-        (0, 0) if idle => {}
+        (0, 0) if idle || others => {}
         (0, 0) => tell("nothing was left behind"),
         (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
         _ => return Err(Failure::noted(format!("cleaned up after {done} jobs; of {left} something is left"))),
@@ -188,17 +201,17 @@ fn beside_each_other(
 ) {
     let slots = accounts.len().min(AT_ONCE);
     let (queue, (results, inbox)) = (Mutex::new(accounts), channel());
-    let config = arguments.config.as_path();
+    let configuration = arguments.of_configuration();
     std::thread::scope(|scope| {
         for _ in 0..slots {
-            let (queue, results) = (&queue, results.clone());
+            let (queue, results, configuration) = (&queue, results.clone(), &configuration);
             scope.spawn(move || {
                 let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 while let Some(sessions) = next() {
                     let start = Instant::now();
                     for session in sessions {
                         let limit = ACCOUNT.checked_sub(start.elapsed()).map(|left| left.min(SESSION));
-                        let swept = limit.map(|limit| sweeper::sweep(config, &session, limit));
+                        let swept = limit.map(|limit| sweeper::sweep(configuration, &session, limit));
                         let _ = results.send((session, swept));
                     }
                 }
@@ -214,6 +227,7 @@ fn beside_each_other(
 /// One session: whoever names it knows that its runner is gone.
 fn one(arguments: &Arguments, settings: &Settings, sessions: &Sessions, name: &str) -> Result<(), Failure> {
     let session = sessions.find(name)?;
+    refuse_other_cluster(&session)?;
     match session.claim()? {
         Claim::Mine(_claim) => session.close()?,
         Claim::Busy(Holder::Stages) if session.runner_is_gone() => session.close()?,

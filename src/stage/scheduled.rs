@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::edge::Arguments;
 use super::tokens::StageTokens;
+use super::whose::{cluster, refuse_other_cluster, session_scheduler};
 use super::{ends, keeper, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
@@ -26,7 +27,7 @@ use crate::runner::{SubStage, job_variable};
 use crate::scheduler::batch::{Batch, Resources};
 use crate::scheduler::settings::Allocation;
 use crate::scheduler::{Expected, JobId, JobName, Requeue, Scheduler, State, Submission, Unknown};
-use crate::session::{KnownJob, Script, Session};
+use crate::session::{KnownJob, MadeUnder, Script, Session};
 use crate::settings::Settings;
 use crate::sys::cgroup::JobGroup;
 use crate::sys::signals::Termination;
@@ -72,6 +73,7 @@ impl BatchStage<'_> {
         tokens: Option<&'f mut StageTokens<'_>>,
         secrets: Secrets,
     ) -> Result<(), Failure> {
+        self.same_cluster_as_before()?;
         let number = self.session.take_number()?;
         let (job, name, settings) = match self.batch.settings().allocation {
             Allocation::Stage => {
@@ -98,6 +100,7 @@ impl BatchStage<'_> {
 
     /// Submits the job that all user stages of this CI job run in.
     pub fn allocate(&self, resources: Resources) -> Result<(), Failure> {
+        self.same_cluster_as_before()?;
         let name = JobName::new(self.session.name(), self.session.take_number()?);
         let job = self.new_job(&name, "allocation", resources);
         let settings = Some(self.wrapper_settings(Scripts::Many));
@@ -110,7 +113,28 @@ impl BatchStage<'_> {
         }
     }
 
-    fn new_job(&self, name: &JobName, what: &str, mut resources: Resources) -> Job {
+    /// Whoever cleans up looks for all batch jobs of a session in one cluster.
+    fn same_cluster_as_before(&self) -> Result<(), Failure> {
+        let now = cluster(self.batch);
+        match self.session.made_under().and_then(MadeUnder::cluster) {
+            Some(before) if !before.is(&now) => Err(Failure::site(format!(
+                "this job has begun with {before}, and the configuration now leads to {now}; start the job again"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn new_job(&self, name: &JobName, what: &str, resources: Resources) -> Job {
+        let (submission, asked_by) = self.submission(name, what, resources);
+        Job::New(submission, asked_by)
+    }
+
+    /// One like those to come, for which there is no job yet, and by this name never will be.
+    pub(super) fn submission_to_try(&self, resources: Resources) -> (Submission, AskedBy) {
+        self.submission(&JobName::new(self.session.name(), 0), "trial", resources)
+    }
+
+    fn submission(&self, name: &JobName, what: &str, mut resources: Resources) -> (Submission, AskedBy) {
         let pace = Pace::in_directory(self.session.store());
         self.batch.fit(&mut resources, &mut |question| {
             pace.wait(Urgency::High);
@@ -128,7 +152,7 @@ impl BatchStage<'_> {
             requeue: self.batch.settings().requeue,
             new_privileges: self.settings.jobs.new_privileges,
         };
-        Job::New(submission, asked_by)
+        (submission, asked_by)
     }
 
     fn place(&self, name: &JobName) -> PathBuf {
@@ -232,7 +256,8 @@ pub fn give_back(
     termination: &Termination,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let scheduler = settings.batch_of_left_jobs().scheduler();
+    refuse_other_cluster(session)?;
+    let scheduler = settings.batch_of_left_jobs(session_scheduler(session)).scheduler();
     for known in session.jobs() {
         let expected = Expected { name: known.name.clone(), uid: session.decision().uid().as_raw() };
         let Some(account) = account else {

@@ -15,7 +15,7 @@ use crate::order::{CleanUpOrder, Order};
 use crate::policy::{self, Account, ForCleanup, PolicyError};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, tell};
-use crate::session::{Claim, Holder, Session};
+use crate::session::{Claim, Holder, Session, Whose};
 use crate::settings::Settings;
 use crate::sys::accounts::Nss;
 use crate::sys::cgroup::JobGroup;
@@ -159,6 +159,8 @@ pub(super) fn sweep_left_behind(
 ) -> Result<Swept, Failure> {
     // Asked once more when nobody else can begin with it.
     match session.claim()? {
+        // It has got its first batch job meanwhile, or is not named by anybody who knows whose it is.
+        _ if session.whose() != Whose::Ours => return Ok(Swept::Alone),
         Claim::Mine(_claim) if session.is_left_behind() => session.close()?,
         // A stage goes on for a runner that is gone; nobody waits for it.
         Claim::Busy(Holder::Stages) if session.runner_is_gone() => session.close()?,

@@ -3,7 +3,6 @@
 //! `motmot-cleanup --config FILE sweep NAME MILLISECONDS`, started by a cleanup stage and by `motmot reap`.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
 use std::time::Duration;
 
 use super::account::sessions;
@@ -42,7 +41,7 @@ pub(super) fn main(arguments: &Arguments, request: &Request) -> Result<(), Failu
     let failed = |error: std::io::Error| Failure::site(format!("cannot watch the time of a cleanup: {error}"));
     apart::end_after(request.limit).map_err(failed)?;
     let settings = arguments.settings()?;
-    let session = sessions(&settings)?.find(&request.session)?;
+    let session = sessions(&settings, arguments)?.find(&request.session)?;
     // Whatever waits for less than all of the time can say what it has waited for.
     match sweep_left_behind(arguments, &settings, session, request.limit * 3 / 4)? {
         Swept::CleanedUp => Ok(()),
@@ -61,9 +60,9 @@ pub(super) enum SweeperEnd {
 }
 
 /// Has a process of its own clean the session up, within this time.
-pub(super) fn sweep(config: &Path, session: &Session, limit: Duration) -> SweeperEnd {
-    let args =
-        ["--config".into(), config.into(), WORD.into(), session.name().into(), limit.as_millis().to_string().into()];
+pub(super) fn sweep(configuration: &[OsString], session: &Session, limit: Duration) -> SweeperEnd {
+    let request = [WORD.into(), session.name().into(), limit.as_millis().to_string().into()];
+    let args = [configuration, &request].concat();
     match apart::run(Program::This, &args, is_of_a_job, limit) {
         Ok(Apart::Exited(0)) => SweeperEnd::Told(Swept::CleanedUp),
         Ok(Apart::Exited(ALONE)) => SweeperEnd::Told(Swept::Alone),

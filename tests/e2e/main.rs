@@ -32,6 +32,7 @@ mod stalls;
 mod streams;
 mod survivors;
 mod tokens;
+mod two_configurations;
 mod undeletable;
 mod words;
 mod world;

@@ -1,5 +1,6 @@
 //! What belongs to the runner's account: state directory, sessions, log, keys. Nothing of it is made here.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
@@ -13,9 +14,10 @@ use crate::issuer::KeyError;
 use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
 use crate::launch::settings::Downscope;
 use crate::report::audit::is_audit_log;
-use crate::session::{NAME_ANOTHER, Sessions};
+use crate::session::{NAME_ANOTHER, SessionError, Sessions, Whose};
 use crate::settings::Settings;
 use crate::stage::caller::runner_by;
+use crate::stage::configuration;
 use crate::sys::files::{Owner, trusted_directory};
 use crate::token::settings::TokenSettings;
 
@@ -24,14 +26,23 @@ const LOG_ELSEWHERE: &str =
 const KEYS_ELSEWHERE: &str = "name a directory in token.keys that is the runner's own, and not there yet";
 
 /// All of it.
-pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+pub(super) fn judge(config: &Path, settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let account = &runner.account;
     let state = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
-    let judged = whose(settings, runner).and_then(|()| state_directory(&state, runner));
+    let open = || Sessions::open(&state, configuration(config, settings));
+    let judged = whose(settings, runner).and_then(|()| state_directory(&state, runner, open));
     let good = judged.is_ok();
     findings.judged("state directory", judged);
     if good {
         findings.ok("sessions", sessions(&state.join("sessions")));
+        // Where something is missing, opening it would make that.
+        if ["sessions", "slots"].iter().all(|part| state.join(part).is_dir())
+            && let Ok(Ok(others)) = runner.act(|| open().map(|sessions| of_others(&sessions)))
+        {
+            for words in others {
+                findings.warning("jobs.state_dir", format!("{} has {words}", state.display()));
+            }
+        }
     }
     match &settings.log.file {
         None => findings.ok("log", "the journal only (log.file = \"\")"),
@@ -80,7 +91,11 @@ fn whose(settings: &Settings, runner: &Runner) -> Result<(), String> {
     if is_missing { Ok(()) } else { runner_by(text).map(drop) }
 }
 
-fn state_directory(dir: &Path, runner: &Runner) -> Result<String, String> {
+fn state_directory(
+    dir: &Path,
+    runner: &Runner,
+    open: impl FnOnce() -> Result<Sessions, SessionError>,
+) -> Result<String, String> {
     let mut complete = true;
     let is_made = Sessions::are_in(dir);
     for part in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {
@@ -107,7 +122,7 @@ fn state_directory(dir: &Path, runner: &Runner) -> Result<String, String> {
     }
     if complete {
         // Nothing is left for it to make.
-        runner.act(|| Sessions::open(dir))?.map_err(|error| error.to_string())?;
+        runner.act(open)?.map_err(|error| error.to_string())?;
     }
     if !runner.may(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
         return Err(format!(
@@ -145,6 +160,29 @@ fn sessions(dir: &Path) -> String {
         (1, Some(age)) => format!("1 session, begun {age} ago"),
         (count, Some(age)) => format!("{}, the oldest begun {age} ago", counted(count, "session")),
     }
+}
+
+/// Two configurations in one directory: each leaves alone what is the other's, so that a crash of one of them is nobody's.
+fn of_others(sessions: &Sessions) -> Vec<String> {
+    let mut count = BTreeMap::<Whose, usize>::new();
+    for session in sessions.of_others() {
+        *count.entry(session.whose()).or_default() += 1;
+    }
+    let words = |(whose, count): (Whose, usize)| match whose {
+        Whose::OtherConfiguration(path) => Some(format!(
+            "{} of another configuration, {}, which `motmot reap` leaves alone under this one: name another jobs.state_dir in one of the two",
+            counted(count, "session"),
+            path.display()
+        )),
+        Whose::OtherCluster(made) => Some(format!(
+            "{} of the configuration {} with batch jobs in {}, which this configuration does not ask, and which `motmot reap` leaves alone: name another jobs.state_dir for each cluster",
+            counted(count, "session"),
+            made.config().display(),
+            made.cluster().map(ToString::to_string).unwrap_or_default()
+        )),
+        Whose::Ours | Whose::NotSaid => None,
+    };
+    count.into_iter().filter_map(words).collect()
 }
 
 fn age_in_words(age: Duration) -> String {

@@ -30,6 +30,7 @@ pub fn play(
     driver.check()?;
     let runner = &simulation.runner;
     let played = matches!(gitlab, AskedGitLab::Played(_));
+    let original = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     let (gitlab, config) = match gitlab {
         AskedGitLab::Played(api) => {
             let gitlab = GitLabServer::on_loopback(api)?;
@@ -42,6 +43,8 @@ pub fn play(
     };
     driver.args = vec!["--config".into(), config.path().into()];
     if played {
+        // Whoever cleans up after a runner that was killed knows the site's own file only.
+        driver.args.extend(["--copy-of".into(), original.into()]);
         // No service and no log shall take it for a pipeline's.
         driver.args.push("--simulated".into());
     }

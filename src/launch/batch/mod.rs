@@ -4,11 +4,13 @@
 //!
 //! * [`course`]: what to do next, from submission to the verdict. Pure.
 //! * [`drive`]: the threads around it, which do what it says and tell it what happens.
+//! * [`inquiry`]: what only the account can ask before there is a job.
 //! * [`result`]: what the scheduler and the completion record say together, and what that means for the stage.
 //! * [`pace`]: keeps all stages of this machine together from asking too often.
 
 pub mod course;
 pub mod drive;
+pub mod inquiry;
 pub mod pace;
 pub mod result;
 

@@ -19,6 +19,14 @@ pub enum BatchOutcome {
     NotGone(String),
 }
 
+impl BatchOutcome {
+    /// The scheduler would not want such a job, or never start it. Its words may quote the account, so they are no more than
+    /// text.
+    pub fn refused(scheduler: &str, asked_by: &AskedBy, words: &str) -> Self {
+        Self::Judged(None, Verdict::refused(scheduler, asked_by, words))
+    }
+}
+
 /// Whose success or failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {

@@ -131,7 +131,7 @@ fn no_name_begins_an_event_or_turns_one_around() {
     };
     let events = [
         accepted,
-        AuditEvent::NotAccepted { job, assurance: None, failure: &failure },
+        AuditEvent::NotAccepted { job, user: None, assurance: None, failure: &failure },
         AuditEvent::Ended { job_id, account, session, sub_stage: name, end },
         AuditEvent::Failed { job_id: Some(7), stage: "run", session: None, failure: &failure },
         AuditEvent::CleanedUp { job_id, account, session },

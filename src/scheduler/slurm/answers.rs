@@ -23,6 +23,11 @@ const NO_ANSWER: [&str; 15] = [
     "auth_munge",
 ];
 
+/// Whether sbatch says that it has no answer of the controller.
+pub(super) fn is_no_answer(out: &str, err: &str) -> bool {
+    NO_ANSWER.iter().any(|words| err.contains(words) || out.contains(words))
+}
+
 /// Slurm's own number of a job. Of all that a [`JobId`] may be, digits only.
 pub(super) fn number(text: &str) -> Option<JobId> {
     let good = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -40,9 +45,7 @@ pub(super) fn submitted(answer: &Answer) -> SubmitAnswer {
                 SubmitAnswer::Id,
             )
         }
-        Answer::Exited { out, err, .. } if NO_ANSWER.iter().any(|words| err.contains(words) || out.contains(words)) => {
-            SubmitAnswer::Unknown(answer.words())
-        }
+        Answer::Exited { out, err, .. } if is_no_answer(out, err) => SubmitAnswer::Unknown(answer.words()),
         Answer::Exited { .. } => SubmitAnswer::Refused(refusal(&answer.words())),
         Answer::Ended(words) => SubmitAnswer::Unknown(format!("sbatch: {words}")),
         Answer::NotStarted(words) => SubmitAnswer::NotAsked(words.clone()),
@@ -91,11 +94,11 @@ pub(super) fn who_cancelled(answer: &Answer) -> CancelledBy {
 }
 
 /// The end of sbatch's words, without its name in front of each line.
-fn refusal(words: &str) -> String {
+pub(super) fn refusal(words: &str) -> String {
     let words: Vec<&str> = words
         .split("; ")
         .map(|line| line.trim_start_matches("sbatch: ").trim_start_matches("error: ").trim_start_matches("fatal: "))
-        .map(|line| line.trim_start_matches("Batch job submission failed: "))
+        .map(|line| line.trim_start_matches("Batch job submission failed: ").trim_start_matches("allocation failure: "))
         .collect();
     words.join("; ")
 }

@@ -2,12 +2,14 @@
 //!
 //! * What a job may have: `settings`, `options` (spelled in one way, by `table`), `limits` (in `amounts`), and `wishes`, where
 //!   they meet; `partitions` may admit less.
-//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; for an admin `examination`.
+//! * What Slurm is asked and what it answers: `calls`, `answers`, `shown`, `advice`; whether a job can ever start: `trial`; which Slurm it is: `cluster`; for an
+//!   admin `examination`.
 
 mod advice;
 mod amounts;
 mod answers;
 mod calls;
+mod cluster;
 mod examination;
 mod limits;
 mod options;
@@ -15,8 +17,10 @@ mod partitions;
 mod settings;
 mod shown;
 mod table;
+mod trial;
 mod wishes;
 
+use std::path::Path;
 use std::sync::Arc;
 
 pub use advice::KIND;
@@ -27,7 +31,8 @@ use settings::{SlurmSettings, read_slurm};
 use super::batch::{Batch, ExaminedSite, Examiner, KnownScheduler, NotGranted, OwnConfiguration, Programs, Resources};
 use super::settings::BatchSettings;
 use super::{
-    Advice, CancelledBy, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission, SubmitAnswer,
+    Advice, CancelledBy, Cluster, Expected, JobId, JobName, Scheduler, SchedulerKind, Signal, State, Submission,
+    SubmitAnswer, Trial,
 };
 use crate::sys::call::{Answer, Call};
 
@@ -105,6 +110,12 @@ impl Scheduler for Slurm {
     }
 }
 
+impl SlurmSettings {
+    fn slurm(&self) -> Slurm {
+        Slurm::new(&self.bin_dir, self.conf.as_deref())
+    }
+}
+
 impl Batch for SlurmSettings {
     fn kind(&self) -> SchedulerKind {
         KIND
@@ -115,7 +126,7 @@ impl Batch for SlurmSettings {
     }
 
     fn scheduler(&self) -> Arc<dyn Scheduler> {
-        Arc::new(Slurm::new(&self.bin_dir, self.conf.as_deref()))
+        Arc::new(self.slurm())
     }
 
     fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted> {
@@ -140,19 +151,39 @@ impl Batch for SlurmSettings {
         }
     }
 
+    fn try_out(&self, submission: &Submission) -> Option<Call> {
+        self.test_only.then(|| self.slurm().test_only(submission))
+    }
+
+    fn tried(&self, answer: &Answer) -> Trial {
+        trial::tried(answer)
+    }
+
+    fn ask_what_there_is(&self) -> Call {
+        self.slurm().nodes()
+    }
+
+    fn can_never_be(&self, submission: &Submission, answer: &Answer) -> bool {
+        trial::can_never_be(submission, answer)
+    }
+
     fn programs(&self) -> Programs<'_> {
         Programs {
             dir: &self.bin_dir,
             key: "slurm.bin_dir",
             needed: &["sbatch", "scancel", "scontrol", "squeue"],
-            // Says who cancelled a job, where there is accounting.
-            optional: &["sacct"],
+            // Says who cancelled a job, where there is accounting; and what nodes there are.
+            optional: &["sacct", "sinfo"],
         }
     }
 
     fn own_configuration(&self) -> Option<OwnConfiguration<'_>> {
         // Without it Slurm's own default, possibly fetched from the controller.
         self.conf.as_deref().map(|path| OwnConfiguration { path, key: "slurm.conf", loaded_by: "scontrol" })
+    }
+
+    fn cluster(&self, read: &dyn Fn(&Path) -> Option<String>) -> Cluster {
+        cluster::cluster(self.conf.as_deref(), read)
     }
 
     fn examine(&self, examiner: &mut dyn Examiner, site: &ExaminedSite<'_>) {

@@ -24,6 +24,8 @@ pub struct SlurmSettings {
     pub bin_dir: PathBuf,
     /// `SLURM_CONF` for them; otherwise their own default.
     pub conf: Option<PathBuf>,
+    /// Whether Slurm is asked before a job whether it can ever start.
+    pub test_only: bool,
     /// Options of every job; a job may override each.
     pub defaults: SlurmOptions,
     /// Options that a job may set: full names, without dashes.
@@ -37,6 +39,9 @@ pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
     let place = section.place();
     let bin_dir = section.parsed("bin_dir", values::absolute_path);
     let conf = section.parsed("conf", values::absolute_path);
+    // One more call for each job. A job that can never start holds a slot of the runner, and its author is told nothing, until
+    // its time in GitLab is over; that is dearer at all but the largest sites.
+    let test_only = section.boolean("test_only").unwrap_or(true);
     let defaults = read_words(&mut section, "defaults", |words| Ok(SlurmOptions::parse_words(words)?));
     let allow = read_allow(&mut section);
     let limits = read_limits(section.section("limits"));
@@ -47,6 +52,7 @@ pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
         place,
         bin_dir: bin_dir.unwrap_or_else(|| PathBuf::from("/usr/bin")),
         conf,
+        test_only,
         defaults: defaults.unwrap_or_default(),
         allow,
         limits,

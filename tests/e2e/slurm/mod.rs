@@ -8,6 +8,7 @@ mod queue;
 mod secrets;
 mod stages;
 mod tokens;
+mod trial;
 
 use crate::world::{Cluster, Slurm, World};
 

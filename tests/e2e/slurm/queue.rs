@@ -23,8 +23,8 @@ cases!(
         end.assert_success();
         let ours = ours(&cluster);
         eprintln!("a job of {} s: {ours:?}", start.elapsed().as_secs());
-        assert!(ours.values().sum::<u64>() <= 6, "{ours:?}");
-        assert_eq!(ours["REQUEST_SUBMIT_BATCH_JOB"], 1);
+        assert!(ours.values().sum::<u64>() <= 8, "{ours:?}");
+        assert_eq!((ours["REQUEST_SUBMIT_BATCH_JOB"], ours["REQUEST_JOB_WILL_RUN"]), (1, 1), "{ours:?}");
         cluster.until_no_jobs_of(&world.user.name);
     },
     fn a_job_that_waits_tells_each_reason_once(slurm: Slurm) {

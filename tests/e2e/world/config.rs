@@ -102,7 +102,7 @@ sections! {
     /// `[accounts]`
     AccountsSection: min_uid deny_users deny_groups shells pam_service pam_session;
     /// `[slurm]`
-    SlurmSection: conf bin_dir defaults parameters allow stages allocation requeue token_timeout output_timeout unknown_timeout;
+    SlurmSection: conf bin_dir test_only defaults parameters allow stages allocation requeue token_timeout output_timeout unknown_timeout;
     /// `[slurm.limits]`
     LimitsSection: time nodes ntasks cpus_per_task partitions mem gres;
 }

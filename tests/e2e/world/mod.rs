@@ -134,6 +134,15 @@ impl World {
         fs::rename(&new, self.config_file()).expect("config");
     }
 
+    /// Writes another configuration beside the world's own: the same but for this change.
+    pub fn write_other_config(&self, name: &str, edit: impl FnOnce(&mut Config) -> &mut Config) -> PathBuf {
+        let (mut config, file) = (self.config.clone(), self.dir.join(name));
+        edit(&mut config);
+        fs::write(&file, config.text()).expect("config");
+        chmod(&file, 0o644);
+        file
+    }
+
     /// A program as whoever the driver runs as in this world.
     pub fn as_driver(&self, program: &Path) -> Command {
         let account = match self.kind {

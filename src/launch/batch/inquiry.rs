@@ -1,0 +1,96 @@
+//! Questions to a scheduler that only the account of a job can ask, before there is a job.
+
+use std::sync::mpsc::{Receiver, Sender, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::pace::{Pace, Urgency};
+use crate::launch::error::LaunchError;
+use crate::launch::masking::Secrets;
+use crate::launch::workplace::{Workplace, write_commands};
+use crate::order::frames::{Command, Report};
+use crate::order::{BatchOrder, Order};
+use crate::sys::call::{Answer, Call};
+use crate::sys::cgroup::JobGroup;
+use crate::sys::privilege::Become;
+use crate::sys::signals::Termination;
+use crate::sys::spawn::WorkerProgram;
+use crate::sys::threads;
+
+/// How many events wait for their turn; who sends more waits.
+const MOST_EVENTS: usize = 4;
+
+/// A worker that asks.
+pub struct Line {
+    inbox: Receiver<Event>,
+    commands: Sender<Command>,
+    pace: Pace,
+    /// Nothing is waited for after that.
+    until: Instant,
+}
+
+enum Event {
+    Report(Report),
+    /// The worker is gone, or nobody waits for the stage any more.
+    Over,
+}
+
+/// Opens a line for this time. Whatever is still asked at its end is ended.
+pub fn ask<T>(
+    program: &WorkerProgram,
+    target: &Become,
+    group: Option<JobGroup>,
+    pace: Pace,
+    limit: Duration,
+    termination: &Termination,
+    questions: impl FnOnce(&mut Line) -> T,
+) -> Result<T, LaunchError> {
+    let (workplace, worker, socket) = Workplace::open(program, target, Secrets::default(), group)?;
+    let (events, inbox) = sync_channel(MOST_EVENTS);
+    let (on_terminate, on_end) = (events.clone(), events.clone());
+    termination.subscribe(move || drop(on_terminate.try_send(Event::Over)));
+    worker.when_ended(move || drop(on_end.send(Event::Over)))?;
+    let mut reports = socket.try_clone()?;
+    threads::spawn("reports", move || {
+        while let Ok(Some(report)) = Report::read_from(&mut reports) {
+            if events.send(Event::Report(report)).is_err() {
+                return;
+            }
+        }
+    })?;
+    let commands = write_commands(socket)?;
+    let _ = commands.send(Command::Order(Box::new(Order::Batch(BatchOrder::default()))));
+    let mut line = Line { inbox, commands, pace, until: Instant::now() + limit };
+    let said = questions(&mut line);
+    let _ = line.commands.send(Command::Finish);
+    drop(line);
+    if termination.asked().is_some() {
+        worker.kill();
+    }
+    drop(worker);
+    workplace.close();
+    Ok(said)
+}
+
+impl Line {
+    /// One question, when the pace allows it. `None` without an answer in time, and to all that follow.
+    pub fn ask(&mut self, call: Call) -> Option<Answer> {
+        let (pace, commands) = (self.pace.clone(), self.commands.clone());
+        threads::spawn("call", move || {
+            pace.wait(Urgency::Low);
+            let _ = commands.send(Command::Call(Box::new(call)));
+        })
+        .ok()?;
+        loop {
+            let left = self.until.saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(left) {
+                Ok(Event::Report(Report::Answered(answer))) => return Some(answer),
+                // That it is ready, above all. However many there are, they end with the time.
+                Ok(Event::Report(_)) if !left.is_zero() => {}
+                _ => {
+                    self.until = Instant::now();
+                    return None;
+                }
+            }
+        }
+    }
+}

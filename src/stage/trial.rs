@@ -1,0 +1,70 @@
+//! A job that can never start is refused in the prepare stage. In the queue it would wait until its time in GitLab is over, and
+//! hold a slot of the runner; and its author would not be told why.
+
+use std::time::{Duration, SystemTime};
+
+use super::ends;
+use super::scheduled::BatchStage;
+use crate::launch::batch::inquiry::{self, Line};
+use crate::launch::batch::pace::Pace;
+use crate::launch::batch::result::BatchOutcome;
+use crate::report::{Failure, tell};
+use crate::scheduler::batch::Resources;
+use crate::scheduler::{Submission, Trial};
+use crate::sys::cgroup::JobGroup;
+use crate::sys::spawn::WorkerProgram;
+
+/// How long the scheduler may take to judge a job. Then the job goes on: it can be submitted all the same.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Asks, as the account, whether the scheduler would ever start a job like the ones that this CI job will submit; and when.
+/// `None` where that is not asked or not known.
+pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<Option<SystemTime>, Failure> {
+    let (submission, asked_by) = stage.submission_to_try(resources.clone());
+    let Some(call) = stage.batch.try_out(&submission) else { return Ok(None) };
+    let name = stage.batch.kind().name();
+    let said = inquiry::ask(
+        &WorkerProgram::beside_this_program()?,
+        &stage.account.to_become(),
+        JobGroup::make(stage.session.group()),
+        Pace::in_directory(stage.session.store()),
+        LIMIT,
+        &stage.arguments.termination,
+        |line| {
+            let answer = line.ask(call)?;
+            Some(settle(stage, &submission, stage.batch.tried(&answer), line))
+        },
+    )?;
+    if stage.arguments.termination.asked().is_some() {
+        return Err(ends::ended_on_request());
+    }
+    match said {
+        Some(Trial::Starts(at)) => return Ok(at),
+        Some(Trial::Never(words)) => {
+            let words = format!("{words}; it would wait in the queue for ever");
+            ends::conclude_batch(BatchOutcome::refused(name, &asked_by, &words))?;
+        }
+        Some(Trial::NotNow(words)) => {
+            tell(format_args!("{name} cannot start a job like this one now, and perhaps never: {words}; it goes on"));
+        }
+        Some(Trial::NotSaid(words)) => {
+            tell(format_args!("whether {name} can start a job like this one is not known: {words}; it goes on"));
+        }
+        None => tell(format_args!(
+            "{name} has not said within {} s whether it can start a job like this one; it goes on",
+            LIMIT.as_secs()
+        )),
+    }
+    Ok(None)
+}
+
+/// What cannot be now may never be: then somebody has to look what there is.
+fn settle(stage: &BatchStage<'_>, submission: &Submission, said: Trial, line: &mut Line) -> Trial {
+    match said {
+        Trial::NotNow(words) => match line.ask(stage.batch.ask_what_there_is()) {
+            Some(answer) if stage.batch.can_never_be(submission, &answer) => Trial::Never(words),
+            _ => Trial::NotNow(words),
+        },
+        said => said,
+    }
+}
