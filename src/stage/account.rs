@@ -1,6 +1,7 @@
 //! What the stages ask first: how this process may choose accounts, where its sessions are, and as whom a job goes on.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use nix::unistd::geteuid;
 
@@ -46,12 +47,17 @@ fn capable_programs_are_closed() -> Result<(), Failure> {
 
 /// The store of sessions.
 pub(super) fn sessions(settings: &Settings, arguments: &Arguments) -> Result<Sessions, Failure> {
+    sessions_under(settings, arguments.named())
+}
+
+/// The same, of the configuration that people know by this file.
+pub(super) fn sessions_under(settings: &Settings, named: &Path) -> Result<Sessions, Failure> {
     let own = Nss.by_uid(geteuid()).map_err(|error| Failure::site(error.to_string()))?;
     let (home, name) = own.map_or_else(
         || ("/nonexistent".into(), "unknown".to_owned()),
         |own| (own.home().to_owned(), own.name().to_owned()),
     );
-    let by = whose::configuration(arguments.named(), settings);
+    let by = whose::configuration(named, settings);
     Ok(Sessions::open(&settings.jobs.state_dir.expand(&home, &name, geteuid().as_raw()), by)?)
 }
 

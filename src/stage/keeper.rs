@@ -1,13 +1,13 @@
 //! The login session around a worker (`accounts.pam_session`): this program once more, as the process that keeps it open.
 //!
-//! `motmot-run keep-login CONFIG SESSION`, started by a prepare or a run stage; see [`crate::sys::keeper`]. It is told neither
+//! `motmot-run keep-login CONFIG NAMED SESSION`, started by a prepare or a run stage; see [`crate::sys::keeper`]. It is told neither
 //! an account nor a number: it reads both from the session, as a stage does, and has the account admitted once more.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::account::{mode, sessions};
+use super::account::{mode, sessions_under};
 use super::edge::Arguments;
 use crate::launch::workplace::Start;
 use crate::policy::{self, Account};
@@ -33,14 +33,16 @@ pub(super) fn start(
     }
     let config = std::path::absolute(&arguments.config)
         .map_err(|error| Failure::site(format!("cannot tell where {} is: {error}", arguments.config.display())))?;
-    let args = vec![WORD.into(), config.into(), session.name().into()];
+    let named = std::path::absolute(arguments.named())
+        .map_err(|error| Failure::site(format!("cannot tell where {} is: {error}", arguments.named().display())))?;
+    let args = vec![WORD.into(), config.into(), named.into(), session.name().into()];
     Ok(Start::InLoginSession { args, pipes_of: account.to_become() })
 }
 
 /// The whole of a keeper, if this process is to be one. To be called before there is any thread: modules of PAM run here.
 pub fn asked() -> Option<ExitCode> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let [word, config, session] = args.as_slice() else { return None };
+    let [word, config, named, session] = args.as_slice() else { return None };
     if word != OsStr::new(WORD) {
         return None;
     }
@@ -48,7 +50,7 @@ pub fn asked() -> Option<ExitCode> {
         tell("a login session is opened by motmot's stages; there is no use in that by hand");
         return Some(ExitCode::from(2));
     };
-    match admit(Path::new(config), &session.to_string_lossy()) {
+    match admit(Path::new(config), Path::new(named), &session.to_string_lossy()) {
         Ok((service, account, program)) => post.keep(&service, account.name(), &account.to_become(), &program),
         Err(failure) => post.give_up(failure.for_admin().to_owned()),
     }
@@ -56,13 +58,13 @@ pub fn asked() -> Option<ExitCode> {
 }
 
 /// What a stage asks for in the same way, moments before.
-fn admit(config: &Path, session: &str) -> Result<(String, Account, WorkerProgram), Failure> {
+fn admit(config: &Path, named: &Path, session: &str) -> Result<(String, Account, WorkerProgram), Failure> {
     let settings = Settings::load(config)?;
     let mode = mode(&settings)?;
     let service = mode
         .login_session(&settings.accounts)?
         .ok_or_else(|| Failure::site("accounts.pam_session has been taken away meanwhile"))?;
-    let session = sessions(&settings)?.find(session)?;
+    let session = sessions_under(&settings, named)?.find(session)?;
     let account = policy::readmit(session.decision(), &settings.accounts, mode, &Nss)?;
     Ok((service, account, WorkerProgram::beside_this_program()?))
 }

@@ -8,6 +8,7 @@ use super::scheduled::BatchStage;
 use crate::launch::batch::inquiry::{self, Line};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::BatchOutcome;
+use crate::launch::workplace::Start;
 use crate::report::{Failure, tell};
 use crate::scheduler::batch::Resources;
 use crate::scheduler::{Submission, Trial};
@@ -25,8 +26,10 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
     let name = stage.batch.kind().name();
     let said = inquiry::ask(
         &WorkerProgram::beside_this_program()?,
-        &stage.account.to_become(),
+        // In no login session: nothing of the job runs here.
+        &Start::Directly(stage.account.to_become()),
         JobGroup::make(stage.session.group()),
+        Some(stage.session.roster()),
         Pace::in_directory(stage.session.store()),
         LIMIT,
         &stage.arguments.termination,

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use super::pace::{Pace, Urgency};
 use crate::launch::error::LaunchError;
 use crate::launch::masking::Secrets;
-use crate::launch::workplace::{Workplace, write_commands};
+use crate::launch::workplace::{Opened, Roster, Start, Workplace, write_commands};
 use crate::order::frames::{Command, Report};
 use crate::order::{BatchOrder, Order};
 use crate::sys::call::{Answer, Call};
 use crate::sys::cgroup::JobGroup;
-use crate::sys::privilege::Become;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
 use crate::sys::threads;
@@ -37,14 +36,16 @@ enum Event {
 /// Opens a line for this time. Whatever is still asked at its end is ended.
 pub fn ask<T>(
     program: &WorkerProgram,
-    target: &Become,
+    start: &Start,
     group: Option<JobGroup>,
+    roster: Option<&dyn Roster>,
     pace: Pace,
     limit: Duration,
     termination: &Termination,
     questions: impl FnOnce(&mut Line) -> T,
 ) -> Result<T, LaunchError> {
-    let (workplace, worker, socket) = Workplace::open(program, target, Secrets::default(), group)?;
+    let Opened { workplace, mut worker, socket, environment: _ } =
+        Workplace::open(program, start, Secrets::default(), group, roster)?;
     let (events, inbox) = sync_channel(MOST_EVENTS);
     let (on_terminate, on_end) = (events.clone(), events.clone());
     termination.subscribe(move || drop(on_terminate.try_send(Event::Over)));

@@ -126,6 +126,7 @@ fn fewest(nodes: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::scheduler::{JobName, Requeue};
+    use crate::sys::spawn::NewPrivileges;
 
     fn refused(words: &str) -> Trial {
         tried(&Answer::Exited { status: 1, out: String::new(), err: words.into() })
@@ -187,6 +188,7 @@ mod tests {
                 environment: [].into(),
                 options: options.iter().map(|option| (*option).to_owned()).collect(),
                 requeue: Requeue::Never,
+                new_privileges: NewPrivileges::Allowed,
             };
             can_never_be(&submission, &Answer::Exited { status: 0, out: out.into(), err: String::new() })
         };
