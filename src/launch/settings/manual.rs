@@ -116,11 +116,20 @@ pub const JOBS: Part = Part {
             used_by: &[Prepare, Run],
         },
         Key {
+            name: "path_prepend",
+            takes: Takes::Texts("absolute paths of directories, without colons"),
+            unset: Unset::Is("[]"),
+            example: "[\"/opt/gitlab-runner/bin\"]",
+            says: "Directories of commands that come first on the PATH of every job, on this machine and on nodes, whatever a login \
+                profile makes of it. Whoever can write to one of them has his programs run by every account: nobody but root may.",
+            used_by: &[Prepare, Run, Check],
+        },
+        Key {
             name: "no_new_privs",
             takes: Takes::Boolean,
             unset: Unset::Is("false"),
             example: "",
-            says: "true: programs with the set-user-id bit (sudo, apptainer) have no effect in jobs.",
+            says: "true: the set-user-id bit of programs (sudo, apptainer) has no effect in jobs.",
             used_by: &[Prepare, Run],
         },
     ],

@@ -54,6 +54,16 @@ pub const ACCOUNTS: Part = Part {
                 /etc/shadow, and none begins while there is an /etc/nologin.",
             used_by: &[Config, Check],
         },
+        Key {
+            name: "pam_session",
+            takes: Takes::Boolean,
+            unset: Unset::Is("false"),
+            example: "",
+            says: "Whether each prepare and run stage is a login session: that service's session phase (pam_limits, pam_loginuid, \
+                pam_systemd) runs around its worker on this machine, so that the limits of the account hold in its jobs as after \
+                a login. Only where the runner is root; a module that refuses or hangs fails the job as a failure of the site.",
+            used_by: &[Prepare, Run, Check],
+        },
     ],
     file: file!(),
 };

@@ -35,6 +35,15 @@ pub const SLURM: &[Part] = &[
                 used_by: &[Prepare, Run, Cleanup, Reap, Check],
             },
             Key {
+                name: "test_only",
+                takes: Takes::Boolean,
+                unset: Unset::Is("true"),
+                example: "",
+                says: "Whether Slurm is asked in the prepare stage (sbatch --test-only) if it can ever start a job like this one, which \
+                    is refused at once if it cannot. One more call for each job.",
+                used_by: &[Prepare],
+            },
+            Key {
                 name: "defaults",
                 takes: Takes::Texts("options of sbatch"),
                 unset: Unset::Is("[]"),
