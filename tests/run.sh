@@ -58,6 +58,11 @@ if [ ${#absent[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ]; then
     mapfile -t absent < <(missing "${cluster[@]}")
     [ ${#absent[@]} -eq 0 ] || echo "Tests that need Slurm are skipped; missing: ${absent[*]}." >&2
 fi
+
+# A kernel as a program, for tests of control groups of version 2. Debian alone has it.
+if ! command -v linux.uml >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt_install user-mode-linux || true
+fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
 cargo test --locked "$@"

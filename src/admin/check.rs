@@ -3,6 +3,7 @@
 mod batch;
 mod findings;
 mod jobs;
+mod limits;
 mod login;
 mod programs;
 mod rules;
@@ -68,6 +69,7 @@ fn judge(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut 
     rules::judge_limits(&settings.accounts, findings);
     login::judge(settings, runner, findings);
     jobs::judge(&settings.jobs, runner, findings);
+    limits::judge(&settings.jobs, runner, findings);
     batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
     if args.offline {
         let usable = runner.act(|| check_certificates(&settings.gitlab)).and_then(|usable| {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use super::limits::{JobLimits, JobsOf, read_limits};
 use crate::config::values::{self, Template};
 use crate::config::{Placed, Section};
 use crate::order::ShellKind;
@@ -67,6 +68,8 @@ pub struct JobSettings {
     pub environment: BTreeMap<String, String>,
     /// Whether set-user-id programs keep their effect in jobs.
     pub new_privileges: NewPrivileges,
+    /// What the processes of one job may use together.
+    pub limits: JobLimits,
 }
 
 /// Reads the section.
@@ -93,6 +96,8 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let state_dir = section.parsed("state_dir", |text| below_home(text, ".local/state/motmot"));
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
     let environment = read_environment(&mut section);
+    let jobs_of = if downscope == Downscope::Setuid { JobsOf::Others } else { JobsOf::Itself };
+    let limits = read_limits(section.section("limits"), jobs_of);
     section.finish();
     JobSettings {
         downscope,
@@ -108,6 +113,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         state_dir: state_dir.unwrap_or_else(|| default_state_dir(downscope, executor)),
         environment,
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
+        limits,
     }
 }
 

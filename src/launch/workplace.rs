@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::aftermath::{self, WorkerEnd};
 use super::error::LaunchError;
 use super::masking::Secrets;
 use super::pump::Pump;
 use crate::order::frames::Command;
 use crate::report::tell;
-use crate::sys::cgroup::JobGroup;
+use crate::sys::cgroup::{JobGroup, OutOfMemory};
 use crate::sys::privilege::Become;
 use crate::sys::process;
 use crate::sys::spawn::WorkerProgram;
@@ -54,24 +55,31 @@ impl Workplace {
         let (err, err_end) = Pump::start("stderr", File::from(io::stderr().as_fd().try_clone_to_owned()?), secrets)?;
         let (ours, theirs) = UnixStream::pair()?;
         let worker = Worker(start_worker(program, target, OwnedFd::from(theirs), out_end, err_end)?);
-        // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
-        let group = group.filter(|group| {
-            let joined = group.add(worker.0.id()).is_ok();
-            if !joined {
+        // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain; but
+        // nothing else holds a limit.
+        let group = match group.map(|group| (group.add(worker.0.id()), group)) {
+            Some((Err(error), group)) => {
                 group.remove();
+                if group.is_limited() {
+                    let words = format!("the worker cannot be put in its control group: {error}");
+                    return Err(LaunchError::SetUp(io::Error::new(error.kind(), words)));
+                }
+                None
             }
-            joined
-        });
+            joined => joined.map(|(_, group)| group),
+        };
         Ok((Self { out, err, group }, worker, ours))
     }
 
-    /// Sees to it that nothing is left, when the worker has ended.
-    pub fn close(self) {
+    /// Sees to it that nothing is left, when the worker has ended. Tells what went for lack of memory, and returns it.
+    pub fn close(self) -> Option<OutOfMemory> {
         // The worker has ended everything below it. What a killed worker has left is ours now; and whatever got away from
         // both is still in the group.
         let mut all_ended = !process::end_children(Duration::ZERO, LAST_WORDS).some_left;
+        let mut memory = None;
         if let Some(group) = &self.group {
             all_ended = group.end(LAST_WORDS);
+            memory = group.out_of_memory();
             group.remove();
         }
         if !all_ended {
@@ -82,6 +90,10 @@ impl Workplace {
         let deadline = Instant::now() + LAST_OUTPUT;
         self.out.finish(deadline);
         self.err.finish(deadline);
+        if let Some(words) = aftermath::words(memory) {
+            tell(words);
+        }
+        memory
     }
 }
 
@@ -106,6 +118,23 @@ impl Worker {
         }
     }
 
+    /// Sees the worker end: it has said its last word and exits, or it is in our way. One that cannot even be killed is left
+    /// behind.
+    pub fn end(&mut self) -> WorkerEnd {
+        use std::os::unix::process::ExitStatusExt;
+        let deadline = Instant::now() + LAST_REPORT;
+        if self.ends_before(deadline) {
+            let status = self.0.try_wait().ok().flatten();
+            return match status.and_then(|status| status.signal()) {
+                Some(libc::SIGKILL) => WorkerEnd::Killed,
+                _ => WorkerEnd::Other,
+            };
+        }
+        self.kill();
+        let _ = self.ends_before(Instant::now() + LAST_WORDS);
+        WorkerEnd::Other
+    }
+
     /// Whether the worker is gone before `deadline`.
     fn ends_before(&mut self, deadline: Instant) -> bool {
         while let Ok(None) = self.0.try_wait() {
@@ -119,12 +148,8 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// The worker has said its last word and exits, or it is in our way. One that cannot even be killed is left behind.
     fn drop(&mut self) {
-        if !self.ends_before(Instant::now() + LAST_REPORT) {
-            self.kill();
-            let _ = self.ends_before(Instant::now() + LAST_WORDS);
-        }
+        self.end();
     }
 }
 

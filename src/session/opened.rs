@@ -16,6 +16,7 @@ use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Decision;
+use crate::sys::cgroup::Groups;
 
 /// One session, open.
 #[derive(Debug)]
@@ -94,8 +95,8 @@ impl Session {
     }
 
     /// Where its control group is, if it gets one.
-    pub fn group(&self) -> Option<&Path> {
-        self.record.group.as_deref()
+    pub fn groups(&self) -> Option<&Groups> {
+        self.record.groups.as_ref()
     }
 
     /// The directory of the store that it is in.

@@ -35,7 +35,7 @@ impl Stored {
             host: machine(),
             tree: tree(),
             runner: None,
-            group: None,
+            groups: None,
             attempt: attempt.into(),
         };
         record.write(&dir).expect("written");

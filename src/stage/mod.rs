@@ -8,6 +8,7 @@ mod apart;
 mod attempt;
 pub mod cleanup;
 pub mod config;
+mod confine;
 mod edge;
 mod ends;
 mod ignored;

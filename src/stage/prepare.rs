@@ -9,7 +9,7 @@ use super::account::resume;
 use super::edge::Arguments;
 use super::ignored;
 use super::scheduled::{BatchStage, resources};
-use super::{ends, request};
+use super::{confine, ends, request};
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
@@ -20,7 +20,6 @@ use crate::runner::job_defines_variable;
 use crate::scheduler::Setting;
 use crate::scheduler::settings::Allocation;
 use crate::session::Session;
-use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
@@ -71,7 +70,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let run = Run {
         script: Some(Zeroizing::new(PROBE.as_bytes().to_vec())),
         limit: Some(LIMIT),
-        group: JobGroup::make(session.group()),
+        group: confine::first_group(arguments, &settings, &session)?,
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

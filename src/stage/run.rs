@@ -14,14 +14,13 @@ use super::account::resume;
 use super::edge::Arguments;
 use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
-use super::{ends, request};
+use super::{confine, ends, request};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{self, Run, TokenFeed};
 use crate::order::{Order, RunOrder};
 use crate::report::Failure;
 use crate::report::events::AuditEvent;
 use crate::runner::SubStage;
-use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
 /// Largest script.
@@ -58,7 +57,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
-        group: JobGroup::make(session.group()),
+        group: confine::group(arguments, &settings, &session)?,
         ..Run::new(&program, account.to_become(), Order::Run(order), settings.jobs.kill_timeout)
     };
     let outcome = supervise::run(run, &arguments.termination)?;

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::edge::Arguments;
 use super::tokens::StageTokens;
-use super::{ends, request};
+use super::{confine, ends, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
 use crate::launch::batch::drive::{self, Follow};
@@ -27,7 +27,6 @@ use crate::scheduler::settings::Allocation;
 use crate::scheduler::{Expected, JobId, JobName, Requeue, Scheduler, State, Submission, Unknown};
 use crate::session::{KnownJob, Script, Session};
 use crate::settings::Settings;
-use crate::sys::cgroup::JobGroup;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
 
@@ -199,7 +198,7 @@ impl BatchStage<'_> {
             secrets,
             ledger: self.session.ledger(),
             pace: Pace::in_directory(self.session.store()),
-            group: JobGroup::make(self.session.group()),
+            group: confine::group(self.arguments, self.settings, self.session)?,
         };
         Ok(drive::follow(follow, &self.arguments.termination)?)
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::privilege::{Become, drop_to};
+use super::scheduling;
 
 /// The worker's executable, opened and judged. What was judged is what runs: it is started by its descriptor.
 #[derive(Debug)]
@@ -132,6 +133,10 @@ fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()>
     unsafe {
         libc::setsid();
         libc::umask(0o077);
+    }
+    // Before the drop: what is better than it should be anybody can give up, what is worse only root.
+    if target.is_another() {
+        scheduling::as_any_process();
     }
     drop_to(target, scratch)?;
     default_signals();

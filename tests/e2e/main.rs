@@ -16,6 +16,7 @@ mod examples;
 mod harness;
 mod identity;
 mod leftovers;
+mod limits;
 mod login;
 mod output;
 mod pages;

@@ -51,7 +51,10 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
             }
             AuditEvent::Failed { .. } => Some(AuditEvent::CleanedUp { job_id: 7, account: "arthur", session: "s" }),
             AuditEvent::CleanedUp { .. } => Some(AuditEvent::Forgotten { job_id: 7, account: "arthur", session: "s" }),
-            AuditEvent::Forgotten { .. } => None,
+            AuditEvent::Forgotten { .. } => {
+                Some(AuditEvent::NotLimited { job_id: 7, account: "arthur", session: "s", reason: "no controller" })
+            }
+            AuditEvent::NotLimited { .. } => None,
         };
         all.push(event);
     }
@@ -96,6 +99,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"WARN","event":"failed","job_id":7,"stage":"run","session":"s","kind":"system","reason":"GitLab does not answer"}"#,
         r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s"}"#,
         r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s"}"#,
+        r#""level":"WARN","event":"not limited","job_id":7,"account":"arthur","session":"s","reason":"no controller"}"#,
         r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer"}"#,
     ];
     assert_eq!(lines, expected);

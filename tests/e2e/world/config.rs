@@ -53,6 +53,13 @@ impl<const N: usize> Term for [(&str, &str); N] {
     }
 }
 
+/// A table of names and numbers, such as limits.
+impl<const N: usize> Term for [(&str, i32); N] {
+    fn term(self) -> Value {
+        Value::Table(self.into_iter().map(|(name, number)| (name.to_owned(), Value::from(number))).collect())
+    }
+}
+
 /// Keys and values.
 #[derive(Clone, Default)]
 struct Keys(BTreeMap<&'static str, Value>);
@@ -89,7 +96,7 @@ sections! {
     /// `[gitlab]`
     GitlabSection: url timeout ca_file;
     /// `[jobs]`
-    JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment image services;
+    JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment image services limits;
     /// `[token]`
     TokenSection: issuer audience site cluster keys ttl variable;
     /// `[accounts]`

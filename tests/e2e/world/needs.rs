@@ -2,7 +2,7 @@
 //! that has asked for one. So what needs root (an account, a world of root's, a cluster) cannot be had without saying so.
 
 use super::cluster;
-use super::files::is_root;
+use super::files::{is_root, limits_can_be_set};
 
 /// This process is root: it can make accounts and become them.
 #[derive(Clone, Copy)]
@@ -19,6 +19,20 @@ pub struct LaggingDisk(());
 /// A cluster with a database for its accounting.
 #[derive(Clone, Copy)]
 pub struct Accounting(());
+
+/// Root, and control groups that limit processes and memory: of version 1, or of version 2 in a group that is delegated.
+#[derive(Clone, Copy)]
+pub struct ControlGroups(());
+
+/// Root, and a kernel that runs as a program.
+#[derive(Clone, Copy)]
+pub struct UserModeLinux(());
+
+impl From<ControlGroups> for Root {
+    fn from(_: ControlGroups) -> Self {
+        Self(())
+    }
+}
 
 impl From<Slurm> for Root {
     fn from(_: Slurm) -> Self {
@@ -63,6 +77,10 @@ pub enum Body {
     LaggingDisk(fn(LaggingDisk)),
     /// See [`Accounting`].
     Accounting(fn(Accounting)),
+    /// See [`ControlGroups`].
+    ControlGroups(fn(ControlGroups)),
+    /// See [`UserModeLinux`].
+    UserModeLinux(fn(UserModeLinux)),
 }
 
 impl Body {
@@ -72,13 +90,15 @@ impl Body {
         if !matches!(self, Self::Nothing(_)) && !is_root() {
             missing.push("root");
         }
-        if !matches!(self, Self::Nothing(_) | Self::Root(_)) {
+        if matches!(self, Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_)) {
             missing.extend(cluster::missing(&cluster::PROGRAMS));
         }
         match self {
             Self::LaggingDisk(_) => missing.extend(cluster::Delayed::impossible()),
             Self::Accounting(_) => missing.extend(cluster::missing(&cluster::ACCOUNTING_PROGRAMS)),
-            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) => {}
+            Self::ControlGroups(_) if is_root() && !limits_can_be_set() => missing.push("control groups with limits"),
+            Self::UserModeLinux(_) => missing.extend(cluster::missing(&["linux.uml"])),
+            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) | Self::ControlGroups(_) => {}
         }
         missing
     }
@@ -88,6 +108,8 @@ impl Body {
         match self {
             Self::Nothing(_) => "nothing",
             Self::Root(_) => "root",
+            Self::ControlGroups(_) => "control groups",
+            Self::UserModeLinux(_) => "user-mode Linux",
             Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
         }
     }
@@ -103,6 +125,8 @@ impl Body {
             Self::Slurm(body) => body(Slurm(())),
             Self::LaggingDisk(body) => body(LaggingDisk(())),
             Self::Accounting(body) => body(Accounting(())),
+            Self::ControlGroups(body) => body(ControlGroups(())),
+            Self::UserModeLinux(body) => body(UserModeLinux(())),
         }
     }
 }
