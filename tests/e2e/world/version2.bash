@@ -9,7 +9,11 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t tmpfs tmpfs /run
-mkdir /run/etc && cp -a /etc/. /run/etc/ && mount --bind /run/etc /etc
+# Somebody may be changing accounts at this moment: what vanishes is not missed, and his locks are not ours.
+mkdir /run/etc
+cp -a /etc/. /run/etc/ 2>/dev/null
+rm -f /run/etc/*.lock
+mount --bind /run/etc /etc
 # Not on /tmp, which may have the program in it.
 mkdir -m 1777 /run/tmp && export TMPDIR=/run/tmp
 ln -sf /proc/self/fd /dev/fd
