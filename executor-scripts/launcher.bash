@@ -63,6 +63,10 @@ motmot_end() { \return "$motmot_status"; }
 motmot_end'
 \unset MOTMOT_LAUNCHER MOTMOT_TMPDIR MOTMOT_PATH_PREPEND MOTMOT_TOKEN_VARIABLE MOTMOT_TOKEN_FILE BASH_EXECUTION_STRING
 
+# A runner that is not root cannot take back for its jobs that the lack of memory shall hit others first; each job can.
+{ read -r motmot_score </proc/self/oom_score_adj && [ "$motmot_score" -lt 0 ] && echo 0 >/proc/self/oom_score_adj; } 2>/dev/null || true
+unset motmot_score
+
 # From here on the end of this process is the end of the script.
 motmot_terminated=no
 \builtin printf . >&41 || \exit 1

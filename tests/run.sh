@@ -88,6 +88,11 @@ unpack_modules() {
 if [ ! -d "$modules/environment-modules" ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
     unpack_modules || echo "Tests that need Lmod and Environment Modules are skipped." >&2
 fi
+
+# A kernel as a program, for tests of control groups of version 2. Debian alone has it.
+if ! command -v linux.uml >/dev/null && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+    apt_install user-mode-linux || true
+fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
 # What was skipped is said behind everything, and not somewhere between a thousand lines.

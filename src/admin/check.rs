@@ -3,6 +3,7 @@
 mod batch;
 mod findings;
 mod jobs;
+mod limits;
 mod login;
 mod path;
 mod programs;
@@ -70,6 +71,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     login::judge(settings, runner, findings);
     jobs::judge(&settings.jobs, runner, findings);
     path::judge(&settings.jobs, runner, findings);
+    limits::judge(&settings.jobs, runner, findings);
     batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
     if args.offline {
         let usable = runner.act(|| check_certificates(&settings.gitlab));

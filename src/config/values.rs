@@ -110,6 +110,37 @@ pub fn absolute_path(text: &str) -> Result<PathBuf, String> {
     }
 }
 
+/// Units of amounts of memory, each 1024 times the one before.
+const UNITS: [char; 4] = ['K', 'M', 'G', 'T'];
+
+/// An amount of memory in bytes: "512M", "8G". Only nothing has no unit.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let number = |digits: &str| if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None };
+    let unit = text.chars().last().and_then(|last| UNITS.iter().position(|unit| *unit == last));
+    let amount = match unit {
+        Some(place) => number(&text[..text.len() - 1])
+            .and_then(|number: u64| number.checked_mul(1024_u64.checked_pow(u32::try_from(place).ok()? + 1)?)),
+        None if text == "0" => Some(0),
+        None if number(text).is_some() => {
+            return Err(format!("has no unit: {text:?}; write \"{text}M\" or \"{text}G\""));
+        }
+        None => None,
+    };
+    amount.ok_or_else(|| format!("is no amount of memory: {text:?}; write \"512M\" or \"8G\""))
+}
+
+/// An amount of memory as [`bytes`] reads it.
+pub fn shown_bytes(amount: u64) -> String {
+    let mut shown = (amount, String::new());
+    for unit in UNITS {
+        if shown.0 == 0 || !shown.0.is_multiple_of(1024) {
+            break;
+        }
+        shown = (shown.0 / 1024, unit.to_string());
+    }
+    format!("{}{}", shown.0, shown.1)
+}
+
 /// One word, printable.
 pub fn visible_text(text: &str) -> Result<String, String> {
     // What is ASCII, and that is nearly all, is judged byte by byte.
@@ -127,4 +158,20 @@ pub fn variable_name(text: &str) -> Result<(), String> {
     let good = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
         && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if good { Ok(()) } else { Err(format!("is not the name of a variable: {text:?}; letters, digits and _ only")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_memory_are_read_as_they_are_shown_and_need_a_unit() {
+        for (text, amount) in [("0", 0), ("1K", 1024), ("1536M", 1536 << 20), ("8G", 8 << 30), ("2T", 2 << 40)] {
+            assert_eq!(bytes(text), Ok(amount), "{text}");
+            assert_eq!(shown_bytes(amount), text);
+        }
+        for text in ["", "G", "8", "8GB", "8 G", "-1G", "+1G", "1.5G", "8g", "99999999999T", "٣G"] {
+            assert!(bytes(text).is_err(), "{text}");
+        }
+    }
 }

@@ -27,6 +27,16 @@ pub enum LaunchError {
         "the process that supervises this job as its account was killed (signal 9, by the job itself, by somebody with the same account, or for lack of memory); how the script ended is not known"
     )]
     WorkerLost,
+    /// The worker was killed, and not for lack of memory.
+    #[error(
+        "the process that supervises this job as its account was killed (signal 9), and not for lack of memory: a command of this job ended every process of the account (`kill -9 -1`, `pkill -9 -u $USER`), or somebody else with the account did; how the script ended is not known. Let a script end only what it has started: kill %1, kill $pid"
+    )]
+    WorkerKilled,
+    /// The worker went with the processes of its job that needed more memory than there is for them.
+    #[error(
+        "the process that supervises this job as its account was ended for lack of memory, together with the script; how that ended is not known"
+    )]
+    OutOfMemory,
 }
 
 impl Fault for SpawnError {
@@ -38,7 +48,9 @@ impl Fault for SpawnError {
 impl Fault for LaunchError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Worker(WorkerFailure { blame: Blame::Account, .. }) => FailureKind::Build,
+            Self::Worker(WorkerFailure { blame: Blame::Account, .. }) | Self::WorkerKilled | Self::OutOfMemory => {
+                FailureKind::Build
+            }
             // A session that is refused as well: the account was admitted when its job began, and what says no now (too many
             // logins, a mount that fails) may be gone at the next attempt.
             _ => FailureKind::System,

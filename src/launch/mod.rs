@@ -5,8 +5,10 @@
 //! everything ends. [`batch`] is the same for a script at a batch scheduler. The other side is `crate::worker`: the code that
 //! runs as that account, and the only code that touches paths the account controls.
 
+pub mod aftermath;
 pub mod batch;
 pub mod error;
+pub mod limits;
 pub mod masking;
 pub mod orders;
 pub mod pump;

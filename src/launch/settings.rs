@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use super::limits::{JobLimits, JobsOf, read_limits};
 use crate::config::values::{self, Template};
 use crate::config::{Placed, Section};
 use crate::order::ShellKind;
@@ -71,6 +72,8 @@ pub struct JobSettings {
     pub path_prepend: Vec<PathBuf>,
     /// Whether set-user-id programs keep their effect in jobs.
     pub new_privileges: NewPrivileges,
+    /// What the processes of one job may use together.
+    pub limits: JobLimits,
 }
 
 /// Reads the section.
@@ -98,6 +101,8 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let no_new_privileges = section.boolean("no_new_privs").unwrap_or(false);
     let environment = read_environment(&mut section);
     let path_prepend = section.parsed_each("path_prepend", directory_of_commands);
+    let jobs_of = if downscope == Downscope::Setuid { JobsOf::Others } else { JobsOf::Itself };
+    let limits = read_limits(section.section("limits"), jobs_of);
     section.finish();
     JobSettings {
         downscope,
@@ -114,6 +119,7 @@ pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
         environment,
         path_prepend: path_prepend.unwrap_or_default(),
         new_privileges: if no_new_privileges { NewPrivileges::Denied } else { NewPrivileges::Allowed },
+        limits,
     }
 }
 

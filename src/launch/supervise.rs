@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
+use super::aftermath;
 use super::error::LaunchError;
 use super::masking::Secrets;
 use super::workplace::{LAST_REPORT, LAST_WORDS, Opened, Roster, Start, Worker, Workplace, write_commands};
@@ -149,9 +150,10 @@ pub fn run(mut run: Run<'_>, termination: &Termination) -> Result<Outcome, Launc
     let kill_timeout = run.kill_timeout;
     let mut supervisor = Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout, stage, expected };
     let outcome = supervisor.supervise();
+    let end = supervisor.worker.end();
     drop(supervisor);
-    workplace.close();
-    outcome
+    let memory = workplace.close();
+    outcome.map_err(|error| aftermath::blame(error, end, memory))
 }
 
 /// The report of the worker, as an event. A worker has one thing to say. Reading blocks, and one that is stopped says

@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::aftermath::{self, WorkerEnd};
 use super::error::LaunchError;
 use super::masking::Secrets;
 use super::pump::Pump;
 use crate::order::frames::Command;
 use crate::report::tell;
-use crate::sys::cgroup::{self, JobGroup};
+use crate::sys::cgroup::{self, JobGroup, OutOfMemory};
 use crate::sys::keeper::{Keeper, KeptWorker};
 use crate::sys::privilege::Become;
 use crate::sys::process::{self, ProcessMark};
@@ -110,25 +111,37 @@ impl Workplace {
         if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.id().as_raw().cast_unsigned())) {
             roster.started(&mark)?;
         }
-        // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain.
-        let group = group.filter(|group| {
-            // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
-            let joined = !cgroup::is_elsewhere(worker.id()) && group.add(worker.id()).is_ok();
-            if !joined {
+        // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
+        let group = if keeper.is_some() && cgroup::is_elsewhere(worker.id()) {
+            group.and_then(JobGroup::without_version_two).transpose()?
+        } else {
+            group
+        };
+        // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain; but
+        // nothing else holds a limit.
+        let group = match group.map(|group| (group.add(worker.id()), group)) {
+            Some((Err(error), group)) => {
                 group.remove();
+                if group.is_limited() {
+                    let words = format!("the worker cannot be put in its control group: {error}");
+                    return Err(LaunchError::SetUp(io::Error::new(error.kind(), words)));
+                }
+                None
             }
-            joined
-        });
+            joined => joined.map(|(_, group)| group),
+        };
         Ok(Opened { workplace: Self { out, err, group, keeper }, worker, socket: ours, environment })
     }
 
-    /// Sees to it that nothing is left, when the worker has ended.
-    pub fn close(self) {
+    /// Sees to it that nothing is left, when the worker has ended. Tells what went for lack of memory, and returns it.
+    pub fn close(self) -> Option<OutOfMemory> {
         // The worker has ended everything below it. What a killed worker has left is ours now; and whatever got away from
         // both is still in the group.
         let mut all_ended = !process::end_children(Duration::ZERO, LAST_WORDS).some_left;
+        let mut memory = None;
         if let Some(group) = &self.group {
             all_ended = group.end(LAST_WORDS);
+            memory = group.out_of_memory();
             group.remove();
         }
         if !all_ended {
@@ -145,6 +158,10 @@ impl Workplace {
         let deadline = Instant::now() + LAST_OUTPUT;
         self.out.finish(deadline);
         self.err.finish(deadline);
+        if let Some(words) = aftermath::words(memory) {
+            tell(words);
+        }
+        memory
     }
 }
 
@@ -192,6 +209,27 @@ impl Worker {
         }
     }
 
+    /// Sees the worker end: it has said its last word and exits, or it is in our way. One that cannot even be killed is left
+    /// behind.
+    pub fn end(&mut self) -> WorkerEnd {
+        use std::os::unix::process::ExitStatusExt;
+        let deadline = Instant::now() + LAST_REPORT;
+        if self.ends_before(deadline) {
+            // How a worker in a login session has ended only its keeper could say.
+            let status = match &mut self.0 {
+                Process::Child(child) => child.try_wait().ok().flatten(),
+                Process::Kept(_) => None,
+            };
+            return match status.and_then(|status| status.signal()) {
+                Some(libc::SIGKILL) => WorkerEnd::Killed,
+                _ => WorkerEnd::Other,
+            };
+        }
+        self.kill();
+        let _ = self.ends_before(Instant::now() + LAST_WORDS);
+        WorkerEnd::Other
+    }
+
     /// Whether the worker is gone before `deadline`.
     fn ends_before(&mut self, deadline: Instant) -> bool {
         while !self.has_ended() {
@@ -205,12 +243,8 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// The worker has said its last word and exits, or it is in our way. One that cannot even be killed is left behind.
     fn drop(&mut self) {
-        if !self.ends_before(Instant::now() + LAST_REPORT) {
-            self.kill();
-            let _ = self.ends_before(Instant::now() + LAST_WORDS);
-        }
+        self.end();
     }
 }
 

@@ -73,6 +73,17 @@ pub enum AuditEvent<'a> {
         /// How it ended.
         end: AuditedEnd<'a>,
     },
+    /// A limit that every job has by default does not hold for this one.
+    NotLimited {
+        /// Number of the job.
+        job_id: u64,
+        /// The local account.
+        account: &'a str,
+        /// Name of the session.
+        session: &'a str,
+        /// Which limit, and why.
+        reason: &'a str,
+    },
     /// A stage has failed, other than by its script.
     Failed {
         /// Number of the job, if the stage has one.
@@ -211,6 +222,10 @@ impl AuditEvent<'_> {
                         );
                     }
                 }
+            }
+            Self::NotLimited { job_id, account, session, reason } => {
+                let (account, reason) = (printable(account), printable(reason));
+                tracing::warn!(event = "not limited", job_id, account, session, reason);
             }
             Self::Failed { job_id, stage, session, failure } => {
                 let (kind, reason) = (failure.kind().as_str(), printable(failure.for_admin()));

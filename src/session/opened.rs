@@ -19,6 +19,7 @@ use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Decision;
+use crate::sys::cgroup::Groups;
 use crate::sys::process::ProcessMark;
 
 /// One session, open.
@@ -101,8 +102,8 @@ impl Session {
     }
 
     /// Where its control group is, if it gets one.
-    pub fn group(&self) -> Option<&Path> {
-        self.record.group.as_deref()
+    pub fn groups(&self) -> Option<&Groups> {
+        self.record.groups.as_ref()
     }
 
     /// Whose it is. To be asked once more when it is claimed: the first batch job may come meanwhile.

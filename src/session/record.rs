@@ -12,7 +12,7 @@ use super::store::{SessionError, io_error, write_private};
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::{Admission, Decision};
-use crate::sys::cgroup::JobGroup;
+use crate::sys::cgroup::{Groups, JobGroup};
 use crate::sys::process::ProcessMark;
 
 /// In the directory of a session.
@@ -40,7 +40,8 @@ pub(super) struct SessionRecord {
     #[serde(default)]
     pub(super) runner: Option<ProcessMark>,
     /// Where the job's control group is, if it gets one.
-    pub(super) group: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) groups: Option<Groups>,
     /// The runner's directory of this attempt (where `JOB_RESPONSE_FILE` is): it tells attempts of one job apart.
     pub(super) attempt: PathBuf,
 }
@@ -63,7 +64,7 @@ impl SessionRecord {
             host: machine(),
             tree: tree(),
             runner: ProcessMark::of_ancestor("gitlab-runner"),
-            group: JobGroup::place(&format!("motmot-{session}")),
+            groups: JobGroup::place(&format!("motmot-{session}")),
             attempt: attempt.to_owned(),
         }
     }

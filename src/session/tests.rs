@@ -40,7 +40,7 @@ impl Stored {
             host: machine(),
             tree: tree(),
             runner: None,
-            group: None,
+            groups: None,
             attempt: attempt.into(),
         };
         record.write(&dir).expect("written");

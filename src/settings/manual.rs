@@ -2,7 +2,7 @@
 
 use crate::config::manual::{Header, Part};
 use crate::evidence::settings::manual::GITLAB;
-use crate::launch::settings::manual::JOBS;
+use crate::launch::settings::manual::{JOBS, LIMITS};
 use crate::policy::settings::manual::{ACCOUNTS, MAP, WHEN};
 use crate::report::settings::manual::LOG;
 use crate::scheduler::known;
@@ -20,7 +20,7 @@ pub struct Documented {
 
 /// All sections, in the order of the page, which is that of the sample configuration.
 pub fn sections() -> Vec<Documented> {
-    let own = [&GITLAB, &JOBS, &TOKEN, &ACCOUNTS];
+    let own = [&GITLAB, &JOBS, &LIMITS, &TOKEN, &ACCOUNTS];
     let mut sections: Vec<Documented> = Vec::new();
     for part in own.into_iter().chain(known::manual()).chain([&LOG, &MAP, &WHEN]) {
         match sections.iter_mut().find(|known| known.section == part.section) {

@@ -8,6 +8,7 @@ mod attempt;
 pub mod caller;
 pub mod cleanup;
 pub mod config;
+mod confine;
 mod edge;
 mod ends;
 mod ignored;

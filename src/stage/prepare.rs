@@ -11,7 +11,7 @@ use super::ignored;
 use super::keeper;
 use super::scheduled::{BatchStage, resources};
 use super::trial::try_out;
-use super::{ends, request};
+use super::{confine, ends, request};
 use crate::evidence::payload::Payload;
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
@@ -25,7 +25,6 @@ use crate::scheduler::batch::Batch;
 use crate::scheduler::settings::Allocation;
 use crate::session::Session;
 use crate::sys::call::quoted;
-use crate::sys::cgroup::JobGroup;
 use crate::sys::process::Ending;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
@@ -80,7 +79,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let run = Run {
         script: Some(Zeroizing::new(probe(&payload, batch.as_ref().map(|(batch, _)| *batch)).into_bytes())),
         limit: Some(LIMIT),
-        group: JobGroup::make(session.group()),
+        group: confine::first_group(arguments, &settings, &session)?,
         roster: Some(session.roster()),
         ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
     };

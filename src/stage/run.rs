@@ -15,14 +15,13 @@ use super::edge::Arguments;
 use super::keeper;
 use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
-use super::{ends, request};
+use super::{confine, ends, request};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{self, Run, TokenFeed};
 use crate::order::{Order, RunOrder};
 use crate::report::Failure;
 use crate::report::events::AuditEvent;
 use crate::runner::SubStage;
-use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::{ProfileOutput, WorkerProgram};
 
 /// Largest script.
@@ -60,7 +59,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         secrets,
-        group: JobGroup::make(session.group()),
+        group: confine::group(arguments, &settings, &session)?,
         roster: Some(session.roster()),
         ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
     };

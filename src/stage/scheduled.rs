@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::edge::Arguments;
 use super::tokens::StageTokens;
 use super::whose::{cluster, refuse_other_cluster, session_scheduler};
-use super::{ends, keeper, request};
+use super::{confine, ends, keeper, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, Until};
 use crate::launch::batch::drive::{self, Follow};
@@ -29,7 +29,6 @@ use crate::scheduler::settings::Allocation;
 use crate::scheduler::{Expected, JobId, JobName, Requeue, Scheduler, State, Submission, Unknown};
 use crate::session::{KnownJob, MadeUnder, Script, Session};
 use crate::settings::Settings;
-use crate::sys::cgroup::JobGroup;
 use crate::sys::signals::Termination;
 use crate::sys::spawn::WorkerProgram;
 
@@ -233,7 +232,7 @@ impl BatchStage<'_> {
             secrets,
             ledger: self.session.ledger(),
             pace: Pace::in_directory(self.session.store()),
-            group: JobGroup::make(self.session.group()),
+            group: confine::group(self.arguments, self.settings, self.session)?,
             roster: Some(self.session.roster()),
         };
         Ok(drive::follow(follow, &self.arguments.termination)?)

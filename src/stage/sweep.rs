@@ -192,7 +192,7 @@ fn remove_attempt(session: &Session) -> Result<(), Failure> {
 
 /// Ends all processes of a session's control group, where there is one.
 fn end_group(session: &Session) -> Result<(), Failure> {
-    let Some(group) = JobGroup::find(session.group()) else { return Ok(()) };
+    let Some(group) = JobGroup::find(session.groups()) else { return Ok(()) };
     if !group.end(PROCESSES) {
         return Err(survivors::not_ended(session));
     }

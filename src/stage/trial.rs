@@ -3,8 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::ends;
 use super::scheduled::BatchStage;
+use super::{confine, ends};
 use crate::launch::batch::inquiry::{self, Line};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::BatchOutcome;
@@ -12,7 +12,6 @@ use crate::launch::workplace::Start;
 use crate::report::{Failure, tell};
 use crate::scheduler::batch::Resources;
 use crate::scheduler::{Submission, Trial};
-use crate::sys::cgroup::JobGroup;
 use crate::sys::spawn::WorkerProgram;
 
 /// How long the scheduler may take to judge a job. Then the job goes on: it can be submitted all the same.
@@ -28,7 +27,7 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
         &WorkerProgram::beside_this_program()?,
         // In no login session: nothing of the job runs here.
         &Start::Directly(stage.account.to_become()),
-        JobGroup::make(stage.session.group()),
+        confine::group(stage.arguments, stage.settings, stage.session)?,
         Some(stage.session.roster()),
         Pace::in_directory(stage.session.store()),
         LIMIT,

@@ -23,6 +23,7 @@ pub mod pam;
 pub mod pidfd;
 pub mod privilege;
 pub mod process;
+mod scheduling;
 pub mod signals;
 pub mod spawn;
 pub mod subordinate;

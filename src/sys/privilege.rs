@@ -84,6 +84,11 @@ impl Become {
         Ok(Pipe { reading, writing })
     }
 
+    /// Whether it is another account than this process's.
+    pub(super) fn is_another(&self) -> bool {
+        matches!(self.0, Target::Account { .. })
+    }
+
     /// How much room [`drop_to`] needs to read the groups back.
     pub(super) fn scratch(&self) -> Vec<libc::gid_t> {
         match &self.0 {

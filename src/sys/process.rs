@@ -52,6 +52,21 @@ pub fn name_of(pid: Pid) -> String {
     if name.is_empty() { "?".into() } else { name }
 }
 
+/// A process of this name that this account runs. Anybody can name a process so, but only the account can start one that is
+/// its own.
+pub fn find(name: &str, uid: Uid) -> Option<Pid> {
+    use std::os::unix::fs::MetadataExt;
+    all_processes().find(|pid| {
+        name_of(*pid) == name && std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|meta| meta.uid() == uid.as_raw())
+    })
+}
+
+/// The service of systemd that a process is in (`/proc/PID/cgroup`).
+pub fn service_of(pid: Pid) -> Option<String> {
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    groups.lines().flat_map(|line| line.split('/')).find(|part| part.ends_with(".service")).map(str::to_owned)
+}
+
 /// A process that cannot be mistaken for a later one with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ProcessMark {
@@ -289,7 +304,7 @@ pub fn carries(pid: Pid, name: &str, value: &str) -> bool {
 
 /// SIGKILL for the process, if it still is the one that was meant: its number could belong to another by now. The
 /// descriptor pins the process, the second look judges it (pidfd_open(2)).
-fn end_if(pid: Pid, still: impl Fn() -> bool) {
+pub(super) fn end_if(pid: Pid, still: impl Fn() -> bool) {
     match PidFd::open(pid) {
         Ok(pidfd) if still() => pidfd.kill(),
         // Kernels before 5.3 have no such call.

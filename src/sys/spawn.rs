@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
 use super::process;
+use super::scheduling;
 
 /// The worker's executable, opened and judged. What was judged is what runs: it is started by its descriptor.
 #[derive(Debug)]
@@ -173,6 +174,10 @@ fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()>
     }
     // Before the change of user: from then on the account can stop this process.
     mark_worker()?;
+    // Before the drop: what is better than it should be anybody can give up, what is worse only root.
+    if target.is_another() {
+        scheduling::as_any_process();
+    }
     drop_to(target, scratch)?;
     default_signals();
     // SAFETY: a string literal.

@@ -336,6 +336,7 @@ cases!(
     fn a_job_that_kills_everything_it_can_does_not_hold_the_stage(root: Root) {
         let world = World::root(root).build();
         let end = world.simulate().script("kill -9 -1; sleep 1000").run();
+        end.assert_log("was killed (signal 9");
         assert!(!end.succeeded());
         assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
         assert_eq!(world.processes_of_user(), Vec::<String>::new());

@@ -16,6 +16,7 @@ mod examples;
 mod harness;
 mod identity;
 mod leftovers;
+mod limits;
 mod linked;
 mod login;
 mod login_session;

@@ -2,9 +2,12 @@
 
 use super::{Downscope, Executor, default_state_dir};
 use crate::config::manual::Program::{Check, Cleanup, Config, Prepare, Reap, Run, Simulate};
-use crate::config::manual::{Bounds, Case, Header, Key, Part, Takes, Unset};
+use crate::config::manual::{Bounds, Case, Header, Key, Part, Program, Takes, Unset};
 use crate::scheduler::SchedulerKind;
 use crate::scheduler::known::kinds;
+
+/// Whoever starts something of a job.
+const LIMITED_BY: &[Program] = &[Prepare, Run, Check];
 
 /// `[jobs]`
 pub const JOBS: Part = Part {
@@ -135,6 +138,54 @@ pub const JOBS: Part = Part {
     ],
     file: file!(),
 };
+
+/// `[jobs.limits]`
+pub const LIMITS: Part = Part {
+    section: "jobs.limits",
+    header: Header::Table,
+    says: "What the processes of one job on this machine may use together, by control groups. A limit that is written here and \
+        cannot be set refuses the job; motmot check says which hold, and what the unit of gitlab-runner needs for it. Not with \
+        downscope = \"none\". Jobs in a batch scheduler have its limits.",
+    keys: &[
+        Key {
+            name: "pids",
+            takes: Takes::Number("processes and threads", Bounds::from("16")),
+            unset: Unset::Depends(pids),
+            example: "1024",
+            says: "Most processes and threads.",
+            used_by: LIMITED_BY,
+        },
+        Key {
+            name: "memory",
+            takes: Takes::Text("an amount of memory: a number with K, M, G or T behind it"),
+            unset: Unset::Means("there is no bound."),
+            example: "\"16G\"",
+            says: "Most memory; 32M at the least. Whatever needs more is ended, and the log of the job says so.",
+            used_by: LIMITED_BY,
+        },
+        Key {
+            name: "swap",
+            takes: Takes::Text("an amount of memory, or \"0\""),
+            unset: Unset::Means("there is no bound."),
+            example: "\"0\"",
+            says: "Most swap on top of memory, without which it cannot be.",
+            used_by: LIMITED_BY,
+        },
+        Key {
+            name: "cpu",
+            takes: Takes::Number("processors", Bounds::from("1")),
+            unset: Unset::Means("there is no bound."),
+            example: "8",
+            says: "Most processors, counted by their time.",
+            used_by: LIMITED_BY,
+        },
+    ],
+    file: file!(),
+};
+
+fn pids() -> Vec<Case> {
+    vec![(Vec::new(), "4096".to_owned())]
+}
 
 fn executors() -> Vec<&'static str> {
     ["shell"].into_iter().chain(kinds().map(SchedulerKind::word)).collect()

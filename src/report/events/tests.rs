@@ -59,7 +59,10 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
             }
             AuditEvent::Failed { .. } => Some(AuditEvent::CleanedUp { job_id: 7, account: "arthur", session: "s" }),
             AuditEvent::CleanedUp { .. } => Some(AuditEvent::Forgotten { job_id: 7, account: "arthur", session: "s" }),
-            AuditEvent::Forgotten { .. } => None,
+            AuditEvent::Forgotten { .. } => {
+                Some(AuditEvent::NotLimited { job_id: 7, account: "arthur", session: "s", reason: "no controller" })
+            }
+            AuditEvent::NotLimited { .. } => None,
         };
         all.push(event);
     }
@@ -106,6 +109,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"WARN","event":"failed","job_id":7,"stage":"run","session":"s","kind":"system","reason":"GitLab does not answer"}"#,
         r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s"}"#,
         r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s"}"#,
+        r#""level":"WARN","event":"not limited","job_id":7,"account":"arthur","session":"s","reason":"no controller"}"#,
         r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer"}"#,
         r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"no rule"}"#,
     ];

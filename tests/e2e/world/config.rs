@@ -53,7 +53,7 @@ impl<const N: usize> Term for [(&str, &str); N] {
     }
 }
 
-/// A table of names and numbers, such as a limit for each generic resource.
+/// A table of names and numbers, such as limits.
 impl<const N: usize> Term for [(&str, u32); N] {
     fn term(self) -> Value {
         Value::Table(self.into_iter().map(|(name, number)| (name.to_owned(), number.term())).collect())
@@ -96,7 +96,7 @@ sections! {
     /// `[gitlab]`
     GitlabSection: url timeout ca_file;
     /// `[jobs]`
-    JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment path_prepend image services;
+    JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment path_prepend image services limits;
     /// `[token]`
     TokenSection: issuer audience site cluster keys ttl variable;
     /// `[accounts]`

@@ -35,6 +35,39 @@ pub fn control_groups() -> bool {
     can
 }
 
+/// Whether root can limit what processes below its own group use: `sys::cgroup` says how.
+pub fn limits_can_be_set() -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    *CAN.get_or_init(|| {
+        let read = |file: &Path| fs::read_to_string(file).unwrap_or_default();
+        let own = read(Path::new("/proc/self/cgroup"));
+        let of =
+            |name: &str| own.lines().find_map(|line| Some(line.split_once(name)?.1.trim_start_matches('/').to_owned()));
+        let split = ["pids", "memory"].iter().all(|name| {
+            of(&format!(":{name}:")).is_some_and(|own| {
+                let probe = Path::new("/sys/fs/cgroup")
+                    .join(name)
+                    .join(own)
+                    .join(format!("motmot-test-{}", std::process::id()));
+                fs::create_dir(&probe).is_ok() && fs::remove_dir(&probe).is_ok()
+            })
+        });
+        let delegated = of("0::").is_some_and(|own| {
+            let dir = Path::new("/sys/fs/cgroup").join(own);
+            let controllers = read(&dir.join("cgroup.controllers"));
+            // getxattr(2), on x86_64
+            let asked = std::process::Command::new("perl")
+                .args(["-e", "exit(syscall(191, my $d = shift, my $n = 'trusted.delegate', my $v = ' ', 1) != 1)"])
+                .arg(&dir)
+                .status();
+            let given =
+                ["pids", "memory"].iter().all(|name| controllers.split_whitespace().any(|found| found == *name));
+            given && asked.is_ok_and(|status| status.success())
+        });
+        split || delegated
+    })
+}
+
 pub fn make_dir(path: &Path, mode: u32) {
     fs::create_dir_all(path).expect("a directory");
     chmod(path, mode);

@@ -21,6 +21,7 @@ mod simulate;
 mod single;
 pub mod stage;
 pub mod token;
+pub mod version2;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -37,7 +38,9 @@ pub use cases::{Case, main};
 pub use cluster::{Cluster, Delayed};
 pub use config::{Config, GitlabSection, Rule};
 pub use files::{base, chmod, chown, control_groups, is_root, make_dir};
-pub use needs::{Accounting, Body, LaggingDisk, ModuleSystems, Root, Slurm, SubordinateIds};
+pub use needs::{
+    Accounting, Body, ControlGroups, LaggingDisk, ModuleSystems, Root, Slurm, SubordinateIds, UserModeLinux,
+};
 pub use patience::{in_some_try, until};
 pub use poison::{Poison, Silence};
 pub use programs::{PROGRAMS, copy_program, copy_programs, make_script};

@@ -2,7 +2,7 @@
 //! that has asked for one. So what needs root (an account, a world of root's, a cluster) cannot be had without saying so.
 
 use super::cluster;
-use super::files::is_root;
+use super::files::{is_root, limits_can_be_set};
 
 /// This process is root: it can make accounts and become them.
 #[derive(Clone, Copy)]
@@ -44,6 +44,20 @@ impl ModuleSystems {
 
 impl From<ModuleSystems> for Root {
     fn from(_: ModuleSystems) -> Self {
+        Self(())
+    }
+}
+
+/// Root, and control groups that limit processes and memory: of version 1, or of version 2 in a group that is delegated.
+#[derive(Clone, Copy)]
+pub struct ControlGroups(());
+
+/// Root, and a kernel that runs as a program.
+#[derive(Clone, Copy)]
+pub struct UserModeLinux(());
+
+impl From<ControlGroups> for Root {
+    fn from(_: ControlGroups) -> Self {
         Self(())
     }
 }
@@ -95,6 +109,10 @@ pub enum Body {
     Accounting(fn(Accounting)),
     /// See [`ModuleSystems`].
     ModuleSystems(fn(ModuleSystems)),
+    /// See [`ControlGroups`].
+    ControlGroups(fn(ControlGroups)),
+    /// See [`UserModeLinux`].
+    UserModeLinux(fn(UserModeLinux)),
 }
 
 impl Body {
@@ -104,7 +122,7 @@ impl Body {
         if !matches!(self, Self::Nothing(_)) && !is_root() {
             missing.push("root");
         }
-        if !matches!(self, Self::Nothing(_) | Self::Root(_) | Self::ModuleSystems(_) | Self::SubordinateIds(_)) {
+        if matches!(self, Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_)) {
             missing.extend(cluster::missing(&cluster::PROGRAMS));
         }
         match self {
@@ -113,7 +131,9 @@ impl Body {
             Self::Accounting(_) => missing.extend(cluster::missing(&cluster::ACCOUNTING_PROGRAMS)),
             Self::ModuleSystems(_) => missing
                 .extend(ModuleSystems::PROFILES.into_iter().filter(|profile| !std::path::Path::new(profile).exists())),
-            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) => {}
+            Self::ControlGroups(_) if is_root() && !limits_can_be_set() => missing.push("control groups with limits"),
+            Self::UserModeLinux(_) => missing.extend(cluster::missing(&["linux.uml"])),
+            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) | Self::ControlGroups(_) => {}
         }
         missing
     }
@@ -124,6 +144,8 @@ impl Body {
             Self::Nothing(_) => "nothing",
             Self::Root(_) => "root",
             Self::SubordinateIds(_) => "subordinate ids",
+            Self::ControlGroups(_) => "control groups",
+            Self::UserModeLinux(_) => "user-mode Linux",
             Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
             Self::ModuleSystems(_) => "Lmod and Environment Modules",
         }
@@ -142,6 +164,8 @@ impl Body {
             Self::SubordinateIds(body) => body(SubordinateIds(())),
             Self::Accounting(body) => body(Accounting(())),
             Self::ModuleSystems(body) => body(ModuleSystems(())),
+            Self::ControlGroups(body) => body(ControlGroups(())),
+            Self::UserModeLinux(body) => body(UserModeLinux(())),
         }
     }
 }

@@ -68,9 +68,9 @@ pub const SLURM: &[Part] = &[
         section: "slurm.limits",
         header: Header::Table,
         says: "Bounds for what a job sets; what the configuration itself sets is not bounded. Options with which a job could ask \
-            for the same in another way are bounded, too, or refused where they cannot be compared. --exclusive gets whole \
-            nodes, and a job that sets nothing gets what its partition gives: leave the former out of allow, and set bounds in \
-            Slurm where that matters.",
+            for the same in another way are bounded, too, or refused where they cannot be compared. --exclusive \
+            is refused where processors or GPUs are bounded. A job that sets nothing gets what its partition gives: set bounds \
+            in Slurm where that matters.",
         keys: &[
             Key {
                 used_by: LOOKED_AT_BY,
@@ -101,7 +101,7 @@ pub const SLURM: &[Part] = &[
                 "mem",
                 Takes::Text("an amount of memory: a number with K, M, G or T behind it"),
                 "\"64G\"",
-                "Most memory of one node. --mem-per-cpu and --mem-per-gpu may have as much each.",
+                "Most memory of one node, also where it is asked for by processor or by GPU: then all of them on a node count.",
             ),
             bound(
                 "gres",
