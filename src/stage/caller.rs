@@ -15,12 +15,14 @@ use crate::report::Failure;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::files::{Owner, trusted_directory};
+use crate::sys::privilege::can_change_user;
 
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Whether this process, if it changes user without being root, was started by the runner's account.
 pub(super) fn is_the_runner(settings: &Settings) -> Result<(), Failure> {
-    if settings.jobs.downscope == Downscope::None || geteuid().is_root() {
+    // Without the right to change user it can do nothing that its caller cannot, and says so later.
+    if settings.jobs.downscope == Downscope::None || geteuid().is_root() || !can_change_user() {
         return Ok(());
     }
     let owner = runner_by(settings.jobs.state_dir.as_str()).map_err(Failure::site)?;

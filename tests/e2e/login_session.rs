@@ -124,7 +124,8 @@ cases!(
         );
         let end = Stage::run(&world, &single, &body).end();
         end.assert_success().assert_log("kept=yes").assert_log("hidden=yes");
-        let words = format!("words=motmot-login keep-login {} {}", world.config_file().display(), single.session);
+        let config = world.config_file();
+        let words = format!("words=motmot-login keep-login {0} {0} {1}", config.display(), single.session);
         end.assert_log(&words).assert_log(&format!("Uid: {0} {0} {0} {0}", world.user.uid));
         end.assert_log(&format!("Gid: {0} {0} {0} {0}", world.user.gid));
         for set in ["CapEff", "CapPrm", "CapInh", "CapAmb"] {
