@@ -255,5 +255,11 @@ impl Session {
 /// Removes all trace of a session. Nothing happens the second time.
 pub(super) fn forget(store: &Store, name: &str) {
     slots::give_back(store, name);
-    let _ = fs::remove_dir_all(store.session(name));
+    // Again if somebody has put something in meanwhile: a cleanup beside this one, that notes its worker.
+    for _ in 0..10 {
+        match fs::remove_dir_all(store.session(name)) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            _ => break,
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! The workers of a session: each is written down before it has an order, so that one can be ended whose stage was killed and
 //! that its account has stopped.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::store::{MadeBy, make_private};
 use crate::launch::workplace::Roster;
 use crate::sys::atomic::{self, Kind};
 use crate::sys::process::ProcessMark;
@@ -31,8 +31,30 @@ impl KnownWorkers {
 
 impl Roster for KnownWorkers {
     fn started(&self, worker: &ProcessMark) -> io::Result<()> {
-        make_private(&self.dir, || MadeBy::Motmot).map_err(|error| io::Error::other(error.to_string()))?;
-        // No worker outlives a crash of the machine.
-        atomic::replace(&self.dir.join(worker.to_string()), &serde_json::to_vec(worker)?, Kind::Passing)
+        // Never the directory of the session: another cleanup may have removed that, and then nobody asks any more.
+        let noted = match DirBuilder::new().mode(0o700).create(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            // No worker outlives a crash of the machine.
+            _ => atomic::replace(&self.dir.join(worker.to_string()), &serde_json::to_vec(worker)?, Kind::Passing),
+        };
+        noted.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_noted_in_a_session_that_is_there_and_brings_none_back_that_is_gone() {
+        let dir = tempfile::tempdir().expect("dir");
+        let session = dir.path().join("1-a");
+        let workers = KnownWorkers::of_session(&session);
+        let mark = ProcessMark::of(std::process::id()).expect("this process");
+        workers.started(&mark).expect("nobody asks for it");
+        assert!(!session.exists());
+        fs::create_dir(&session).expect("session");
+        workers.started(&mark).expect("noted");
+        assert_eq!(workers.list(), [mark]);
     }
 }

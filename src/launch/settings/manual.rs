@@ -150,7 +150,7 @@ pub const LIMITS: Part = Part {
         Key {
             name: "pids",
             takes: Takes::Number("processes and threads", Bounds::from("16")),
-            unset: Unset::Depends(pids),
+            unset: Unset::Means("4096 where that can be set; where it cannot, the log of the job says so."),
             example: "1024",
             says: "Most processes and threads.",
             used_by: LIMITED_BY,
@@ -182,10 +182,6 @@ pub const LIMITS: Part = Part {
     ],
     file: file!(),
 };
-
-fn pids() -> Vec<Case> {
-    vec![(Vec::new(), "4096".to_owned())]
-}
 
 fn executors() -> Vec<&'static str> {
     ["shell"].into_iter().chain(kinds().map(SchedulerKind::word)).collect()
