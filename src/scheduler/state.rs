@@ -35,6 +35,8 @@ pub struct Alive {
     pub placement: Placement,
     /// The node of its script, once it runs.
     pub node: Option<String>,
+    /// All its nodes, for people: in the scheduler's notation, and cut where there are very many.
+    pub nodes: Option<String>,
 }
 
 /// How far a job is.

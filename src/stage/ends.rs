@@ -42,7 +42,7 @@ pub fn conclude_batch(outcome: BatchOutcome) -> Result<(), Failure> {
                 }
                 Err(Failure::script(verdict.words().to_owned(), code))
             }
-            Judgement::Site => Err(Failure::site(verdict.words())),
+            Judgement::Site | Judgement::NeverStarted => Err(Failure::site(verdict.words())),
         },
         BatchOutcome::NotGone(words) => Err(Failure::site(words)),
         BatchOutcome::Terminated(_) => Err(ended_on_request()),
@@ -91,6 +91,7 @@ pub fn audited_batch(outcome: &BatchOutcome, asked: impl FnOnce() -> &'static st
             Judgement::Success => (id.as_ref(), "exited", Some(0)),
             Judgement::Job(code) => (id.as_ref(), "job failed", Some(code)),
             Judgement::Site => (id.as_ref(), "site failed", None),
+            Judgement::NeverStarted => (id.as_ref(), "never started", None),
         },
         BatchOutcome::Terminated(id) => (id.as_ref(), asked(), None),
         BatchOutcome::Gone | BatchOutcome::NotGone(_) => (None, "gone", None),

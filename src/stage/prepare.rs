@@ -10,7 +10,7 @@ use super::edge::Arguments;
 use super::ignored;
 use super::keeper;
 use super::scheduled::{BatchStage, resources};
-use super::trial::try_out;
+use super::trial::{try_out, warn_of_a_late_start};
 use super::{confine, ends, request};
 use crate::evidence::payload::Payload;
 use crate::launch::supervise::{self, Outcome, Run};
@@ -106,8 +106,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     let Some((batch, resources)) = batch else { return Ok(()) };
     let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
-    if batch.settings().runs_scripts() {
-        try_out(&stage, &resources)?;
+    if batch.settings().runs_scripts()
+        && let Some(start) = try_out(&stage, &resources)?
+    {
+        warn_of_a_late_start(&stage, start);
     }
     match batch.settings().allocation {
         Allocation::Job => stage.allocate(resources),

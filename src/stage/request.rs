@@ -26,6 +26,13 @@ fn is_over(payload: &Payload, age: Option<Duration>) -> bool {
     age.zip(payload.timeout).is_some_and(|(age, timeout)| age + HEAD_START >= timeout)
 }
 
+/// How much of its time a job has left, and how much it was given; `None` without a limit. GitLab's own word, in the payload: a
+/// pipeline can set `CI_JOB_TIMEOUT`.
+pub(super) fn time_left(arguments: &Arguments, session: &Session) -> Option<(Duration, Duration)> {
+    let timeout = arguments.payload().ok()?.timeout?;
+    Some((timeout.saturating_sub(session.age()? + HEAD_START), timeout))
+}
+
 /// `still_runs` is GitLab's word, if it gave one.
 fn judge(still_runs: Option<bool>, over: bool) -> &'static str {
     match (still_runs, over) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -11,7 +11,7 @@ use super::tokens::StageTokens;
 use super::whose::{cluster, refuse_other_cluster, session_scheduler};
 use super::{confine, ends, keeper, request};
 use crate::launch::batch::Ledger;
-use crate::launch::batch::course::{Job, Plan, Until};
+use crate::launch::batch::course::{Job, Plan, StartBy, Until};
 use crate::launch::batch::drive::{self, Follow};
 use crate::launch::batch::pace::{Pace, Urgency};
 use crate::launch::batch::result::{AskedBy, BatchOutcome};
@@ -40,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long a scheduler may take to say something without which a job can be submitted all the same.
 const FIT: Duration = Duration::from_secs(10);
+/// So long before its time in GitLab is over a job is given up that still waits; or a quarter of a short time.
+const FAREWELL: Duration = Duration::from_mins(1);
 
 /// One stage of a job at the scheduler.
 pub struct BatchStage<'a> {
@@ -221,6 +223,7 @@ impl BatchStage<'_> {
             kill_timeout: self.settings.jobs.kill_timeout,
             patience: PATIENCE,
             unknown_timeout: self.batch.settings().unknown_timeout,
+            start_by: self.start_by(),
         };
         let follow = Follow {
             plan,
@@ -236,6 +239,13 @@ impl BatchStage<'_> {
             roster: Some(self.session.roster()),
         };
         Ok(drive::follow(follow, &self.arguments.termination)?)
+    }
+
+    /// Early enough that the job is cancelled, and GitLab told of it, before the runner's own time-out.
+    fn start_by(&self) -> Option<StartBy> {
+        let (left, timeout) = request::time_left(self.arguments, self.session)?;
+        let at = Instant::now() + left.saturating_sub(FAREWELL.min(timeout / 4));
+        Some(StartBy { at, timeout })
     }
 
     /// The end of a sub-stage, for the audit log.
@@ -277,6 +287,7 @@ pub fn give_back(
             kill_timeout: settings.jobs.kill_timeout,
             patience: limit,
             unknown_timeout: limit,
+            start_by: None,
         };
         let follow = Follow {
             plan,

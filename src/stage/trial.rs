@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::scheduled::BatchStage;
-use super::{confine, ends};
+use super::{confine, ends, request};
 use crate::launch::batch::inquiry::{self, Line};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::BatchOutcome;
@@ -68,5 +68,30 @@ fn settle(stage: &BatchStage<'_>, submission: &Submission, said: Trial, line: &m
             _ => Trial::NotNow(words),
         },
         said => said,
+    }
+}
+
+/// Its author can still ask for something else, or for more time.
+pub(super) fn warn_of_a_late_start(stage: &BatchStage<'_>, start: SystemTime) {
+    let Some((left, timeout)) = request::time_left(stage.arguments, stage.session) else { return };
+    if let Ok(waits) = start.duration_since(SystemTime::now())
+        && waits >= left
+    {
+        tell(format_args!(
+            "warning: {} expects to start a job like this one in {}, but its time in GitLab (timeout: {}) is over before: unless the queue moves faster it never starts; ask for less, or for a longer timeout (of the job, the project and the runner)",
+            stage.batch.kind().name(),
+            in_minutes(waits),
+            in_minutes(timeout)
+        ));
+    }
+}
+
+/// To the minute: an expectation is no more exact than that.
+fn in_minutes(time: Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }

@@ -36,6 +36,8 @@ pub enum Judgement {
     Job(u8),
     /// The site failed.
     Site,
+    /// The queue was too long: the job has not begun in the time that GitLab gives it. Not the script's failure.
+    NeverStarted,
 }
 
 /// What becomes of the stage. Only [`judge`], which has evidence, and the failures named below make one.
@@ -95,6 +97,16 @@ impl Verdict {
             scheduler.name(),
             scheduler.key(Setting::Requeue)
         ))
+    }
+
+    /// It has waited for as long as GitLab does.
+    pub(super) fn never_started(timeout: &str, look_up: &str) -> Self {
+        Self {
+            judgement: Judgement::NeverStarted,
+            words: format!(
+                "the job never started: it was still waiting in the queue when its time in GitLab (timeout: {timeout}) was nearly over, and is cancelled; ask for less, or for a longer timeout, or have it tried again (retry: when: runner_system_failure) ({look_up})"
+            ),
+        }
     }
 
     /// Nobody knows how the job ended, and the time to wait for news is over.
@@ -283,7 +295,7 @@ mod tests {
     fn code(verdict: Option<Verdict>) -> Option<u8> {
         match verdict?.judgement {
             Judgement::Job(code) => Some(code),
-            Judgement::Success | Judgement::Site => None,
+            Judgement::Success | Judgement::Site | Judgement::NeverStarted => None,
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn state(id: &JobId, expected: &Expected, answer: &Answer) -> State {
 }
 
 /// The fields that are believed.
-const MEANING: [&str; 11] = [
+const MEANING: [&str; 13] = [
     "UserId",
     "JobState",
     "Reason",
@@ -29,7 +29,11 @@ const MEANING: [&str; 11] = [
     "QOS",
     "Partition",
     "BatchHost",
+    "NodeList",
+    "NumNodes",
 ];
+/// How much of a list of nodes is told. A job may have thousands, with names that are no range.
+const NODES: usize = 200;
 
 /// One line of `scontrol --oneliner show job`.
 struct Shown<'a> {
@@ -90,6 +94,7 @@ impl<'a> Shown<'a> {
                     job_id: None,
                 }),
                 node: text("BatchHost"),
+                nodes: self.nodes(),
             })
         };
         let ended = |why| {
@@ -124,6 +129,14 @@ impl<'a> Shown<'a> {
                 "the job's state is {other}, which this version does not know"
             ))),
         }
+    }
+
+    /// `NodeList=n[1-2,7]`
+    fn nodes(&self) -> Option<String> {
+        let all = self.get("NodeList")?;
+        let Some((end, _)) = all.char_indices().nth(NODES) else { return Some(all.to_owned()) };
+        let count = self.get("NumNodes").filter(|count| count.bytes().all(|byte| byte.is_ascii_digit()));
+        Some(format!("{}... ({} nodes)", &all[..end], count.unwrap_or("many")))
     }
 
     /// `ExitCode=status:signal`
@@ -170,6 +183,22 @@ mod tests {
     }
 
     #[test]
+    fn all_nodes_of_a_job_are_told_and_a_long_list_has_an_end() {
+        let nodes = |list: &str, count: &str| {
+            let list = format!("NumNodes={count} NodeList={list} BatchHost");
+            let State::Alive(alive) = with(&[("NodeList=n1 BatchHost", &list)]) else { panic!("{list}") };
+            assert_eq!(alive.node.as_deref(), Some("n1"));
+            alive.nodes
+        };
+        assert_eq!(nodes("n[1-2,7]", "3").as_deref(), Some("n[1-2,7]"));
+        assert_eq!(nodes("(null)", "1"), None);
+        let long: Vec<String> = (0..5000).map(|number| format!("rack{number}-ä")).collect();
+        let told = nodes(&long.join(","), "5000").expect("nodes");
+        assert!(told.ends_with("... (5000 nodes)") && told.chars().count() < NODES + 30, "{told}");
+        assert!(nodes(&long.join(","), "5;id").is_none_or(|told| told.ends_with("... (many nodes)")));
+    }
+
+    #[test]
     fn no_answer_and_a_forgotten_job_are_unknown_and_never_an_end() {
         for (answer, expected_state) in [
             (exited(1, "", "slurm_load_jobs error: Invalid job id specified"), Unknown::NoSuchJob),
@@ -206,6 +235,7 @@ mod tests {
             ("Account=(null)", "Account=x JobState=PENDING"),
             ("Account=(null)", "Account=x Partition=premium"),
             ("Comment=https", "Comment=x Restarts=3 https"),
+            ("Comment=https", "Comment=x NodeList=n9 https"),
             ("JobName=motmot-101-ab-1", &format!("JobName=motmot-101-ab-1 {forged} x")),
             // Slurm 22.05 prints what the owner has in a name as it is.
             ("JobName=motmot-101-ab-1", &format!("JobName=motmot-101-ab-1 {forged} x\n")),

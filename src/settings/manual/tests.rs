@@ -219,6 +219,9 @@ fn the_manual_has_every_key_that_the_readers_accept_and_no_other() {
     }
 }
 
+/// Keys that cannot be without another one, and that one with a value.
+const NEEDS: [(&str, &str, &str); 1] = [("jobs.limits.swap", "jobs.limits.memory", "\"1G\"")];
+
 #[test]
 fn a_default_of_the_manual_is_what_holds_without_the_key() {
     let smallest = File::smallest();
@@ -258,12 +261,15 @@ fn a_default_of_the_manual_is_what_holds_without_the_key() {
             Takes::Boolean => vec!["true".to_owned(), "false".to_owned()],
             _ => vec![key.example.to_owned()],
         };
-        let base = if matches!(key.unset, Unset::Required) {
-            smallest.without(&path).read().ok()
+        let (file_before, base) = if matches!(key.unset, Unset::Required) {
+            (smallest.clone(), smallest.without(&path).read().ok())
+        } else if let Some((_, other, value)) = NEEDS.iter().find(|(needing, ..)| *needing == path) {
+            let file = smallest.with(other, value);
+            (file.clone(), Some(file.valid()))
         } else {
-            Some(unsaid.clone())
+            (smallest.clone(), Some(unsaid.clone()))
         };
-        let differ = others.iter().filter(|value| Some(smallest.with(&path, value).valid()) != base).count();
+        let differ = others.iter().filter(|value| Some(file_before.with(&path, value).valid()) != base).count();
         assert!(
             differ > 0,
             "`{path}` = {others:?} changes nothing: {file} needs another example, or nobody uses the key"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::world;
-use crate::world::batch::{order, until_nothing_left};
+use crate::world::batch::{HELD, order, until_nothing_left};
 use crate::world::{Cluster, Running, World, cases, chown, make_dir, until};
 
 cases!(
@@ -75,6 +75,33 @@ cases!(
         assert!(told == different && told.len() <= 3, "{told:?}");
         assert!(told.iter().any(|line| line.contains("Resources; expected to start at 20")), "{told:?}");
         cluster.until_no_jobs_of(&world.user.name);
+    },
+    fn a_job_that_never_started_in_its_time_is_a_failure_of_the_site_and_not_a_time_out(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).slurm(|slurm| slurm.defaults(HELD)).build();
+        let end = world.simulate().option("--job-timeout", "30s").script("echo it-$(echo ran)").run();
+        // To the runner its own time-out is another thing, which `retry: when: runner_system_failure` does not try again.
+        end.assert_failed("runner_system_failure").assert_not_in_log("it-ran");
+        end.assert_log(
+            "expects to start a job like this one in 1 h, but its time in GitLab (timeout: 1 min) is over before",
+        );
+        end.assert_log("the job never started: it was still waiting in the queue");
+        let ended = |line: &serde_json::Value| line["event"] == "ended" && line["outcome"] == "never started";
+        assert!(world.audit().iter().any(ended), "{:?}", world.audit());
+        until_nothing_left(&world, cluster);
+    },
+    fn all_nodes_of_a_job_are_named(slurm: Slurm) {
+        let world = world(slurm);
+        let nodes = |wanted: &str| {
+            let job =
+                world.simulate().option("--variable", format!("SCHEDULER_PARAMETERS={wanted}")).script("true").run();
+            job.assert_success();
+            let line =
+                job.log.lines().find_map(|line| line.split_once("motmot: runs on ")).map(|(_, nodes)| nodes.to_owned());
+            line.unwrap_or_else(|| panic!("{}", job.log))
+        };
+        assert_eq!(nodes("--nodelist=n[1-2] --nodes=2"), "n[1-2]");
+        assert_eq!(nodes("--nodelist=n3"), "n3");
     },
     /// The nodes have something else where the login node has the jobs' directories.
     fn a_job_that_cannot_see_its_directory_is_the_sites_failure(slurm: Slurm) {

@@ -12,7 +12,7 @@
 //!   output is the worker's to tell; an account that stops its worker keeps its own stage until SIGTERM.)
 //!
 //! Each concern has a file with its state: the [submission], the questions ([`asking`]) and the [answers] to them,
-//! [silence], the [script] as the worker sees it, its [token], the [ending] that somebody asks for and its [pursuit], and the
+//! [silence], the [queue] that is too long, the [script] as the worker sees it, its [token], the [ending] that somebody asks for and its [pursuit], and the
 //! [conclusion].
 
 mod action;
@@ -24,6 +24,7 @@ mod event;
 mod job;
 mod plan;
 mod pursuit;
+mod queue;
 mod script;
 mod silence;
 mod submission;
@@ -40,7 +41,7 @@ use crate::scheduler::JobId;
 
 pub use action::{Action, Calling, Question};
 pub use event::BatchEvent;
-pub use plan::{Job, Plan, Until};
+pub use plan::{Job, Plan, StartBy, Until};
 pub use token::Tokens;
 
 use asking::Asking;
@@ -116,7 +117,8 @@ impl Course {
             None => self.silence.until(self.plan.unknown_timeout),
             Some(ending) => ending.next_deadline(&self.plan, self.calling.as_ref()),
         };
-        [self.token.due(), self.asking.next_deadline(), end, self.worker.given_up_at(), self.hard_deadline]
+        let start_by = self.has_to_start_by().map(|start_by| start_by.at);
+        [self.token.due(), self.asking.next_deadline(), end, self.worker.given_up_at(), self.hard_deadline, start_by]
             .into_iter()
             .flatten()
             .min()
@@ -153,6 +155,7 @@ impl Course {
         }
         self.keep_token_fresh(now);
         self.conclude();
+        self.end_what_never_started(now);
         if self.ending.is_some() {
             self.pursue_ending(now);
         } else if self.silence.until(self.plan.unknown_timeout).is_some_and(|at| at <= now) {

@@ -1,7 +1,7 @@
 //! What is known before anything happens. Nothing in it changes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::launch::batch::result::AskedBy;
 use crate::scheduler::{Expected, JobId, Requeue, Scheduler, Submission};
@@ -30,6 +30,15 @@ pub enum Until {
     Gone,
 }
 
+/// A time in the queue that has an end: GitLab's runner ends the CI job soon after, and calls that an end like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartBy {
+    /// The end.
+    pub at: Instant,
+    /// How long the whole CI job may take.
+    pub timeout: Duration,
+}
+
 /// What is to be done, and how long it may take.
 pub struct Plan {
     /// Who runs the job. Only asked for words and meanings.
@@ -50,4 +59,6 @@ pub struct Plan {
     pub patience: Duration,
     /// How long the scheduler may say nothing of use.
     pub unknown_timeout: Duration,
+    /// Until when the job has to have begun, if there is such a time.
+    pub start_by: Option<StartBy>,
 }

@@ -32,8 +32,8 @@ impl Course {
                 self.told.waiting = Some(news);
             }
             phase @ Phase::Running if before != Some(phase) => {
-                let node = alive.node.as_deref().unwrap_or("its node");
-                self.act(Action::Say(format!("runs on {node}")));
+                let nodes = alive.nodes.as_deref().or(alive.node.as_deref()).unwrap_or("its node");
+                self.act(Action::Say(format!("runs on {nodes}")));
             }
             phase @ Phase::Suspended if before != Some(phase) => {
                 self.act(Action::Tell(format!("{} has suspended the job", self.plan.scheduler.name())));
@@ -56,12 +56,16 @@ impl Course {
     }
 
     pub(super) fn verdict_of_silence(&self) -> Verdict {
+        let timeout = in_words(self.plan.unknown_timeout);
+        Verdict::silence(self.plan.scheduler.as_ref(), &timeout, &self.look_up_words())
+    }
+
+    pub(super) fn look_up_words(&self) -> String {
         let scheduler = &self.plan.scheduler;
-        let look_up = match self.id() {
+        match self.id() {
             Some(id) => format!("{} job {id}; look it up with: {}", scheduler.name(), scheduler.look_up(id)),
             None => format!("its name is {}", self.plan.expected.name),
-        };
-        Verdict::silence(scheduler.as_ref(), &in_words(self.plan.unknown_timeout), &look_up)
+        }
     }
 
     /// Before the verdict: what is missing, and what the scheduler itself has written.
@@ -80,7 +84,7 @@ impl Course {
     }
 }
 
-fn in_words(time: Duration) -> String {
+pub(super) fn in_words(time: Duration) -> String {
     let time = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
     format!("{time:#}")
 }

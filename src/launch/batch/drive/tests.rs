@@ -45,6 +45,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
                     kill_timeout: Duration::from_mins(1),
                     patience: Duration::from_millis(100),
                     unknown_timeout: Duration::from_hours(1),
+                    start_by: None,
                 },
                 program,
                 start: Start::Directly(Account::for_test("ada").to_become()),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{Action, BatchEvent, Calling, Course, Job, Plan, Question, Tokens, Until};
+use super::super::{Action, BatchEvent, Calling, Course, Job, Plan, Question, StartBy, Tokens, Until};
 use crate::launch::batch::pace::Urgency;
 use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
@@ -27,6 +27,9 @@ pub const UNKNOWN_TIMEOUT: Duration = Duration::from_mins(10);
 /// Half the life of a token.
 pub const TOKEN: Duration = Duration::from_mins(7);
 
+/// When a job has to have begun that has to begin in time.
+pub const START_BY: Duration = Duration::from_mins(1);
+
 /// What a course is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum For {
@@ -38,6 +41,8 @@ pub enum For {
     NoTokens,
     /// The same, and the scheduler may start it twice.
     Requeue,
+    /// The same, and it has to begin in time.
+    Impatient,
     /// The prepare stage, which allocates.
     Allocating,
     /// A stage in the job that prepare has allocated, which is number 17.
@@ -67,7 +72,9 @@ pub fn plan(what: For) -> Plan {
         requeue: Requeue::Never,
     };
     let (job, until) = match what {
-        For::Stage | For::NoTokens | For::Requeue => (Job::New(submission, AskedBy::Site), Until::ScriptEnd),
+        For::Stage | For::NoTokens | For::Requeue | For::Impatient => {
+            (Job::New(submission, AskedBy::Site), Until::ScriptEnd)
+        }
         For::ChosenResources => (Job::New(submission, AskedBy::Job(vec!["--mem".into()])), Until::ScriptEnd),
         For::Allocating => (Job::New(submission, AskedBy::Site), Until::Submitted),
         For::Allocated => (Job::Existing(id("17")), Until::ScriptEnd),
@@ -85,13 +92,16 @@ pub fn plan(what: For) -> Plan {
         kill_timeout: KILL_TIMEOUT,
         patience: PATIENCE,
         unknown_timeout: UNKNOWN_TIMEOUT,
+        start_by: None,
     }
 }
 
 pub fn tokens(what: For) -> Tokens {
     match what {
         For::Stage | For::ChosenResources | For::Requeue | For::Allocated => Tokens::WhileRunning,
-        For::NoTokens | For::Allocating | For::Left | For::LeftWithoutNumber | For::LeftEnded => Tokens::Never,
+        For::NoTokens | For::Impatient | For::Allocating | For::Left | For::LeftWithoutNumber | For::LeftEnded => {
+            Tokens::Never
+        }
     }
 }
 
@@ -109,8 +119,10 @@ pub struct Bench {
 /// Plays a table, and says what is wrong in it.
 pub fn play(what: For, table: &str) -> Result<(), String> {
     let start = Instant::now();
+    let start_by = (what == For::Impatient).then(|| StartBy { at: start + START_BY, timeout: START_BY });
+    let plan = Plan { start_by, ..plan(what) };
     let mut bench = Bench {
-        course: Course::new(Arc::new(plan(what)), tokens(what), start),
+        course: Course::new(Arc::new(plan), tokens(what), start),
         start,
         now: start,
         asked: start,
@@ -332,7 +344,7 @@ pub fn alive(phase: Phase, restarts: u32) -> Alive {
         job_id: JobId::parse("?"),
     };
     let placement = Placement::Batch(place);
-    Alive { phase, restarts, placement, node: Some("n1".into()) }
+    Alive { phase, restarts, placement, node: Some("n1".into()), nodes: None }
 }
 
 /// An action is as it is written; of words for people a part is enough.
@@ -385,6 +397,7 @@ fn outcome_words(outcome: &Result<BatchOutcome, LaunchError>) -> String {
             Judgement::Success => "success".into(),
             Judgement::Job(code) => format!("job {code} {}", verdict.words()),
             Judgement::Site => format!("site {}", verdict.words()),
+            Judgement::NeverStarted => format!("never-started {}", verdict.words()),
         },
         Ok(BatchOutcome::Terminated(_)) => "terminated".into(),
         Ok(BatchOutcome::Gone) => "gone".into(),

@@ -400,6 +400,10 @@ impl Model {
                     "a failure of the job needs evidence",
                 )
             }
+            Judgement::NeverStarted => must(
+                self.plan.start_by.is_some_and(|start_by| self.now >= start_by.at) && !self.exited_with_zero,
+                "a job is given up when its time is over, and not before",
+            ),
             Judgement::Site => must(
                 self.disk.is_err()
                     || self.refused

@@ -3,6 +3,7 @@
 mod asking;
 mod ending;
 mod left;
+mod queue;
 mod submission;
 mod token;
 
@@ -11,7 +12,7 @@ use super::bench::{For, play};
 /// A sentence, what the course is for, and what happens.
 type Row = (&'static str, For, &'static str);
 
-const TABLES: [&[Row]; 5] = [submission::ROWS, asking::ROWS, token::ROWS, ending::ROWS, left::ROWS];
+const TABLES: [&[Row]; 6] = [submission::ROWS, asking::ROWS, token::ROWS, ending::ROWS, left::ROWS, queue::ROWS];
 
 #[test]
 fn every_race_takes_the_course_that_its_table_says() {

@@ -1,0 +1,47 @@
+//! A queue that is longer than GitLab's patience.
+
+use super::{For, Row};
+
+pub const ROWS: &[Row] = &[
+    (
+        "a job that still waits shortly before its time in GitLab is over is cancelled, and that is a failure of its own",
+        For::Impatient,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         5    pending Priority => say waiting in the queue: Priority
+         59   always pending Priority => 3 questions
+         60   time             => cancel 17
+         60.1 called ok        =>
+         60.25 time            => ask 17
+         60.3 cancelled        => canceller 17 & last-look & finish never-started the job never started",
+    ),
+    (
+        "a job that has begun has all of its time",
+        For::Impatient,
+        "0   ready          => remember & submit
+         0   called 17      => number 17 & tell submitted as
+         5   time           => ask 17
+         5   running        => say runs on n1
+         120 always running => 2 questions",
+    ),
+    (
+        "a job that begins in the last moment is not taken for one that waits, whatever the scheduler has said before",
+        For::Impatient,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         5    pending Priority => say waiting in the queue: Priority
+         58   always pending Priority => 3 questions
+         59   mark             => ask 17!
+         61   running          => say runs on n1",
+    ),
+    (
+        "a job of which nothing is known may run",
+        For::Impatient,
+        "0   ready            => remember & submit
+         0   called 17        => number 17 & tell submitted as
+         5   time             => ask 17
+         5   silent           => say the state of the job is not known",
+    ),
+];
