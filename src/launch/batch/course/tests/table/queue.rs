@@ -14,7 +14,7 @@ pub const ROWS: &[Row] = &[
          60   time             => cancel 17
          60.1 called ok        =>
          60.25 time            => ask 17
-         60.3 cancelled        => canceller 17 & last-look & finish never-started the job never started",
+         60.3 cancelled never-ran => canceller 17 & last-look & finish never-started the job never started",
     ),
     (
         "a job that has begun has all of its time",
