@@ -21,7 +21,7 @@
     '!' '{' '}' '[[' case 'do' 'done' elif else 'esac' 'fi' for function if in select 'then' time until while 2>/dev/null ||
     \builtin true
 # Variables of ours that cannot be set keep this text from its end.
-\builtin unset -v motmot_options motmot_token motmot_script motmot_rest motmot_status motmot_terminated || \exit 1
+\builtin unset -v motmot_options motmot_token motmot_script motmot_rest motmot_status motmot_terminated motmot_score || \exit 1
 # No script of the runner's works in a restricted shell.
 case $- in *r*) \exit 1 ;; esac
 # The runner's script sets what it needs, and is not written for the first two; the others would print all its variables.
@@ -64,8 +64,8 @@ motmot_end'
 \unset MOTMOT_LAUNCHER MOTMOT_TMPDIR MOTMOT_PATH_PREPEND MOTMOT_TOKEN_VARIABLE MOTMOT_TOKEN_FILE BASH_EXECUTION_STRING
 
 # A runner that is not root cannot take back for its jobs that the lack of memory shall hit others first; each job can.
-{ read -r motmot_score </proc/self/oom_score_adj && [ "$motmot_score" -lt 0 ] && echo 0 >/proc/self/oom_score_adj; } 2>/dev/null || true
-unset motmot_score
+{ IFS='' \builtin read -r motmot_score </proc/self/oom_score_adj && \builtin [ "$motmot_score" -lt 0 ] && \builtin echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
+\unset motmot_score
 
 # From here on the end of this process is the end of the script.
 motmot_terminated=no

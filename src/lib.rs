@@ -17,7 +17,8 @@
 //!
 //! The *stage binary* is privileged. It reads evidence, decides, mints and supervises, and touches no path that a user
 //! controls. The *worker* (`worker`) is a program of its own that has become the job's account for good before its first
-//! instruction, and does everything that such paths need.
+//! instruction, and does everything that such paths need. With `accounts.pam_session` a third stands between them: the
+//! stage's program once more, as root, which keeps the login session and starts the worker in it (`sys::keeper`).
 //!
 //! # Who imports whom
 //!

@@ -84,11 +84,11 @@ fn copy_of_the_crate(room: &Room) -> PathBuf {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("doors");
     let _ = fs::remove_dir_all(&dir);
     fs::create_dir_all(&dir).unwrap();
-    for entry in fs::read_dir(root).unwrap() {
+    for entry in fs::read_dir(here).unwrap() {
         let entry = entry.unwrap();
         match entry.file_name().to_str().unwrap() {
             name @ ("src" | "tests") => copy(&entry.path(), &dir.join(name)),

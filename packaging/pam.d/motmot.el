@@ -7,6 +7,7 @@ session  required  pam_loginuid.so
 session  required  pam_limits.so
 # In a slice of the account's own, where limits for user-.slice hold, with an XDG_RUNTIME_DIR. Each stage then waits for
 # systemd-logind. (Debian: package libpam-systemd.)
+# Not together with jobs.limits.memory, swap or cpu in control groups of version 2: every job would fail.
 #session  optional  pam_systemd.so class=background
 # Nothing else is ever asked.
 auth     required  pam_deny.so

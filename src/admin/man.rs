@@ -124,7 +124,7 @@ const WORDS: &[Words] = &[
             their Slurm jobs, ends their processes, removes their files, and the directory that a killed runner has left. \
             Accounts are treated beside each other, so that a home directory that does not answer holds up its owner only; what \
             fails is tried again after 5 minutes, then 10, 20, and at most 6 hours. A cleanup stage does the same for earlier \
-            jobs of its own account, for two seconds. Run it from a timer. Root runs it as the account of the runner. Sessions of another configuration, and \
+            jobs of its own account, for two seconds. Run it from a timer. Started by root, it works as the account of the runner. Sessions of another configuration, and \
             such as have Slurm jobs in a cluster that this one does not ask, are named and left alone.",
         examples: &["motmot reap --dry-run", "motmot reap", "motmot reap --forget 4711-0198c1d4a2b3"],
         exit: &[("0", "Nothing is left."), ("2", "Something is left, or wrong usage; the words say what.")],

@@ -109,6 +109,7 @@ mod tests {
     use super::*;
     use crate::sys::privilege::Become;
 
+    #[expect(clippy::disallowed_methods, reason = "nothing becomes this")]
     fn pipe() -> Pipe {
         Become::same().pipe().expect("a pipe")
     }
@@ -149,7 +150,7 @@ mod tests {
         let (pump, job_end) = Pump::start("test", pipe(), File::from(to), Secrets::default()).expect("a pump");
         let mut thief = File::open(format!("/proc/self/fd/{}", job_end.as_raw_fd())).expect("the job's own");
         let mut held = File::from(job_end);
-        let reader = std::thread::spawn(move || thief.read(&mut [0; 1 << 20]).expect("read"));
+        let reader = std::thread::spawn(move || thief.read(&mut vec![0; 1 << 20]).expect("read"));
         // Whoever of the two is quicker: now and then it is the thief, behind the other's back.
         for _ in 0..1000 {
             held.write_all(b"word\n").expect("written");

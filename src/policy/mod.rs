@@ -86,7 +86,7 @@ impl Fault for NoLonger {
     fn for_author(&self) -> String {
         match self {
             Self::NotAdmitted { audience: Audience::Public, .. } | Self::OtherNumber { audience: Audience::Public, .. } => {
-                "refused: this job may not go on on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under this job's number."
+                "refused: this job may not continue on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under this job's number."
                     .to_owned()
             }
             Self::NotAdmitted { .. } | Self::OtherNumber { .. } | Self::Lookup(_) => self.to_string(),

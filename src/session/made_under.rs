@@ -72,7 +72,7 @@ pub enum Whose {
     OtherConfiguration(PathBuf),
     /// It has batch jobs in a cluster of which this configuration knows nothing.
     OtherCluster(MadeUnder),
-    /// It has batch jobs, and does not say in which cluster: an older version made it, or its job did not go to a scheduler
+    /// It has batch jobs, and does not say in which cluster: another version made it, or its job did not go to a scheduler
     /// when it began.
     NotSaid,
 }

@@ -112,7 +112,7 @@ impl Session {
         made_under::whose(self.record.made_under.as_ref(), jobs, &self.by)
     }
 
-    /// What it says of that, unless an older version made it.
+    /// What it says of that, unless another version made it.
     pub fn made_under(&self) -> Option<&MadeUnder> {
         self.record.made_under.as_ref()
     }

@@ -59,7 +59,9 @@ pub fn runner_by(text: &str) -> Result<Uid, String> {
     };
     // Sticky or not: there anybody could have made it.
     if look(&above)?.mode() & WRITABLE_BY_OTHERS != 0 {
-        return Err(format!("{text} (jobs.state_dir) is in a directory that everybody may write to; {elsewhere}"));
+        return Err(format!(
+            "{text} (jobs.state_dir) is in a directory that others than root may write to; {elsewhere}"
+        ));
     }
     let meta = fs::symlink_metadata(above.join(name)).map_err(|error| {
         format!("{text} (jobs.state_dir): {error}; where the runner is an ordinary account, root makes it: install -d -o ACCOUNT -m 0700 {text}")

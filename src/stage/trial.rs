@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::scheduled::BatchStage;
 use super::{confine, ends, request};
-use crate::launch::batch::inquiry::{self, Line};
+use crate::launch::batch::inquiry::{self, Inquiry, Line};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::BatchOutcome;
 use crate::launch::workplace::Start;
@@ -23,20 +23,19 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
     let (submission, asked_by) = stage.submission_to_try(resources.clone());
     let Some(call) = stage.batch.try_out(&submission) else { return Ok(None) };
     let name = stage.batch.kind().name();
-    let said = inquiry::ask(
-        &WorkerProgram::beside_this_program()?,
+    let inquiry = Inquiry {
+        program: &WorkerProgram::beside_this_program()?,
         // In no login session: nothing of the job runs here.
-        &Start::Directly(stage.account.to_become()),
-        confine::group(stage.arguments, stage.settings, stage.session)?,
-        Some(stage.session.roster()),
-        Pace::in_directory(stage.session.store()),
-        LIMIT,
-        &stage.arguments.termination,
-        |line| {
-            let answer = line.ask(call)?;
-            Some(settle(stage, &submission, stage.batch.tried(&answer), line))
-        },
-    )?;
+        start: &Start::Directly(stage.account.to_become()),
+        group: confine::group(stage.arguments, stage.settings, stage.session)?,
+        roster: Some(stage.session.roster()),
+        pace: Pace::in_directory(stage.session.store()),
+        limit: LIMIT,
+    };
+    let said = inquiry::ask(inquiry, &stage.arguments.termination, |line| {
+        let answer = line.ask(call)?;
+        Some(settle(stage, &submission, stage.batch.tried(&answer), line))
+    })?;
     if stage.arguments.termination.asked().is_some() {
         return Err(ends::ended_on_request());
     }

@@ -58,7 +58,7 @@ pub(super) fn why_left_alone(session: &Session) -> Option<String> {
         ),
         Whose::OtherCluster(made) => other_cluster(session, &made),
         Whose::NotSaid => format!(
-            "it does not say in which cluster its batch jobs are, as those of older versions; if this configuration asks that one: motmot reap --session {name}"
+            "it does not say in which cluster its batch jobs are, since its scheduler or the program that made it was another one; if this configuration asks that one: motmot reap --session {name}"
         ),
     })
 }

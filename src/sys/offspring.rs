@@ -1,7 +1,7 @@
 //! What descends from a job, whatever it did since: a mark that every process inherits and none can take off.
 //!
-//! A daemon leaves its session, its parents and its environment, and where the driver can make no control group (it is no
-//! root, or the machine has version 1 only) nothing would tell it from a login of its account. The mark is the hard limit
+//! A daemon leaves its session, its parents and its environment, and where the driver can make no control group (its
+//! runner is an ordinary account whose service is not delegated to it; a container) nothing would tell it from a login of its account. The mark is the hard limit
 //! for file locks (setrlimit(2), `RLIMIT_LOCKS`): the kernel has not looked at it since Linux 2.4, so it is in nobody's way;
 //! fork and exec pass it on, and only `CAP_SYS_RESOURCE` of the machine itself raises it, which nobody gets in a user
 //! namespace. 0 says: below a job. 1 says: a worker, which its session knows by number.

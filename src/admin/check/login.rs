@@ -75,7 +75,7 @@ fn judge_sessions(settings: &Settings, runner: &Runner, findings: &mut Findings)
     }
 }
 
-/// As the service's file of this program's first version does. What it includes is not looked at.
+/// As a service's file has it that is for the account phase alone. What it includes is not looked at.
 fn refuses_sessions(file: &Path) -> bool {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines().any(|line| {

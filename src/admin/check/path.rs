@@ -9,6 +9,7 @@ use super::jobs::is_executable;
 use super::runner::Runner;
 use crate::launch::orders::DEFAULT_PATH;
 use crate::launch::settings::{Downscope, JobSettings};
+use crate::sys::exchange::{Believed, Exchanger, exchanger};
 
 /// The directories that the site puts first, and what the runner's scripts call.
 pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) {
@@ -97,16 +98,15 @@ fn judge_directory(dir: &Path, jobs: &JobSettings, runner: &Runner) -> Result<St
 
 /// Who, other than root and a runner's one user. In a sticky directory names stay their owners', but everybody can add some.
 fn who_can_change(itself: bool, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
-    let (mode, uid) = (meta.mode(), meta.uid());
-    let own = jobs.downscope == Downscope::None && uid == runner.account.uid().as_raw();
-    let open = if itself || mode & 0o1000 == 0 { mode } else { 0 };
-    if open & 0o002 != 0 {
-        Some("everybody".to_owned())
-    } else if uid != 0 && !own {
-        Some(format!("uid {uid}"))
-    } else if open & 0o020 != 0 {
-        Some("its group".to_owned())
-    } else {
-        None
-    }
+    // In the directory itself the sticky bit is no help: everybody can add some.
+    let mode = if itself { meta.mode() & !0o1000 } else { meta.mode() };
+    let believed = match jobs.downscope {
+        Downscope::None => Believed::RootAnd(runner.account.uid().as_raw()),
+        Downscope::Setuid => Believed::Root,
+    };
+    Some(match exchanger(meta.uid(), mode, believed)? {
+        Exchanger::Owner => format!("uid {}", meta.uid()),
+        Exchanger::Everybody => "everybody".to_owned(),
+        Exchanger::Group => "its group".to_owned(),
+    })
 }

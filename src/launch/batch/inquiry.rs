@@ -33,17 +33,29 @@ enum Event {
     Over,
 }
 
-/// Opens a line for this time. Whatever is still asked at its end is ended.
+/// Who asks, and for how long. Whatever is still asked at its end is ended.
+pub struct Inquiry<'a> {
+    /// The worker's program.
+    pub program: &'a WorkerProgram,
+    /// How it starts.
+    pub start: &'a Start,
+    /// What its processes are put in.
+    pub group: Option<JobGroup>,
+    /// Where it is written down.
+    pub roster: Option<&'a dyn Roster>,
+    /// When to ask.
+    pub pace: Pace,
+    /// How long all questions together may take.
+    pub limit: Duration,
+}
+
+/// Opens a line, and asks these questions.
 pub fn ask<T>(
-    program: &WorkerProgram,
-    start: &Start,
-    group: Option<JobGroup>,
-    roster: Option<&dyn Roster>,
-    pace: Pace,
-    limit: Duration,
+    inquiry: Inquiry<'_>,
     termination: &Termination,
     questions: impl FnOnce(&mut Line) -> T,
 ) -> Result<T, LaunchError> {
+    let Inquiry { program, start, group, roster, pace, limit } = inquiry;
     let Opened { workplace, mut worker, socket, environment: _ } =
         Workplace::open(program, start, Secrets::default(), group, roster)?;
     let (events, inbox) = sync_channel(MOST_EVENTS);

@@ -90,7 +90,8 @@ pub const JOBS: Part = Part {
             takes: Takes::Boolean,
             unset: Unset::Is("true"),
             example: "",
-            says: "Whether jobs get the environment of a person who has logged in (/etc/profile, ~/.bash_profile; module works).",
+            says: "Whether jobs find what a person finds after logging in (/etc/profile, ~/.bash_profile): variables, functions such as \
+                module, aliases, options of the shell. Not traps, nor the options -e, -u, -v and -x.",
             used_by: &[Prepare, Run],
         },
         Key {
@@ -145,7 +146,8 @@ pub const LIMITS: Part = Part {
     header: Header::Table,
     says: "What the processes of one job on this machine may use together, by control groups. A limit that is written here and \
         cannot be set refuses the job; motmot check says which hold, and what the unit of gitlab-runner needs for it. Not with \
-        downscope = \"none\". Jobs in a batch scheduler have its limits.",
+        downscope = \"none\". Jobs in a batch scheduler have its limits, and sessions that pam_systemd puts into a slice of their \
+        own that slice's number of processes.",
     keys: &[
         Key {
             name: "pids",

@@ -52,7 +52,7 @@ pub const ACCOUNTS: Part = Part {
             says: "Who may begin a job by the machine's own rules for logging in: the account phase of this service of PAM is \
                 asked. none: PAM is not asked. Without PAM a job is refused whose account has expired or is locked in \
                 /etc/shadow, and none begins while there is an /etc/nologin.",
-            used_by: &[Config, Check],
+            used_by: ADMITTED_BY,
         },
         Key {
             name: "pam_session",

@@ -161,7 +161,7 @@ mod tests {
         let starts = |err: &str| tried(&Answer::Exited { status: 0, out: String::new(), err: err.into() });
         let line =
             |at: &str| format!("a plugin's word\nsbatch: Job 17 to start at {at} using 1 processors on nodes n1\n");
-        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+        let at = SystemTime::UNIX_EPOCH + Duration::from_hours(490_896);
         assert_eq!(starts(&line("1767225600")), Trial::Starts(Some(at)));
         for odd in ["", "2026-01-01T00:00:00", "Unknown", "-1", "99999999999999999999999", "18446744073709551615"] {
             assert_eq!(starts(&line(odd)), Trial::Starts(None), "{odd}");

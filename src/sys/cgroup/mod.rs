@@ -134,7 +134,8 @@ impl JobGroup {
             self.limits.keys().find(|resource| lost(resource) && resource.controller() != Controller::Pids)
         {
             let words = format!(
-                "the login session has put the worker in a control group of its own, where the limit of {resource:?} (jobs.limits) cannot hold"
+                "the login session has put the worker in a control group of its own (pam_systemd), where jobs.limits.{} cannot hold",
+                resource.word()
             );
             self.remove();
             return Some(Err(io::Error::other(words)));

@@ -23,7 +23,7 @@ pub const SLURM: &[Part] = &[
                 takes: Takes::Text("an absolute path"),
                 unset: Unset::Is("\"/usr/bin\""),
                 example: "\"/opt/slurm/bin\"",
-                says: "Directory of sbatch, scancel, scontrol and squeue.",
+                says: "Directory of sbatch, scancel, scontrol and squeue (and sinfo and sacct, if they are there).",
                 used_by: &[Prepare, Run, Cleanup, Reap, Check],
             },
             Key {
