@@ -129,6 +129,10 @@ pub fn read_limits(mut section: Section<'_>, jobs_of: JobsOf) -> JobLimits {
     match jobs_of {
         JobsOf::Others => {
             limits.entry(Resource::Pids).or_insert(DEFAULT_PIDS);
+            // What may not have more memory would have the swap of everybody.
+            if limits.contains_key(&Resource::Memory) {
+                limits.entry(Resource::Swap).or_insert(0);
+            }
         }
         JobsOf::Itself if section.says_something() => section.problem(
             &section.place(),
@@ -211,6 +215,7 @@ mod tests {
         assert_eq!(error.kind(), FailureKind::System);
         assert!(error.for_admin().contains("jobs.limits.memory cannot be set"), "{}", error.for_admin());
         assert!(!error.for_author().contains("/sys/"), "{}", error.for_author());
-        assert_eq!(written.confine(None, Unlimited::Told).expect("played").unmet.len(), 2);
+        // With the swap and the processes that are bounded by default.
+        assert_eq!(written.confine(None, Unlimited::Told).expect("played").unmet.len(), 3);
     }
 }

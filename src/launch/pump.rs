@@ -52,6 +52,10 @@ impl Pump {
     }
 }
 
+/// How much is taken when the job is over: what its pipe can hold (an account may make it as large as this). Somebody with the
+/// job's account who opened the pipe by its name, and writes without a pause, shall not hold the stage.
+const LAST: usize = 1 << 20;
+
 fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
     let mut from = File::from(from);
     let mut piece = vec![0; PIECE];
@@ -62,6 +66,7 @@ fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
         broken = broken || write_whole(&mut to, bytes).is_err();
         Ok::<(), std::convert::Infallible>(())
     };
+    let mut left = LAST;
     loop {
         let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN), PollFd::new(stopped.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, PollTimeout::NONE) {
@@ -75,6 +80,12 @@ fn carry(from: OwnedFd, stopped: &OwnedFd, mut to: File, mut masker: Masker) {
                 Ok(0) => break,
                 Ok(length) => {
                     let Ok(()) = masker.feed(&piece[..length], &mut write);
+                    if stopping {
+                        left = left.saturating_sub(length);
+                    }
+                    if left == 0 {
+                        break;
+                    }
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock && !stopping => {}

@@ -121,7 +121,9 @@ impl Seeker {
                     _ => return false,
                 }
             }
-            let may_be = || limit_of(parent).is_none_or(|limit| limit >= self.limit_of_stage);
+            // Another runner's stage may have a smaller limit than this one's; what is below a job never has more than a worker.
+            let least = self.limit_of_stage.min(WORKER + 1);
+            let may_be = || limit_of(parent).is_none_or(|limit| limit >= least);
             if name_of(Pid::from_raw(parent)).starts_with(STAGE) && may_be() {
                 return false;
             }

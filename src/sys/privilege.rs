@@ -191,12 +191,16 @@ pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Resul
     check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) })?;
     // SAFETY: plain integers.
     check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) })?;
+    // The saved id last: while it is the driver's, the account may stop this process, but not trace or read it (ptrace(2)), and
+    // where `fs.suid_dumpable` is 1 the change of user makes it readable. It still has the driver's memory, a key perhaps. A
+    // change of the saved id alone leaves that flag as it is.
+    let same = libc::uid_t::MAX;
     // SAFETY: plain integers.
-    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) })?;
-    // The account can stop this process now, and where `fs.suid_dumpable` is 1 the change of user has made it readable:
-    // it still has the driver's memory.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, same) })?;
     // SAFETY: plain integers.
     check(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
+    // SAFETY: plain integers.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, same, same, uid) })?;
     // A change from one ordinary uid to another keeps capabilities (capabilities(7)): with file capabilities on this
     // binary the child would still be able to become anybody.
     let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };

@@ -168,8 +168,8 @@ pub const LIMITS: Part = Part {
         Key {
             name: "swap",
             takes: Takes::Text("an amount of memory, or \"0\""),
-            unset: Unset::Means("there is no bound."),
-            example: "\"0\"",
+            unset: Unset::Means("0 with a bound for memory, where that can be set; else there is no bound."),
+            example: "\"1G\"",
             says: "Most swap on top of memory, without which it cannot be.",
             used_by: LIMITED_BY,
         },
