@@ -24,7 +24,8 @@ cases!(
         .run();
         end.assert_success().assert_log("that this stage left in the background");
         let call = end.calls("build_script")[0];
-        assert!(call["duration"].as_f64().expect("seconds") < 30.0 && started.elapsed() < Duration::from_secs(50));
+        // Not as long as any of them sleeps.
+        assert!(call["duration"].as_f64().expect("seconds") < 300.0 && started.elapsed() < Duration::from_mins(10));
         assert!(call["eof_delay"].as_f64().unwrap_or(0.0) < 5.0, "nobody holds the runner's pipes: {call}");
         assert_eq!(world.processes_of_user(), Vec::<String>::new());
     },

@@ -39,7 +39,7 @@ cases!(
             "no answer within 5 s",
             "systemctl status slurmctld",
         ]);
-        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_mins(2), "{:?}", start.elapsed());
         cluster.continue_controller();
         cluster.kill_controller();
         ask(&world)
