@@ -131,7 +131,7 @@ cases!(
         std::fs::write(&payload, crate::world::payload(5).to_string()).expect("payload");
         let states = [
             (world.dir.join("state/motmot"), "it was started by"),
-            (in_open, "everybody may write"),
+            (in_open, "others than root may write"),
             (in_home, "is a directory of"),
             ("{home}/motmot".into(), "another directory for each caller"),
         ];
