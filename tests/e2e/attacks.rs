@@ -112,7 +112,7 @@ cases!(
     },
     fn no_secret_is_on_a_command_line_or_in_a_foreign_environment(root: Root) {
         let world = World::root(root).build();
-        let running = Running::start(&world.simulate().script("cp \"$CI_JOB_JWT_FILE\" \"$HOME/token\"; touch \"$HOME/ready\"; sh -c 'while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done'"));
+        let running = Running::start(&world.simulate().script("cp \"$CI_JOB_JWT_FILE\" \"$HOME/token\"; sh -c 'touch \"$HOME/ready\"; while [ ! -e \"$HOME/go\" ]; do sleep 0.02; done'"));
         until("the job runs", || world.user.home.join("ready").exists());
         let token = fs::read(world.user.home.join("token")).expect("the token");
         let signature = token.rsplit(|byte| *byte == b'.').next().expect("a signature").to_vec();
