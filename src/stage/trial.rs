@@ -16,6 +16,7 @@ use crate::sys::spawn::WorkerProgram;
 
 /// How long the scheduler may take to judge a job. Then the job goes on: it can be submitted all the same.
 const LIMIT: Duration = Duration::from_secs(15);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Asks, as the account, whether the scheduler would ever start a job like the ones that this CI job will submit; and when.
 /// `None` where that is not asked or not known.
@@ -85,8 +86,11 @@ pub(super) fn warn_of_a_late_start(stage: &BatchStage<'_>, start: SystemTime) {
     }
 }
 
-/// To the minute: an expectation is no more exact than that.
+/// To the minute: an expectation is no more exact than that. Behind jobs without a limit it is decades ahead.
 fn in_minutes(time: Duration) -> String {
+    if time > YEAR {
+        return "more than a year".to_owned();
+    }
     let minutes = time.as_secs().div_ceil(60);
     match (minutes / 60, minutes % 60) {
         (0, minutes) => format!("{minutes} min"),
