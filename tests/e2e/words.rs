@@ -47,7 +47,7 @@ cases!(
             let output = single.stage(stage).arg(&script).arg("build_script").output().expect("a stage");
             assert_eq!(output.status.code(), Some(2), "{stage}");
             let told = String::from_utf8_lossy(&output.stderr);
-            assert!(told.contains("may not go on") && told.contains("audit log"), "{stage}: {told}");
+            assert!(told.contains("may not continue") && told.contains("audit log"), "{stage}: {told}");
             assert!(!told.contains(&name) && !told.contains("deny_users"), "{stage}: {told}");
             let last = world.audit().pop().expect("a line");
             assert_eq!((&last["event"], &last["stage"]), (&json!("failed"), &json!(stage)), "{last}");
