@@ -4,6 +4,7 @@
 //! itself is told to the admin where it does not hold, and stops nobody: not every runner of a site has control groups.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use crate::config::{Placed, Section, values};
 use crate::report::{FailureKind, Fault};
@@ -142,6 +143,14 @@ pub fn read_limits(mut section: Section<'_>, jobs_of: JobsOf) -> JobLimits {
     }
     section.finish();
     JobLimits { limits, written }
+}
+
+/// A limit that does not hold since modules of the login session have put the worker elsewhere.
+pub fn lost_in_login_session(resource: Resource) -> io::Error {
+    let key = key(resource);
+    io::Error::other(format!(
+        "the login session has put the worker in a control group of its own (pam_systemd), where {key} cannot hold"
+    ))
 }
 
 /// The key of the configuration.

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use super::aftermath::{self, WorkerEnd};
 use super::error::LaunchError;
+use super::limits;
 use super::masking::Secrets;
 use super::pump::Pump;
 use crate::order::frames::Command;
@@ -31,8 +32,6 @@ use crate::sys::threads;
 pub const LAST_WORDS: Duration = Duration::from_secs(15);
 /// How long the end of the output may take after the last process has ended.
 const LAST_OUTPUT: Duration = Duration::from_secs(30);
-/// How long the start of a worker may take.
-const START: Duration = Duration::from_secs(20);
 /// How long after its end a report of the worker may still be on the way, and how long after its report its end.
 pub const LAST_REPORT: Duration = Duration::from_secs(2);
 
@@ -95,7 +94,7 @@ impl Workplace {
         let (ours, theirs) = UnixStream::pair()?;
         let (worker, keeper, environment) = match start {
             Start::Directly(target) => {
-                let child = program.start_within(START, target, OwnedFd::from(theirs), out_end, err_end)?;
+                let child = program.start_in_time(target, OwnedFd::from(theirs), out_end, err_end)?;
                 (Worker(Process::Child(child)), None, BTreeMap::new())
             }
             Start::InLoginSession { args, .. } => {
@@ -113,7 +112,7 @@ impl Workplace {
         }
         // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
         let group = if keeper.is_some() && cgroup::is_elsewhere(worker.id()) {
-            group.and_then(JobGroup::without_version_two).transpose()?
+            group.map(JobGroup::without_version_two).transpose().map_err(limits::lost_in_login_session)?.flatten()
         } else {
             group
         };

@@ -196,32 +196,21 @@ impl AuditEvent<'_> {
             }
             Self::Ended { job_id, account, session, sub_stage, end } => {
                 let (account, sub_stage) = (printable(account), printable(sub_stage));
-                match end {
-                    AuditedEnd::Shell { outcome, exit_code, signal } => {
-                        tracing::info!(
-                            event = "ended",
-                            job_id,
-                            account,
-                            session,
-                            sub_stage,
-                            outcome,
-                            exit_code,
-                            signal
-                        );
-                    }
-                    AuditedEnd::Batch { slurm_job_id, outcome, exit_code } => {
-                        tracing::info!(
-                            event = "ended",
-                            job_id,
-                            account,
-                            session,
-                            sub_stage,
-                            slurm_job_id,
-                            outcome,
-                            exit_code
-                        );
-                    }
-                }
+                let (slurm_job_id, outcome, exit_code, signal) = match end {
+                    AuditedEnd::Shell { outcome, exit_code, signal } => (None, outcome, exit_code, signal),
+                    AuditedEnd::Batch { slurm_job_id, outcome, exit_code } => (slurm_job_id, outcome, exit_code, None),
+                };
+                tracing::info!(
+                    event = "ended",
+                    job_id,
+                    account,
+                    session,
+                    sub_stage,
+                    slurm_job_id,
+                    outcome,
+                    exit_code,
+                    signal
+                );
             }
             Self::NotLimited { job_id, account, session, reason } => {
                 let (account, reason) = (printable(account), printable(reason));

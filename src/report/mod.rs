@@ -10,7 +10,7 @@ pub mod settings;
 mod words;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 
 pub use words::{indented, one_line, printable};
 
@@ -142,11 +142,19 @@ impl<E: Fault> From<E> for Failure {
 /// somebody else has chosen begins no message of ours.
 pub fn tell(words: impl Display) {
     // The runner may be gone; then nobody reads it, and there is nothing to do about that.
-    let _ = std::io::stderr().lock().write_all(told(&words.to_string()).as_bytes());
+    let _ = io::stderr().lock().write_all(told(&words.to_string()).as_bytes());
 }
 
 fn told(words: &str) -> String {
     indented(words).lines().flat_map(|line| ["motmot: ", line, "\n"]).collect()
+}
+
+/// A reader that has gone has seen enough.
+///
+/// # Errors
+/// Whatever else has kept a text from being written.
+pub fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]

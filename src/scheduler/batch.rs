@@ -50,8 +50,11 @@ pub trait Batch: Debug + Send + Sync {
     /// Makes what the driver itself has set fit to what the scheduler says when it is asked; without an answer it stays.
     fn fit(&self, _resources: &mut Resources, _ask: &mut dyn FnMut(Call) -> Answer) {}
 
-    /// Has the scheduler judge a job that is not submitted, as its owner; `None` where the site does not want that.
-    fn try_out(&self, submission: &Submission) -> Option<Call>;
+    /// Whether the site wants a job to be judged before it is submitted.
+    fn tries_out(&self) -> bool;
+
+    /// Has the scheduler judge a job that is not submitted, as its owner.
+    fn try_out(&self, submission: &Submission) -> Call;
 
     /// What the answer to [`Batch::try_out`] means.
     fn tried(&self, answer: &Answer) -> Trial;

@@ -54,6 +54,15 @@ pub struct Sessions {
     by: Arc<Configuration>,
 }
 
+/// What [`Sessions::left_behind`] has found.
+#[derive(Debug)]
+pub struct LeftBehind {
+    /// Of this configuration, the oldest first.
+    pub ours: Vec<Session>,
+    /// Of others: nobody here may clean them up.
+    pub others: Vec<Session>,
+}
+
 impl Sessions {
     /// Opens the store, and makes it if it is missing.
     pub fn open(dir: &Path, by: Configuration) -> Result<Self, SessionError> {
@@ -124,18 +133,12 @@ impl Sessions {
         found
     }
 
-    /// Sessions of this configuration that seem to be over and were not cleaned up, the oldest first. To be asked once more when
-    /// they are claimed.
-    pub fn left_behind(&self) -> Vec<Session> {
-        let mut found: Vec<Session> =
-            self.all().filter(|session| session.is_left_behind() && session.whose() == Whose::Ours).collect();
-        found.sort_by_key(Session::last_used);
-        found
-    }
-
-    /// The same of others: nobody here may clean them up.
-    pub fn left_behind_by_others(&self) -> Vec<Session> {
-        self.all().filter(|session| session.is_left_behind() && session.whose() != Whose::Ours).collect()
+    /// Sessions that seem to be over and were not cleaned up. To be asked once more when they are claimed.
+    pub fn left_behind(&self) -> LeftBehind {
+        let found = self.all().filter(Session::is_left_behind);
+        let (mut ours, others): (Vec<_>, Vec<_>) = found.partition(|session| session.whose() == Whose::Ours);
+        ours.sort_by_key(Session::last_used);
+        LeftBehind { ours, others }
     }
 
     /// All that are another configuration's, or have batch jobs in another cluster, whatever they do.

@@ -106,16 +106,16 @@ fn a_session_whose_runner_is_done_with_it_is_left_behind_and_a_living_one_is_not
     let living = world.create(1, attempt.path().to_str().expect("utf-8"));
     let over = world.create(2, "/nonexistent/attempt");
     let names = |found: Vec<Session>| found.iter().map(|session| session.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names(world.sessions.left_behind()), [over.name()]);
+    assert_eq!(names(world.sessions.left_behind().ours), [over.name()]);
     living.close().expect("closed");
-    assert_eq!(names(world.sessions.left_behind()), [over.name()], "its own cleanup is at work");
+    assert_eq!(names(world.sessions.left_behind().ours), [over.name()], "its own cleanup is at work");
     let closed = File::open(world.dir(living.name()).join("closed")).expect("open");
     closed.set_modified(SystemTime::now() - A_WHILE * 2).expect("set");
-    assert_eq!(world.sessions.left_behind().len(), 2);
+    assert_eq!(world.sessions.left_behind().ours.len(), 2);
     let file = world.dir(living.name()).join("session.json");
     let text = fs::read_to_string(&file).expect("read");
     fs::write(&file, text.replace(&format!("\"host\":\"{}\"", machine()), "\"host\":\"elsewhere\"")).expect("write");
-    assert_eq!(names(world.sessions.left_behind()), [over.name()], "another machine's business");
+    assert_eq!(names(world.sessions.left_behind().ours), [over.name()], "another machine's business");
     fs::write(&file, &text).expect("write");
     // A runner with a /tmp of its own: that its directory is not seen from here says nothing.
     fs::remove_file(world.dir(living.name()).join("closed")).expect("remove");
@@ -123,12 +123,12 @@ fn a_session_whose_runner_is_done_with_it_is_left_behind_and_a_living_one_is_not
         .replace(&tree(), &format!("apart {}", boot_of(&tree())))
         .replace(attempt.path().to_str().expect("utf-8"), "/nonexistent/too");
     fs::write(&file, apart).expect("write");
-    assert_eq!(names(world.sessions.left_behind()), [over.name()], "another tree, and used a moment ago");
+    assert_eq!(names(world.sessions.left_behind().ours), [over.name()], "another tree, and used a moment ago");
     File::open(&file).expect("open").set_modified(SystemTime::now() - A_DAY * 2).expect("set");
-    assert_eq!(world.sessions.left_behind().len(), 2);
+    assert_eq!(world.sessions.left_behind().ours.len(), 2);
     let before_the_boot = text.replace(&tree(), "mnt:[1] another-boot");
     fs::write(&file, before_the_boot).expect("write");
-    assert_eq!(world.sessions.left_behind().len(), 2, "no runner survives a boot");
+    assert_eq!(world.sessions.left_behind().ours.len(), 2, "no runner survives a boot");
 }
 
 #[test]
@@ -205,13 +205,13 @@ fn a_session_of_another_configuration_is_neither_left_behind_nor_idle_and_one_of
         (world.create(1, "/nonexistent/attempt"), world.create(2, world.sessions.store.dir().to_str().expect("UTF-8")));
     let names = |found: Vec<Session>| found.iter().map(|session| session.name().to_owned()).collect::<Vec<_>>();
     assert_eq!(
-        (names(world.sessions.left_behind()), names(world.sessions.idle())),
+        (names(world.sessions.left_behind().ours), names(world.sessions.idle())),
         (vec![over.name().to_owned()], vec![living.name().to_owned()])
     );
     let dir = world.sessions.store.dir();
     let others = Sessions::open(dir, Configuration::new("/etc/d.toml".into(), Vec::new)).expect("opened");
-    assert!(others.left_behind().is_empty() && others.idle().is_empty());
-    assert_eq!(names(others.left_behind_by_others()), [over.name()]);
+    assert!(others.left_behind().ours.is_empty() && others.idle().is_empty());
+    assert_eq!(names(others.left_behind().others), [over.name()]);
     assert_eq!(others.of_others().len(), 2);
     for session in [&over, &living] {
         let file = world.dir(session.name()).join("session.json");
@@ -220,12 +220,12 @@ fn a_session_of_another_configuration_is_neither_left_behind_nor_idle_and_one_of
         fs::write(&file, record.to_string()).expect("write");
     }
     for sessions in [&world.sessions, &others] {
-        assert_eq!(names(sessions.left_behind()), [over.name()], "without batch jobs it is anybody's");
+        assert_eq!(names(sessions.left_behind().ours), [over.name()], "without batch jobs it is anybody's");
     }
     over.ledger().submitting(&JobName::new(over.name(), 1)).expect("recorded");
     for sessions in [&world.sessions, &others] {
-        assert!(sessions.left_behind().is_empty());
-        assert_eq!(names(sessions.left_behind_by_others()), [over.name()], "somebody has to know whose its jobs are");
+        assert!(sessions.left_behind().ours.is_empty());
+        assert_eq!(names(sessions.left_behind().others), [over.name()], "somebody has to know whose its jobs are");
     }
 }
 

@@ -14,10 +14,9 @@ use crate::launch::settings::Downscope;
 use crate::report::Failure;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
+use crate::sys::exchange::{Believed, adder};
 use crate::sys::files::{Owner, trusted_directory};
 use crate::sys::privilege::can_change_user;
-
-const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 /// Whether this process, if it changes user without being root, was started by the runner's account.
 pub(super) fn is_the_runner(settings: &Settings) -> Result<(), Failure> {
@@ -57,8 +56,9 @@ pub fn runner_by(text: &str) -> Result<Uid, String> {
     let look = |path: &Path| {
         fs::symlink_metadata(path).map_err(|error| format!("{} (jobs.state_dir): {error}", path.display()))
     };
-    // Sticky or not: there anybody could have made it.
-    if look(&above)?.mode() & WRITABLE_BY_OTHERS != 0 {
+    // Whoever can add something there could have made it.
+    let meta = look(&above)?;
+    if adder(meta.uid(), meta.mode(), Believed::Root).is_some() {
         return Err(format!(
             "{text} (jobs.state_dir) is in a directory that others than root may write to; {elsewhere}"
         ));

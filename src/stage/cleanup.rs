@@ -12,7 +12,7 @@ use super::sweep::{AttemptDir, REMOVAL, sweep};
 use super::whose::{refuse_other_cluster, why_left_alone};
 use super::{reap, sweeper};
 use crate::report::{Failure, tell};
-use crate::session::{Session, SessionError, Sessions};
+use crate::session::{LeftBehind, Session, SessionError, Sessions};
 
 /// How long all sessions together may take that earlier jobs of the same account have left behind.
 const EARLIER: Duration = Duration::from_secs(2);
@@ -47,13 +47,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn clean_up_after_earlier_jobs(arguments: &Arguments, sessions: &Sessions, accounts: &HashSet<Uid>) {
     let start = Instant::now();
     let of_this_job = |session: &Session| accounts.contains(&session.decision().uid());
-    for session in sessions.left_behind_by_others().iter().filter(|session| of_this_job(session)).take(NAMED) {
+    let LeftBehind { ours, others } = sessions.left_behind();
+    for session in others.iter().filter(|session| of_this_job(session)).take(NAMED) {
         if let Some(why) = why_left_alone(session) {
             tell(format_args!("left alone: {}: {why}", session.name()));
         }
     }
     let due = |session: &Session| session.trouble().read().is_none_or(|trouble| trouble.is_over(SystemTime::now()));
-    for session in sessions.left_behind().into_iter().filter(|session| of_this_job(session) && due(session)) {
+    for session in ours.into_iter().filter(|session| of_this_job(session) && due(session)) {
         let Some(left) = EARLIER.checked_sub(start.elapsed()).filter(|left| !left.is_zero()) else { break };
         sweeper::sweep(&arguments.of_configuration(), &session, left).finish(&session);
     }

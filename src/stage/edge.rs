@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, OnceCell};
 use std::ffi::OsString;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,7 +11,7 @@ use super::caller;
 use crate::evidence::payload::Payload;
 use crate::report::audit::AuditLog;
 use crate::report::events::AuditEvent;
-use crate::report::{Failure, FailureKind, tell};
+use crate::report::{Failure, FailureKind, tell, unless_nobody_reads};
 use crate::runner::{Contract, ExitCodes, PROCESS_NAME as RUNNER};
 use crate::settings::{DEFAULT_PATH, Settings};
 use crate::sys::privilege::hide_this_process;
@@ -165,11 +164,6 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
             fail(&failure, codes, Some(&arguments.contract))
         }
     }
-}
-
-/// A reader that has gone has seen enough.
-pub(super) fn unless_nobody_reads(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
 }
 
 fn fail(failure: &Failure, codes: ExitCodes, contract: Option<&Contract>) -> ExitCode {

@@ -31,10 +31,11 @@ pub(super) fn start(
     if mode(settings)?.login_session(&settings.accounts)?.is_none() {
         return Ok(Start::Directly(account.to_become()));
     }
-    let config = std::path::absolute(&arguments.config)
-        .map_err(|error| Failure::site(format!("cannot tell where {} is: {error}", arguments.config.display())))?;
-    let named = std::path::absolute(arguments.named())
-        .map_err(|error| Failure::site(format!("cannot tell where {} is: {error}", arguments.named().display())))?;
+    let absolute = |path: &Path| {
+        std::path::absolute(path)
+            .map_err(|error| Failure::site(format!("cannot tell where {} is: {error}", path.display())))
+    };
+    let (config, named) = (absolute(&arguments.config)?, absolute(arguments.named())?);
     let args = vec![WORD.into(), config.into(), named.into(), session.name().into()];
     Ok(Start::InLoginSession { args, pipes_of: account.to_become() })
 }

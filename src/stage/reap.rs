@@ -14,13 +14,13 @@ use std::time::{Duration, Instant, SystemTime};
 use clap::{Args, Parser};
 
 use super::account::sessions;
-use super::edge::{Arguments, unless_nobody_reads};
+use super::edge::Arguments;
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
 use super::whose::{refuse_other_cluster, session_scheduler, why_left_alone};
 use crate::report::events::AuditEvent;
-use crate::report::{Failure, one_line, tell};
-use crate::session::{Claim, Holder, Session, Sessions};
+use crate::report::{Failure, one_line, tell, unless_nobody_reads};
+use crate::session::{Claim, Holder, LeftBehind, Session, Sessions};
 use crate::settings::Settings;
 
 /// How long one session may take. A tree that takes longer to remove is smaller the next time.
@@ -106,9 +106,10 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
         // A line for each: no name of a directory may begin another one.
         one_line(&format!("{}: job {job_id} as {account}, below {data}{jobs}{trouble}", session.name())) + "\n"
     };
-    let lines: String = sessions.left_behind().iter().map(line).collect();
+    let LeftBehind { ours, others } = sessions.left_behind();
+    let lines: String = ours.iter().map(line).collect();
     let written = std::io::stdout().write_all(lines.as_bytes()).or_else(unless_nobody_reads);
-    tell_others(sessions);
+    tell_others(&others);
     tell_idle(sessions);
     written.map_err(|error| Failure::site(format!("the list cannot be written: {error}")))?;
     if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
@@ -125,13 +126,11 @@ fn trouble(session: &Session) -> Option<String> {
 }
 
 /// What another configuration has left behind, or has batch jobs of which ours knows nothing.
-fn tell_others(sessions: &Sessions) -> bool {
-    let others = sessions.left_behind_by_others();
-    for session in &others {
+fn tell_others(others: &[Session]) {
+    for session in others {
         let (name, job) = (session.name(), session.facts().job_id());
         tell(format_args!("left alone: {name} (job {job}): {}", why_left_alone(session).unwrap_or_default()));
     }
-    !others.is_empty()
 }
 
 /// A runner between two stages looks the same as one that is gone, unless its process is known.
@@ -151,7 +150,8 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     let now = SystemTime::now();
     let (mut done, mut left) = (0, 0);
     let mut accounts = HashMap::<_, Vec<Session>>::new();
-    for session in sessions.left_behind() {
+    let LeftBehind { ours, others } = sessions.left_behind();
+    for session in ours {
         if session.trouble().read().is_none_or(|trouble| trouble.is_over(now)) {
             accounts.entry(session.decision().uid()).or_default().push(session);
         } else {
@@ -175,9 +175,10 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
             }
         },
     });
-    let (others, idle) = (tell_others(sessions), tell_idle(sessions));
+    tell_others(&others);
+    let idle = tell_idle(sessions);
     match (done, left) {
-        (0, 0) if idle || others => {}
+        (0, 0) if idle || !others.is_empty() => {}
         (0, 0) => tell("nothing was left behind"),
         (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
         _ => return Err(Failure::noted(format!("cleaned up after {done} jobs; of {left} something is left"))),

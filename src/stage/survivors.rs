@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use crate::report::Failure;
 use crate::session::Session;
-use crate::sys::offspring::Seeker;
+use crate::sys::offspring::{STAGE, Seeker};
 use crate::sys::process;
 
 /// How long a worker whose stage is gone may take to end its job by itself, as it does unless somebody has stopped it.
 const BY_ITSELF: Duration = Duration::from_secs(1);
 /// How long SIGKILL may take.
 const KILLED: Duration = Duration::from_secs(10);
-/// With this the names of stages begin.
-const STAGE_NAME: &str = "motmot-";
 
 /// Ends the workers of a session that have no stage any more. What they leave are orphans, which the next worker finds.
 ///
@@ -20,7 +18,7 @@ const STAGE_NAME: &str = "motmot-";
 pub(super) fn end_abandoned_workers(session: &Session) -> Result<(), Failure> {
     let uid = session.decision().uid();
     for worker in session.workers() {
-        let has_stage = || worker.name_of_parent().is_some_and(|name| name.starts_with(STAGE_NAME));
+        let has_stage = || worker.name_of_parent().is_some_and(|name| name.starts_with(STAGE));
         if !has_stage() && !worker.ends_within(BY_ITSELF) && !worker.end_as(uid, KILLED) {
             return Err(not_ended(session));
         }

@@ -49,6 +49,11 @@ pub fn exchanger(uid: u32, mode: u32, believed: Believed) -> Option<Exchanger> {
     (open_to(WRITABLE_BY_GROUP) && believed != Believed::OwnersAndGroups).then_some(Exchanger::Group)
 }
 
+/// The first who may add something to a directory that is itself relied upon: there the sticky bit is no help.
+pub fn adder(uid: u32, mode: u32, believed: Believed) -> Option<Exchanger> {
+    exchanger(uid, mode & !STICKY, believed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ const WORKER: u64 = 1;
 /// That of whatever a job has started.
 const JOB: u64 = 0;
 /// With this the names of all programs begin that have jobs below them. (They must: they find each other by them.)
-const STAGE: &str = "motmot-";
+pub const STAGE: &str = "motmot-";
 /// Longest way up. Ways change while they are walked.
 const MOST_STEPS: usize = 100_000;
 

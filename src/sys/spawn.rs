@@ -17,6 +17,9 @@ use super::privilege::{Become, drop_to};
 use super::process;
 use super::scheduling;
 
+/// How long the start of a worker may take.
+const START: Duration = Duration::from_secs(20);
+
 /// The worker's executable, opened and judged. What was judged is what runs: it is started by its descriptor.
 #[derive(Debug)]
 pub struct WorkerProgram {
@@ -92,9 +95,8 @@ impl WorkerProgram {
     ///
     /// # Errors
     /// As there; the child is ended when its time is over.
-    pub fn start_within(
+    pub fn start_in_time(
         &self,
-        limit: Duration,
         target: &Become,
         stdin: OwnedFd,
         stdout: OwnedFd,
@@ -108,7 +110,7 @@ impl WorkerProgram {
                 .spawn_scoped(scope, start)
                 .map_err(|source| SpawnError::Start { path: self.path.clone(), source })?;
             loop {
-                match started.recv_timeout(limit) {
+                match started.recv_timeout(START) {
                     Ok(result) => return result,
                     // It is the only child. SIGKILL ends a stopped process, too; then the start fails.
                     Err(RecvTimeoutError::Timeout) => process::kill_children(),

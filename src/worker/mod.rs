@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::order::frames::{Blame, Command, Report, WorkerFailure};
 use crate::order::{Order, RunOrder};
-use crate::report::tell;
+use crate::report::{tell, unless_nobody_reads};
 use crate::sys::process::{self, Ending};
 use crate::sys::threads;
 use directories::Held;
@@ -52,11 +52,7 @@ pub fn main() -> ExitCode {
     };
     if let Some(words) = words {
         let written = std::io::Write::write_all(&mut std::io::stdout(), format!("{words}\n").as_bytes());
-        // A reader that has gone has seen enough.
-        return match written {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
-            _ => ExitCode::SUCCESS,
-        };
+        return written.or_else(unless_nobody_reads).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     process::set_own_name(c"motmot-worker");
     // Tokens and the script pass through this memory; other processes of the account need not read them here.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::world::stage::kill_with_its_worker;
-use crate::world::{Single, World, cases, change_accounts, control_groups, payload, try_change_accounts, until};
+use crate::world::{Root, Single, World, cases, change_accounts, control_groups, payload, try_change_accounts, until};
 
 cases!(
     fn daemons_of_every_kind_neither_hold_the_stage_nor_survive_it(root: Root) {
@@ -192,32 +192,10 @@ cases!(
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
     },
     fn a_tree_of_a_thousand_levels_goes(root: Root) {
-        let world = World::root(root).build();
-        let single = Single::new(&world, 5);
-        let script =
-            single.script("cd \"$TMPDIR\"; perl -e 'for (1 .. 1500) { mkdir q(d) or die; chdir q(d) or die }'");
-        assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
-        let mut cleanup = Command::new("bash");
-        let stage = single.stage("cleanup");
-        cleanup.args(["-c", "ulimit -S -n 256; exec \"$@\"", "runner"]).arg(stage.get_program()).args(stage.get_args());
-        cleanup.envs(stage.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
-        let output = cleanup.output().expect("cleanup");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(leavings(&world), Vec::<String>::new());
+        a_deep_tree_goes(root, "ulimit -S -n 256");
     },
     fn a_tree_that_is_deeper_than_descriptors_can_be_had_goes(root: Root) {
-        let world = World::root(root).build();
-        let single = Single::new(&world, 5);
-        let script =
-            single.script("cd \"$TMPDIR\"; perl -e 'for (1 .. 1500) { mkdir q(d) or die; chdir q(d) or die }'");
-        assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
-        let mut cleanup = Command::new("bash");
-        let stage = single.stage("cleanup");
-        cleanup.args(["-c", "ulimit -n 256; exec \"$@\"", "runner"]).arg(stage.get_program()).args(stage.get_args());
-        cleanup.envs(stage.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
-        let output = cleanup.output().expect("cleanup");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert_eq!(leavings(&world), Vec::<String>::new());
+        a_deep_tree_goes(root, "ulimit -n 256");
     },
     fn cleanup_goes_on_when_policy_no_longer_admits_the_account(root: Root) {
         let world = World::root(root).build();
@@ -304,4 +282,20 @@ fn start_stage(world: &World, single: &Single, body: &str) -> std::process::Chil
 fn kill(pid: u32) {
     let status = Command::new("kill").arg("-KILL").arg(pid.to_string()).status().expect("kill");
     assert!(status.success());
+}
+
+/// Cleanup removes a tree of 1500 levels under a runner with this limit.
+fn a_deep_tree_goes(root: Root, ulimit: &str) {
+    let world = World::root(root).build();
+    let single = Single::new(&world, 5);
+    let script = single.script("cd \"$TMPDIR\"; perl -e 'for (1 .. 1500) { mkdir q(d) or die; chdir q(d) or die }'");
+    assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
+    let mut cleanup = Command::new("bash");
+    let stage = single.stage("cleanup");
+    let limited = format!("{ulimit}; exec \"$@\"");
+    cleanup.args(["-c", &limited, "runner"]).arg(stage.get_program()).args(stage.get_args());
+    cleanup.envs(stage.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
+    let output = cleanup.output().expect("cleanup");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(leavings(&world), Vec::<String>::new());
 }

@@ -9,7 +9,7 @@ use super::jobs::is_executable;
 use super::runner::Runner;
 use crate::launch::orders::DEFAULT_PATH;
 use crate::launch::settings::{Downscope, JobSettings};
-use crate::sys::exchange::{Believed, Exchanger, exchanger};
+use crate::sys::exchange::{Believed, Exchanger, adder, exchanger};
 
 /// The directories that the site puts first, and what the runner's scripts call.
 pub(super) fn judge(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) {
@@ -98,13 +98,12 @@ fn judge_directory(dir: &Path, jobs: &JobSettings, runner: &Runner) -> Result<St
 
 /// Who, other than root and a runner's one user. In a sticky directory names stay their owners', but everybody can add some.
 fn who_can_change(itself: bool, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
-    // In the directory itself the sticky bit is no help: everybody can add some.
-    let mode = if itself { meta.mode() & !0o1000 } else { meta.mode() };
+    let judge = if itself { adder } else { exchanger };
     let believed = match jobs.downscope {
         Downscope::None => Believed::RootAnd(runner.account.uid().as_raw()),
         Downscope::Setuid => Believed::Root,
     };
-    Some(match exchanger(meta.uid(), mode, believed)? {
+    Some(match judge(meta.uid(), meta.mode(), believed)? {
         Exchanger::Owner => format!("uid {}", meta.uid()),
         Exchanger::Everybody => "everybody".to_owned(),
         Exchanger::Group => "its group".to_owned(),

@@ -151,8 +151,12 @@ impl Batch for SlurmSettings {
         }
     }
 
-    fn try_out(&self, submission: &Submission) -> Option<Call> {
-        self.test_only.then(|| self.slurm().test_only(submission))
+    fn tries_out(&self) -> bool {
+        self.test_only
+    }
+
+    fn try_out(&self, submission: &Submission) -> Call {
+        self.slurm().test_only(submission)
     }
 
     fn tried(&self, answer: &Answer) -> Trial {

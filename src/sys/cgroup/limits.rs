@@ -21,16 +21,6 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Its word, as in the configuration.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pids => "pids",
-            Self::Memory => "memory",
-            Self::Swap => "swap",
-            Self::Cpu => "cpu",
-        }
-    }
-
     /// What limits it.
     pub fn controller(self) -> Controller {
         match self {

@@ -126,23 +126,22 @@ impl JobGroup {
 
     /// What of it is left for a worker that somebody else has put into another group of version 2. Only the limit of processes may
     /// get lost there, which every group of an account's own has as well; `None` if nothing is left.
-    pub fn without_version_two(mut self) -> Option<io::Result<Self>> {
-        let Some(dir) = self.groups.unified.take() else { return Some(Ok(self)) };
+    ///
+    /// # Errors
+    /// Another limit that would get lost. The group is removed.
+    pub fn without_version_two(mut self) -> Result<Option<Self>, Resource> {
+        let Some(dir) = self.groups.unified.take() else { return Ok(Some(self)) };
         let _ = fs::remove_dir(&dir);
-        let lost = |resource: &Resource| !self.groups.split.contains_key(&resource.controller());
-        if let Some(resource) =
-            self.limits.keys().find(|resource| lost(resource) && resource.controller() != Controller::Pids)
-        {
-            let words = format!(
-                "the login session has put the worker in a control group of its own (pam_systemd), where jobs.limits.{} cannot hold",
-                resource.word()
-            );
-            self.remove();
-            return Some(Err(io::Error::other(words)));
-        }
         let Self { groups, limits, .. } = &mut self;
-        limits.retain(|resource, _| groups.split.contains_key(&resource.controller()));
-        (!self.groups.split.is_empty()).then_some(Ok(self))
+        let before = std::mem::take(limits);
+        let (held, lost): (Limits, Limits) =
+            before.into_iter().partition(|(resource, _)| groups.split.contains_key(&resource.controller()));
+        *limits = held;
+        if let Some(resource) = lost.into_keys().find(|resource| resource.controller() != Controller::Pids) {
+            self.remove();
+            return Err(resource);
+        }
+        Ok((!self.groups.split.is_empty()).then_some(self))
     }
 
     /// Puts a process in; what it starts from now on is in, too.

@@ -20,8 +20,6 @@ use crate::sys::privilege::Become;
 use crate::sys::process;
 use crate::sys::spawn::WorkerProgram;
 
-/// How long the start of a worker may take.
-const START: Duration = Duration::from_secs(20);
 /// How long a worker may take to end whose stage is gone. It ends its job first.
 const WORKER_END: Duration = Duration::from_secs(30);
 
@@ -99,7 +97,7 @@ fn work(
     signals.thread_block().map_err(|error| words(&error))?;
     let ended = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|error| words(&error))?;
-    let mut worker = program.start_within(START, target, stdin, stdout, stderr).map_err(|error| words(&error))?;
+    let mut worker = program.start_in_time(target, stdin, stdout, stderr).map_err(|error| words(&error))?;
     tell(control, &Message::Started { worker: worker.id().cast_signed(), environment });
     let pid = Pid::from_raw(worker.id().cast_signed());
     let (mut told, mut deadline) = (false, None);

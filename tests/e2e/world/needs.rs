@@ -20,12 +20,6 @@ pub struct LaggingDisk(());
 #[derive(Clone, Copy)]
 pub struct SubordinateIds(());
 
-impl From<SubordinateIds> for Root {
-    fn from(_: SubordinateIds) -> Self {
-        Self(())
-    }
-}
-
 /// A cluster with a database for its accounting.
 #[derive(Clone, Copy)]
 pub struct Accounting(());
@@ -42,12 +36,6 @@ impl ModuleSystems {
     ];
 }
 
-impl From<ModuleSystems> for Root {
-    fn from(_: ModuleSystems) -> Self {
-        Self(())
-    }
-}
-
 /// Root, and control groups that limit processes and memory: of version 1, or of version 2 in a group that is delegated.
 #[derive(Clone, Copy)]
 pub struct ControlGroups(());
@@ -56,41 +44,29 @@ pub struct ControlGroups(());
 #[derive(Clone, Copy)]
 pub struct UserModeLinux(());
 
-impl From<ControlGroups> for Root {
-    fn from(_: ControlGroups) -> Self {
-        Self(())
-    }
+/// Who has the first has the second, too.
+macro_rules! implies {
+    ($($one:ident => $other:ident),+ $(,)?) => {
+        $(
+            impl From<$one> for $other {
+                fn from(_: $one) -> Self {
+                    Self(())
+                }
+            }
+        )+
+    };
 }
 
-impl From<Slurm> for Root {
-    fn from(_: Slurm) -> Self {
-        Self(())
-    }
-}
-
-impl From<LaggingDisk> for Slurm {
-    fn from(_: LaggingDisk) -> Self {
-        Self(())
-    }
-}
-
-impl From<LaggingDisk> for Root {
-    fn from(_: LaggingDisk) -> Self {
-        Self(())
-    }
-}
-
-impl From<Accounting> for Slurm {
-    fn from(_: Accounting) -> Self {
-        Self(())
-    }
-}
-
-impl From<Accounting> for Root {
-    fn from(_: Accounting) -> Self {
-        Self(())
-    }
-}
+implies!(
+    SubordinateIds => Root,
+    ModuleSystems => Root,
+    ControlGroups => Root,
+    Slurm => Root,
+    LaggingDisk => Slurm,
+    LaggingDisk => Root,
+    Accounting => Slurm,
+    Accounting => Root,
+);
 
 /// The body of a test, by what it needs.
 #[derive(Clone, Copy)]
