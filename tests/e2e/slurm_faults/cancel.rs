@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::world::batch::{IN_QUEUE, assert_nothing_left, runs, wait_for};
+use crate::world::batch::{IN_QUEUE, POLITE, assert_nothing_left, runs, wait_for};
 use crate::world::stage::{Stage, worker_of};
 use crate::world::{Cluster, Single, World, cases, until};
 
@@ -16,7 +16,7 @@ cases!(
             let world = World::root(slurm).at(cluster).slurm(|section| section.defaults(defaults)).build();
             for (number, delay) in (way * 100..).zip(INSTANTS) {
                 let single = Single::new(&world, number);
-                let stage = Stage::run_bare(&world, &single, ENDLESS);
+                let stage = Stage::run_bare(&world, &single, POLITE);
                 std::thread::sleep(Duration::from_millis(delay)); // the instant is what is tested
                 stage.signal(Signal::SIGTERM);
                 let end = stage.end();
@@ -42,7 +42,7 @@ cases!(
         for number in 1..3 {
             let single = Single::new(&world, number);
             cluster.stop_controller();
-            let mut stage = Stage::run_bare(&world, &single, ENDLESS);
+            let mut stage = Stage::run_bare(&world, &single, POLITE);
             until("sbatch runs", || world.processes_of_user().contains(&"sbatch".to_owned()));
             stage.signal(Signal::SIGTERM);
             if number == 2 {
@@ -73,7 +73,7 @@ cases!(
         prepare.end().assert_success();
         cluster.until_job(id, "RUNNING");
         for delay in [0, 20, 80, 150, 300, 600, 1200, 2500] {
-            let stage = Stage::run_bare(&world, &single, ENDLESS);
+            let stage = Stage::run_bare(&world, &single, POLITE);
             std::thread::sleep(Duration::from_millis(delay)); // the instant is what is tested
             stage.signal(Signal::SIGTERM);
             let end = stage.end();
@@ -95,7 +95,7 @@ cases!(
         let mut prepare = Stage::start(&world, single.stage("prepare"));
         let id = prepare.job();
         prepare.end().assert_success();
-        let mut stage = Stage::run(&world, &single, ENDLESS);
+        let mut stage = Stage::run(&world, &single, POLITE);
         stage.until_says("waiting in the queue");
         stage.signal(Signal::SIGTERM);
         let end = stage.end_within(Duration::from_secs(30));
@@ -110,7 +110,7 @@ cases!(
             let world = World::root(slurm).at(cluster).slurm(|section| section.defaults(defaults)).build();
             for (number, delay) in (way * 100..).zip(INSTANTS) {
                 let single = Single::new(&world, number);
-                let stage = Stage::run(&world, &single, ENDLESS);
+                let stage = Stage::run(&world, &single, POLITE);
                 std::thread::sleep(Duration::from_millis(delay)); // the instant is what is tested
                 stage.signal(Signal::SIGKILL);
                 stage.end();
@@ -132,7 +132,7 @@ cases!(
             let world = World::root(slurm).at(cluster).slurm(|section| section.defaults(defaults)).build();
             for (number, delay) in (way * 100..).zip(INSTANTS) {
                 let single = Single::new(&world, number);
-                let stage = Stage::run(&world, &single, ENDLESS);
+                let stage = Stage::run(&world, &single, POLITE);
                 std::thread::sleep(Duration::from_millis(delay)); // the instant is what is tested
                 let worker = worker_of(&world);
                 // The worker first: it would act on the end of the stage.
@@ -153,7 +153,7 @@ cases!(
         let world = World::root(slurm).at(&cluster).slurm(|section| section.defaults(IN_QUEUE)).build();
         let single = Single::new(&world, 5);
         cluster.stop_controller();
-        let stage = Stage::run(&world, &single, ENDLESS);
+        let stage = Stage::run(&world, &single, POLITE);
         until("sbatch runs", || world.processes_of_user().contains(&"sbatch".to_owned()));
         let asked = || {
             let output = Command::new("pgrep").args(["-U", &world.user.uid.to_string(), "-x", "sbatch"]).output();
@@ -181,7 +181,7 @@ cases!(
         for (number, defaults) in (1..).zip(WAYS) {
             let world = World::root(slurm).at(cluster).slurm(|section| section.defaults(defaults)).build();
             let single = Single::new(&world, number);
-            let mut stage = Stage::run(&world, &single, ENDLESS);
+            let mut stage = Stage::run(&world, &single, POLITE);
             let id = stage.job();
             if defaults.is_empty() {
                 stage.until_says("begun");
@@ -227,7 +227,7 @@ cases!(
         let cluster = Cluster::build(slurm).nodes(1).start();
         let world = World::root(slurm).at(&cluster).slurm(|section| section.defaults(IN_QUEUE)).build();
         let single = Single::new(&world, 5);
-        let mut stage = Stage::run(&world, &single, ENDLESS);
+        let mut stage = Stage::run(&world, &single, POLITE);
         let id = stage.job();
         if let Some(worker) = worker_of(&world) {
             let _ = kill(worker, Signal::SIGKILL);
@@ -274,9 +274,6 @@ cases!(
     }
 );
 
-/// Bare, where it counts that it hears of its end: a shell that forks for a part of its script, as in the runner's form, can
-/// miss a signal meanwhile.
-const ENDLESS: &str = "trap 'echo trapped; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
 /// From before a stage has read its configuration until its script runs.
 const INSTANTS: [u64; 11] = [0, 5, 10, 20, 40, 80, 150, 300, 600, 1200, 2500];
 /// Jobs that start, and jobs that wait for ever.

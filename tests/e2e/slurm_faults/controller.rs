@@ -148,8 +148,7 @@ cases!(
         let cluster = Cluster::build(slurm).nodes(1).start();
         let world = World::root(slurm).at(&cluster).build();
         let single = Single::new(&world, 5);
-        let mut stage =
-            Stage::run(&world, &single, "trap 'echo trapped; exit 0' TERM; echo begun; while :; do sleep 0.1; done");
+        let mut stage = Stage::run(&world, &single, POLITE);
         let id = stage.job();
         stage.until_says("begun");
         cluster.until_job(id, "RUNNING");

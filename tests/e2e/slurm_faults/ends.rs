@@ -54,7 +54,7 @@ cases!(
         let cluster = Cluster::shared(slurm);
         let world = World::root(slurm).at(cluster).build();
         let single = Single::new(&world, 5);
-        let mut stage = Stage::run(&world, &single, "echo begun; while :; do sleep 0.1; done");
+        let mut stage = Stage::run(&world, &single, "echo begun; while :; do sleep 0.1 || :; done");
         let id = stage.job();
         stage.until_says("begun");
         // All of the job, so that even the wrapper says nothing any more.
@@ -141,7 +141,7 @@ cases!(
         let world = World::root(slurm).at(&cluster).build();
         for (number, trap) in (1..).zip(["exit 1", "exit 0", ""]) {
             let single = Single::new(&world, number);
-            let body = format!("{COUNT}; trap '{trap}' TERM; echo begun; while :; do sleep 0.1; done");
+            let body = format!("{COUNT}; trap '{trap}' TERM; echo begun; while :; do sleep 0.1 || :; done");
             let mut stage = Stage::run_bare(&world, &single, &body);
             let id = stage.job().to_string();
             stage.until_says("begun");

@@ -8,8 +8,12 @@ use super::cluster::{Cluster, Delayed};
 use super::needs::LaggingDisk;
 use super::{World, chown, make_dir, until};
 
-/// Answers SIGTERM with success.
-pub const POLITE: &str = "trap 'echo trapped; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
+/// Answers SIGTERM with success. Whoever tells all processes of a job to end tells some of them first: a command that has died
+/// of it must not end its shell (`set -e` in the runner's form) before that one is told.
+///
+/// To be run bare where it counts that it hears of its end: a shell that forks for a part of its script, as in the runner's form,
+/// can miss a signal meanwhile.
+pub const POLITE: &str = "trap 'echo trapped; exit 0' TERM; echo begun; while :; do sleep 0.1 || :; done";
 
 /// How often a script has begun that calls [`COUNT`].
 pub fn runs(world: &World) -> usize {
