@@ -190,13 +190,15 @@ cases!(
     fn a_module_that_hangs_is_given_up_and_leaves_nothing(root: Root) {
         let mut world = World::root(root).build();
         let script = world.dir.join("hang");
-        make_script(&script, "#!/bin/sh\nexec sleep 7654321\n");
+        // No other run of this test has it.
+        let hang = format!("sleep {}", 7_000_000_000 + u64::from(std::process::id()));
+        make_script(&script, &format!("#!/bin/sh\nexec {hang}\n"));
         let _service = with_sessions(&mut world, &format!("session required pam_exec.so {}", script.display()));
         let single = Single::new(&world, 5);
         Stage::run(&world, &single, "echo ran=yes").end().assert_site().assert_log("no login session could be opened");
         let words = reason(&world, "failed");
         assert!(words.contains("have not come to an end within 20 s"), "{words}");
-        let left = Command::new("pgrep").args(["-fx", "sleep 7654321"]).output().expect("pgrep");
+        let left = Command::new("pgrep").args(["-fx", &hang]).output().expect("pgrep");
         assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
         single.clean_up();
     },
