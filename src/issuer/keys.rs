@@ -301,8 +301,7 @@ fn read_ring(dir: &Path, owner: Owner) -> Result<Option<Vec<KeyEntry>>, KeyError
 fn read_key(path: &Path, owner: Owner) -> Result<SigningKey, KeyError> {
     let content = files::read_trusted(path, Trust { owner, secrecy: Secrecy::Private }, PEM_LIMIT)?;
     let content = Zeroizing::new(content);
-    let secret = pem::private_key(&content).map_err(|problem| KeyError::Pem { path: path.to_owned(), problem })?;
-    let key = SigningKey::new(&secret).map_err(|_| KeyError::Encode)?;
+    let key = pem::signing_key(&content).map_err(|problem| KeyError::Pem { path: path.to_owned(), problem })?;
     if path.file_stem().is_some_and(|stem| stem == key.kid().as_str()) {
         Ok(key)
     } else {

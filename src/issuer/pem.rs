@@ -1,7 +1,9 @@
 //! Private keys in PEM files.
 
-use p256::SecretKey;
-use p256::pkcs8::DecodePrivateKey;
+use jose::SigningKey;
+use p256::NistP256;
+use p256::elliptic_curve::ALGORITHM_OID;
+use p256::pkcs8::{AlgorithmIdentifierRef, AssociatedOid, PrivateKeyInfo, SecretDocument};
 use thiserror::Error;
 
 /// Why a file holds no usable key. No message has any part of the content.
@@ -26,17 +28,37 @@ pub enum PemError {
 /// a block of curve parameters before it.
 ///
 /// A public half in the file is compared with the private one: a signature under a mismatched pair can give a key away.
-pub(super) fn private_key(content: &[u8]) -> Result<SecretKey, PemError> {
+pub(super) fn signing_key(content: &[u8]) -> Result<SigningKey, PemError> {
     let text = std::str::from_utf8(content).map_err(|_| PemError::NotPem)?;
     let (label, block) = single_block(without_parameters(text.trim()))?;
     match label {
-        "PRIVATE KEY" => SecretKey::from_pkcs8_pem(block).map_err(|_| PemError::NotP256),
+        "PRIVATE KEY" => from_pkcs8(block).ok_or(PemError::NotP256),
         "EC PRIVATE KEY" if block.contains("Proc-Type:") => Err(PemError::Encrypted),
-        "EC PRIVATE KEY" => SecretKey::from_sec1_pem(block).map_err(|_| PemError::NotP256),
+        "EC PRIVATE KEY" => from_sec1(block).ok_or(PemError::NotP256),
         "ENCRYPTED PRIVATE KEY" => Err(PemError::Encrypted),
         label if label.ends_with("PRIVATE KEY") => Err(PemError::NotP256),
         _ => Err(PemError::NotPem),
     }
+}
+
+fn from_pkcs8(block: &str) -> Option<SigningKey> {
+    let (_, document) = SecretDocument::from_pem(block).ok()?;
+    let info: PrivateKeyInfo = document.decode_msg().ok()?;
+    info.algorithm.assert_oids(ALGORITHM_OID, NistP256::OID).ok()?;
+    from_ec_private_key(info.private_key)
+}
+
+fn from_sec1(block: &str) -> Option<SigningKey> {
+    let (_, document) = SecretDocument::from_pem(block).ok()?;
+    from_ec_private_key(document.as_bytes())
+}
+
+/// What both forms have in them, an `ECPrivateKey`, in the one form that the library which signs reads. It judges the rest: a
+/// key of another curve that says so inside is none here.
+fn from_ec_private_key(key: &[u8]) -> Option<SigningKey> {
+    let algorithm = AlgorithmIdentifierRef { oid: ALGORITHM_OID, parameters: Some((&NistP256::OID).into()) };
+    let document = SecretDocument::encode_msg(&PrivateKeyInfo::new(algorithm, key)).ok()?;
+    SigningKey::from_pkcs8_der(document.as_bytes()).ok()
 }
 
 /// The label and the text of the only PEM block (RFC 7468), with nothing before or after it.
@@ -57,6 +79,8 @@ fn without_parameters(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use jose::{Kid, PublicJwk};
+    use p256::SecretKey;
     use p256::pkcs8::{EncodePrivateKey, LineEnding};
 
     use super::*;
@@ -75,8 +99,18 @@ mod tests {
     const ENCRYPTED: &str = include_str!("../../tests/keys/p256-encrypted.pem");
     const ENCRYPTED_OLD: &str = include_str!("../../tests/keys/p256-encrypted-sec1.pem");
 
-    fn read(text: &str) -> Result<SecretKey, PemError> {
-        private_key(text.as_bytes())
+    fn read(text: &str) -> Result<Kid, PemError> {
+        signing_key(text.as_bytes()).map(|key| key.kid().clone())
+    }
+
+    fn name(secret: &SecretKey) -> Kid {
+        PublicJwk::new(&secret.public_key()).kid().clone()
+    }
+
+    fn block(label: &str, der: &[u8]) -> String {
+        let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+        let lines: Vec<_> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
     }
 
     #[test]
@@ -85,8 +119,8 @@ mod tests {
         read(P256_GENPKEY).unwrap();
         let (_, bare) = P256_ECPARAM.split_once("-----END EC PARAMETERS-----\n").unwrap();
         assert_eq!(read(bare), read(P256_ECPARAM));
-        assert_eq!(read(&secret(1).to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap(), secret(1));
-        assert_eq!(read(&secret(1).to_sec1_pem(LineEnding::LF).unwrap()).unwrap(), secret(1));
+        assert_eq!(read(&secret(1).to_pkcs8_pem(LineEnding::LF).unwrap()).unwrap(), name(&secret(1)));
+        assert_eq!(read(&secret(1).to_sec1_pem(LineEnding::LF).unwrap()).unwrap(), name(&secret(1)));
     }
 
     #[test]
@@ -113,7 +147,7 @@ mod tests {
         for bad in ["", "\n", "-----BEGIN PRIVATE KEY-----", public, "\u{feff}", "-----BEGIN EC PARAMETERS-----"] {
             assert_eq!(read(bad), Err(PemError::NotPem), "{bad}");
         }
-        assert_eq!(private_key(&[0xff, 0xfe]), Err(PemError::NotPem));
+        assert_eq!(signing_key(&[0xff, 0xfe]).err(), Some(PemError::NotPem));
     }
 
     #[test]
@@ -122,9 +156,28 @@ mod tests {
         let mut der = mine.as_bytes().to_vec();
         let start = der.len() - other.len();
         der[start..].copy_from_slice(&other);
-        let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
-        let lines: Vec<_> = body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-        let forged = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+        let forged = block("PRIVATE KEY", &der);
         assert_eq!(read(&forged), Err(PemError::NotP256));
+    }
+
+    #[test]
+    fn a_public_half_may_be_missing_and_a_curve_must_be_this_one_wherever_it_is_said() {
+        // ECPrivateKey (RFC 5915, section 3): version, private key; then the curve, if it is said here.
+        let bare = |number: &[u8; 32]| [&[0x30, 0x25, 2, 1, 1, 4, 32][..], number].concat();
+        let key = bare(&[1; 32]);
+        assert_eq!(read(&block("EC PRIVATE KEY", &key)).unwrap(), name(&secret(1)));
+        let of = |curve: &[u8]| {
+            let length = u8::try_from(curve.len()).unwrap();
+            let curve = [&[0xa0, length + 2, 6, length], curve].concat();
+            [&[0x30, 0x25 + length + 4][..], &key[2..], &curve].concat()
+        };
+        let (p256, secp256k1) = ([0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7], [0x2b, 0x81, 4, 0, 10]);
+        assert_eq!(read(&block("EC PRIVATE KEY", &of(&p256))).unwrap(), name(&secret(1)));
+        assert_eq!(read(&block("EC PRIVATE KEY", &of(&secp256k1))), Err(PemError::NotP256));
+        // The order of the curve (FIPS 186-4, D.1.2.3): its keys are the numbers between zero and that.
+        let order: [u8; 32] = *b"\xff\xff\xff\xff\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xbc\xe6\xfa\xad\xa7\x17\x9e\x84\xf3\xb9\xca\xc2\xfc\x63\x25\x51";
+        for number in [[0; 32], order] {
+            assert_eq!(read(&block("EC PRIVATE KEY", &bare(&number))), Err(PemError::NotP256));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What the driver costs, beside the same script without it. Prints figures; never fails on time.
 //!
-//! `cargo bench --bench stages` (as root; the jobs run as `nobody`).
+//! `cargo bench --bench stages` (as root; the jobs run as `nobody`). With `-- memory`, `-- log` or `-- token` that part alone.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)] // figures are its output
 
 use std::cell::RefCell;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use motmot::probe::Minting;
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::{Value, json};
 
@@ -23,6 +24,13 @@ fn main() {
         return;
     }
     let world = World::new();
+    match std::env::args().skip(1).find(|word| !word.starts_with('-')).as_deref() {
+        None => (),
+        Some("log") => return world.throughput(),
+        Some("memory") => return world.memory(),
+        Some("token") => return tokens(&world.path("keys")),
+        Some(part) => return println!("there is no part `{part}`"),
+    }
     println!("median of {ROUNDS} rounds, taken in turn; wall time and CPU time of all processes\n");
     world.stage_cost("login_shell = true");
     world.stage_cost("login_shell = false");
@@ -38,7 +46,7 @@ fn main() {
     world.memory();
     world.throughput();
     world.latency();
-    tokens();
+    tokens(&world.path("keys"));
 }
 
 struct World {
@@ -315,35 +323,37 @@ impl World {
     }
 }
 
-/// Minting in one process, self-check included, beside what openssl takes for a bare signature and its verification.
-fn tokens() {
-    let each = motmot::probe::minting(2000).expect("tokens");
+/// Minting in one process, self-check included, beside a bare signature and its verification.
+fn tokens(ring: &Path) {
+    let Minting { bare, token, ring, first } = motmot::probe::minting(ring, 2000).expect("tokens");
+    let times = |of: Duration| token.as_secs_f64() / of.as_secs_f64();
+    println!("\na token, on one core");
+    println!("  the library's bare signature and verification   {:>6.3} ms", ms(bare));
     println!(
-        "\na token, minted and verified: {:.3} ms, {:.0} a second on one core",
-        ms(each),
-        1.0 / each.as_secs_f64()
+        "  minted and verified                             {:>6.3} ms  {:.1} times that (aim: at most 3)",
+        ms(token),
+        times(bare)
     );
-    let openssl = Command::new("openssl").args(["speed", "-seconds", "2", "ecdsap256"]).stderr(Stdio::null()).output();
-    let openssl = openssl.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    println!("  the ring of keys, read and checked              {:>6.3} ms  (aim: under 0.5 ms)", ms(ring));
+    println!("  first ring and first token of a process         {:>6.3} ms", ms(first));
+    match openssl() {
+        Some(bare) => println!(
+            "  openssl's bare signature and verification       {:>6.3} ms  a token takes {:.1} times that (aim: at most 3)",
+            ms(bare),
+            times(bare)
+        ),
+        None => println!("  openssl speed: not here"),
+    }
+}
+
+/// What openssl takes for a bare signature and its verification.
+fn openssl() -> Option<Duration> {
+    let output = Command::new("openssl").args(["speed", "-seconds", "2", "ecdsap256"]).stderr(Stdio::null()).output();
+    let output = String::from_utf8_lossy(&output.ok()?.stdout).into_owned();
     // Its last line ends in signatures and verifications a second.
-    let speeds: Vec<f64> = openssl
-        .lines()
-        .last()
-        .unwrap_or_default()
-        .split_whitespace()
-        .rev()
-        .map_while(|word| word.parse().ok())
-        .collect();
-    let [verified, signed, ..] = speeds[..] else {
-        println!("openssl speed: not here");
-        return;
-    };
-    let bare = Duration::from_secs_f64(1.0 / signed + 1.0 / verified);
-    println!(
-        "openssl, bare signature and verification: {:.3} ms; a token takes {:.1} times that (aim: at most 3)",
-        ms(bare),
-        each.as_secs_f64() / bare.as_secs_f64()
-    );
+    let mut speeds = output.lines().last()?.split_whitespace().rev().map_while(|word| word.parse::<f64>().ok());
+    let (verified, signed) = (speeds.next()?, speeds.next()?);
+    Some(Duration::from_secs_f64(1.0 / signed + 1.0 / verified))
 }
 
 /// A GitLab of a few lines: it answers one question.
