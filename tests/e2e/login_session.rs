@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::world::check::{check, check_for_runner};
 use crate::world::pam::{Service, reason};
 use crate::world::stage::{Stage, worker_of};
-use crate::world::{Builder, Cluster, Single, TestAccount, World, cases, control_groups, make_script, until};
+use crate::world::{Builder, Cluster, Single, TestAccount, World, cases, make_script, unified_groups, until};
 
 /// Who may begin a session is no subject here.
 const ACCOUNT: &str = "account required pam_permit.so\n";
@@ -232,15 +232,10 @@ cases!(
             assert_eq!(end.value("login"), world.user.uid.to_string());
         }
     },
-    fn a_control_group_that_the_session_brings_is_kept(root: Root) {
-        if !control_groups() {
-            return;
-        }
-        let mut world = World::root(root).build();
-        let (group, script) = (PathBuf::from("/sys/fs/cgroup/unified").join(&world.user.name), world.dir.join("move"));
-        if !group.parent().is_some_and(std::path::Path::is_dir) {
-            return;
-        }
+    fn a_control_group_that_the_session_brings_is_kept(groups: UnifiedGroups) {
+        let mut world = World::root(groups).build();
+        let group = unified_groups().expect("they are needed").join(&world.user.name);
+        let script = world.dir.join("move");
         make_script(
             &script,
             &format!(
