@@ -9,14 +9,13 @@ use crate::launch::batch::inquiry::{self, Inquiry, Line};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::BatchOutcome;
 use crate::launch::workplace::Start;
-use crate::report::{Failure, tell};
+use crate::report::{Failure, about_in_words, tell};
 use crate::scheduler::batch::Resources;
 use crate::scheduler::{Submission, Trial};
 use crate::sys::spawn::WorkerProgram;
 
 /// How long the scheduler may take to judge a job. Then the job goes on: it can be submitted all the same.
 const LIMIT: Duration = Duration::from_secs(15);
-const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Asks, as the account, whether the scheduler would ever start a job like the ones that this CI job will submit; and when.
 /// `None` where that is not asked or not known.
@@ -84,21 +83,8 @@ pub(super) fn warn_of_a_late_start(stage: &BatchStage<'_>, start: SystemTime) {
         tell(format_args!(
             "warning: {} expects to start a job like this one in {}, but its time in GitLab (timeout: {}) is over before: unless the queue moves faster it never starts; ask for less, or for a longer timeout (of the job, the project and the runner)",
             stage.batch.kind().name(),
-            in_minutes(waits),
-            in_minutes(timeout)
+            about_in_words(waits),
+            about_in_words(timeout)
         ));
-    }
-}
-
-/// To the minute: an expectation is no more exact than that. Behind jobs without a limit it is decades ahead.
-fn in_minutes(time: Duration) -> String {
-    if time > YEAR {
-        return "more than a year".to_owned();
-    }
-    let minutes = time.as_secs().div_ceil(60);
-    match (minutes / 60, minutes % 60) {
-        (0, minutes) => format!("{minutes} min"),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }

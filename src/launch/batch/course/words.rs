@@ -1,10 +1,9 @@
 //! What the author of a job is told while it waits and runs.
 
-use std::time::Duration;
-
 use super::submission::SubmissionStage;
 use super::{Action, Course, Verdict};
 use crate::launch::batch::result::Judgement;
+use crate::report::time_in_words;
 use crate::scheduler::{Alive, JobId, Phase, Setting};
 
 /// What has been told of the queue: reason, and expected start.
@@ -43,7 +42,7 @@ impl Course {
     }
 
     pub(super) fn silence_begins_words(&self, words: &str) -> String {
-        let timeout = in_words(self.plan.unknown_timeout);
+        let timeout = time_in_words(self.plan.unknown_timeout);
         let key = self.plan.scheduler.key(Setting::UnknownTimeout);
         let what = match self.submitting.stage() {
             _ if self.ending.is_some() => "whether the job is gone is not known; trying again".to_owned(),
@@ -56,7 +55,7 @@ impl Course {
     }
 
     pub(super) fn verdict_of_silence(&self) -> Verdict {
-        let timeout = in_words(self.plan.unknown_timeout);
+        let timeout = time_in_words(self.plan.unknown_timeout);
         Verdict::silence(self.plan.scheduler.as_ref(), &timeout, &self.look_up_words())
     }
 
@@ -82,9 +81,4 @@ impl Course {
             self.act(Action::Say(drained.scheduler_words));
         }
     }
-}
-
-pub(super) fn in_words(time: Duration) -> String {
-    let time = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
-    format!("{time:#}")
 }
