@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use super::scheduled::BatchStage;
 use super::{confine, ends, request};
-use crate::launch::batch::inquiry::{self, Inquiry, Line};
+use crate::launch::batch::inquiry::{self, Inquiry};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::result::BatchOutcome;
 use crate::launch::workplace::Start;
 use crate::report::{Failure, about_in_words, tell};
+use crate::scheduler::Trial;
 use crate::scheduler::batch::Resources;
-use crate::scheduler::{Submission, Trial};
 use crate::sys::spawn::WorkerProgram;
 
 /// How long the scheduler may take to judge a job. Then the job goes on: it can be submitted all the same.
@@ -38,7 +38,7 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
     };
     let said = inquiry::ask(inquiry, &stage.arguments.termination, |line| {
         let answer = line.ask(call)?;
-        Some(settle(stage, &submission, stage.batch.tried(&answer), line))
+        Some(stage.batch.tried(&submission, &answer, &mut |question| line.ask(question)))
     })?;
     if stage.arguments.termination.asked().is_some() {
         return Err(ends::ended_on_request());
@@ -63,17 +63,6 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
     Ok(None)
 }
 
-/// What cannot be now may never be: then somebody has to look what there is.
-fn settle(stage: &BatchStage<'_>, submission: &Submission, said: Trial, line: &mut Line) -> Trial {
-    match said {
-        Trial::NotNow(words) => match line.ask(stage.batch.ask_what_there_is()) {
-            Some(answer) if stage.batch.can_never_be(submission, &answer) => Trial::Never(words),
-            _ => Trial::NotNow(words),
-        },
-        said => said,
-    }
-}
-
 /// Its author can still ask for something else, or for more time.
 pub(super) fn warn_of_a_late_start(stage: &BatchStage<'_>, start: SystemTime) {
     let Some((left, timeout)) = request::time_left(stage.arguments, stage.session) else { return };
@@ -81,7 +70,9 @@ pub(super) fn warn_of_a_late_start(stage: &BatchStage<'_>, start: SystemTime) {
         && waits >= left
     {
         tell(format_args!(
-            "warning: {} expects to start a job like this one in {}, but its time in GitLab (timeout: {}) is over before: unless the queue moves faster it never starts; ask for less, or for a longer timeout (of the job, the project and the runner)",
+            "warning: {} expects to start a job like this one in {}, but its time in GitLab (timeout: \
+                {}) is over before: unless the queue moves faster it never starts; ask for less, or for a longer \
+                timeout (of the job, the project and the runner)",
             stage.batch.kind().name(),
             about_in_words(waits),
             about_in_words(timeout)
