@@ -105,6 +105,10 @@ impl Scheduler for Slurm {
         advice::advice(topic)
     }
 
+    fn advice_on_waiting(&self, reason: &str) -> Option<&'static str> {
+        advice::on_waiting(reason)
+    }
+
     fn look_up(&self, id: &JobId) -> String {
         advice::look_up(id)
     }

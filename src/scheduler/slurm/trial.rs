@@ -9,6 +9,7 @@ mod too_long;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::advice::OF_ONE_JOB;
 use super::answers::{is_no_answer, refusal};
 use super::calls::Slurm;
 use super::options::SlurmOptions;
@@ -32,10 +33,9 @@ const NEVER: [&str; 11] = [
 /// What may be so for now, or for ever.
 const NOT_NOW: [&str; 2] =
     ["Requested node configuration is not available", "Requested partition configuration not available now"];
-/// What a site refuses by its accounting. Some of these limits are used up for now, others are those of one job.
+/// What a site refuses by its accounting, behind the reason. Some of these limits are used up for now, others are those of one
+/// job.
 const POLICY: &str = "Job violates accounting/QOS policy";
-/// In the reason that stands before it (`QOSMaxNodePerJobLimit`, `AssocMaxGRESPerJob`).
-const OF_ONE_JOB: &str = "PerJob";
 /// How much of Slurm's words is repeated. They quote what the job has asked for, and come by way of its account.
 const WORDS: usize = 400;
 /// States of nodes on which jobs run or could run.

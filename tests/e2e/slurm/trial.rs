@@ -69,7 +69,7 @@ cases!(
         cluster.change_accounting(&["add", "qos", "longer", "Flags=PartitionTimeLimit"], "QOS=longer(");
         let running = Running::start(&job());
         running.until_log("unless a plugin of Slurm or a QOS of this site makes an exception; it goes on");
-        running.until_log("waiting in the queue: PartitionTimeLimit");
+        running.until_log("waiting in the queue: PartitionTimeLimit; waiting does not start it: it asks for more than");
         let number = running.until_submitted();
         order(&cluster, "scontrol", &["update", &format!("jobid={number}"), "timelimit=1"]);
         running.end().assert_success();
@@ -84,7 +84,9 @@ cases!(
         let of_user = format!("name={}", world.user.name);
         cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=1"], "MaxTRESPJ=node=1");
         let running = Running::start(&job());
-        running.until_log("waiting in the queue: AssocMaxNodePerJobLimit");
+        running.until_log(
+            "waiting in the queue: AssocMaxNodePerJobLimit; waiting does not start it: it asks for more than",
+        );
         cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=-1"], "MaxTRESPJ=");
         running.end().assert_success();
         let deny = ["modify", "qos", "normal", "set", "MaxTRESPerJob=node=1", "Flags=DenyOnLimit"];

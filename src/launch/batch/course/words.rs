@@ -26,8 +26,10 @@ impl Course {
                     return;
                 }
                 let start = start.as_ref().map(|start| format!("; expected to start at {start}")).unwrap_or_default();
+                let advice = self.plan.scheduler.advice_on_waiting(reason);
+                let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
                 let reason = if reason.is_empty() { "no reason given yet" } else { reason };
-                self.act(Action::Say(format!("waiting in the queue: {reason}{start}")));
+                self.act(Action::Say(format!("waiting in the queue: {reason}{advice}{start}")));
                 self.told.waiting = Some(news);
             }
             phase @ Phase::Running if before != Some(phase) => {
