@@ -66,7 +66,7 @@ struct Words {
 
 /// The day of the pages: that of the last change to what they say, for `.TH`. Not the day of a build, which would make each
 /// build another one.
-pub const DATE: &str = "2026-11-26";
+pub const DATE: &str = "2026-11-27";
 
 const INIT_EXIT: &[(&str, &str)] = &[
     ("0", "Done."),

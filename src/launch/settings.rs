@@ -1,18 +1,20 @@
 //! `[jobs]`: how jobs run.
 
+pub mod limits;
 pub mod manual;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::limits::{JobLimits, JobsOf, read_limits};
+use super::limits::JobLimits;
 use crate::config::values::{self, Template};
 use crate::config::{Placed, Section};
 use crate::order::ShellKind;
 use crate::scheduler::SchedulerKind;
 use crate::scheduler::known::kinds;
 use crate::sys::spawn::NewPrivileges;
+use limits::{JobsOf, read_limits};
 
 /// How far this driver goes in becoming the job's account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use crate::report::tell;
 use crate::sys::cgroup::{self, JobGroup, OutOfMemory};
 use crate::sys::keeper::{Keeper, KeptWorker};
 use crate::sys::privilege::Become;
-use crate::sys::process::{self, ProcessMark};
+use crate::sys::process::{self, Ending, ProcessMark};
 use crate::sys::spawn::WorkerProgram;
 use crate::sys::threads;
 
@@ -214,15 +214,14 @@ impl Worker {
         use std::os::unix::process::ExitStatusExt;
         let deadline = Instant::now() + LAST_REPORT;
         if self.ends_before(deadline) {
-            // How a worker in a login session has ended only its keeper could say.
-            let status = match &mut self.0 {
-                Process::Child(child) => child.try_wait().ok().flatten(),
-                Process::Kept(_) => None,
+            let signal = match &mut self.0 {
+                Process::Child(child) => child.try_wait().ok().flatten().and_then(|status| status.signal()),
+                Process::Kept(worker) => match worker.ending(deadline) {
+                    Some(Ending::Signaled(signal)) => Some(signal),
+                    Some(Ending::Exited(_)) | None => None,
+                },
             };
-            return match status.and_then(|status| status.signal()) {
-                Some(libc::SIGKILL) => WorkerEnd::Killed,
-                _ => WorkerEnd::Other,
-            };
+            return if signal == Some(libc::SIGKILL) { WorkerEnd::Killed } else { WorkerEnd::Other };
         }
         self.kill();
         let _ = self.ends_before(Instant::now() + LAST_WORDS);

@@ -7,11 +7,13 @@
 pub mod audit;
 pub mod events;
 pub mod settings;
+mod times;
 mod words;
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
+pub use times::{about_in_words, time_in_words};
 pub use words::{indented, one_line, printable};
 
 /// How a failure counts.

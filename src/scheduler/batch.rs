@@ -56,14 +56,8 @@ pub trait Batch: Debug + Send + Sync {
     /// Has the scheduler judge a job that is not submitted, as its owner.
     fn try_out(&self, submission: &Submission) -> Call;
 
-    /// What the answer to [`Batch::try_out`] means.
-    fn tried(&self, answer: &Answer) -> Trial;
-
-    /// Asks what there is at all; after [`Trial::NotNow`].
-    fn ask_what_there_is(&self) -> Call;
-
-    /// With the answer to that: whether what cannot be now can never be.
-    fn can_never_be(&self, submission: &Submission, answer: &Answer) -> bool;
+    /// What the answer to [`Batch::try_out`] means. What it leaves open is asked, as the owner, too; `None` is no answer.
+    fn tried(&self, submission: &Submission, answer: &Answer, ask: &mut dyn FnMut(Call) -> Option<Answer>) -> Trial;
 
     /// The programs that the driver and jobs' accounts execute for it.
     fn programs(&self) -> Programs<'_>;

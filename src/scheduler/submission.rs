@@ -30,6 +30,23 @@ pub struct Submission {
     pub new_privileges: NewPrivileges,
 }
 
+#[cfg(test)]
+impl Submission {
+    /// With these options.
+    pub fn for_test(options: &[&str]) -> Self {
+        Self {
+            name: JobName::new("1-a", 1),
+            comment: String::new(),
+            wrapper: "",
+            dir: "/d".into(),
+            environment: BTreeMap::new(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            requeue: Requeue::Never,
+            new_privileges: NewPrivileges::Allowed,
+        }
+    }
+}
+
 /// Whether the scheduler may run a stage a second time, after a failure of its node or when a better job comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{process, threads};
+use super::{offspring, process, threads};
 
 /// How much of an answer is read. What comes behind it is thrown away.
 const MOST: u64 = 256 << 10;
@@ -65,8 +65,18 @@ impl Answer {
 impl Call {
     /// Runs it and waits, at most as long as `limit`.
     pub fn run(&self, limit: Duration) -> Answer {
-        let deadline = Instant::now() + limit;
+        self.run_as(Command::new(&self.program), limit)
+    }
+
+    /// The same in a worker: what outlives its stage ends at the next cleanup, like all of a job.
+    pub fn run_in_worker(&self, limit: Duration) -> Answer {
         let mut command = Command::new(&self.program);
+        offspring::marked(&mut command);
+        self.run_as(command, limit)
+    }
+
+    fn run_as(&self, mut command: Command, limit: Duration) -> Answer {
+        let deadline = Instant::now() + limit;
         command.args(&self.args).env_clear().envs(&self.environment).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match command.spawn() {
@@ -100,14 +110,15 @@ impl Call {
     }
 }
 
-/// Runs a small tool of the system that says nothing unless it fails, with no environment.
+/// Runs a small tool of the system that says nothing unless it fails, with no environment; in a worker, as
+/// [`Call::run_in_worker`].
 ///
 /// # Errors
 /// Its own words, or what became of it.
-pub fn tool(program: &Path, args: &[OsString], limit: Duration) -> Result<(), String> {
+pub fn tool_in_worker(program: &Path, args: &[OsString], limit: Duration) -> Result<(), String> {
     let deadline = Instant::now() + limit;
     let mut command = Command::new(program);
-    command.args(args).env_clear().env("LC_ALL", "C").current_dir("/");
+    offspring::marked(&mut command).args(args).env_clear().env("LC_ALL", "C").current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let err = reader("errors", child.stderr.take());
@@ -191,6 +202,21 @@ mod tests {
         let answer = call("cat; env | grep -v PWD | grep -v _= >&2; exit 3", "hello").run(Duration::from_mins(1));
         assert_eq!(answer, Answer::Exited { status: 3, out: "hello".into(), err: "A=b\n".into() });
         assert_eq!(answer.words(), "A=b");
+    }
+
+    #[test]
+    fn what_a_worker_calls_counts_as_its_jobs_and_what_the_driver_calls_does_not() {
+        let limit = |text: &str| {
+            let line = text.lines().find(|line| line.starts_with("Max file locks"));
+            line.and_then(|line| line.split_ascii_whitespace().nth(4)).map(str::to_owned)
+        };
+        let call = call("cat /proc/self/limits", "");
+        let (driver, worker) = (call.run(Duration::from_mins(1)), call.run_in_worker(Duration::from_mins(1)));
+        let (Answer::Exited { out: driver, .. }, Answer::Exited { out: worker, .. }) = (driver, worker) else {
+            panic!("it ends by itself")
+        };
+        let own = std::fs::read_to_string("/proc/self/limits").expect("limits");
+        assert_eq!((limit(&driver), limit(&worker).as_deref()), (limit(&own), Some("0")));
     }
 
     #[test]

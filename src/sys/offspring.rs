@@ -4,13 +4,17 @@
 //! runner is an ordinary account whose service is not delegated to it; a container) nothing would tell it from a login of its account. The mark is the hard limit
 //! for file locks (setrlimit(2), `RLIMIT_LOCKS`): the kernel has not looked at it since Linux 2.4, so it is in nobody's way;
 //! fork and exec pass it on, and only `CAP_SYS_RESOURCE` of the machine itself raises it, which nobody gets in a user
-//! namespace. 0 says: below a job. 1 says: a worker, which its session knows by number.
+//! namespace. 0 says: below a job. 1 says: a worker, which its session knows by number. What a worker runs for itself (`sbatch`,
+//! `fusermount`, `rm`) has that of a job: it is the account's, which may trace it, and could make a daemon of it that nobody
+//! would know.
 //!
 //! The mark does not say of which job. But what belongs to a job that goes on has a stage of it above itself, since stage
 //! and worker adopt orphans; what has none is an orphan of a job that is over.
 #![allow(unsafe_code)] // getrlimit and setrlimit between fork and exec
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -32,9 +36,15 @@ pub(super) fn mark_worker() -> io::Result<()> {
     lower_to(WORKER)
 }
 
-/// The same for whatever a worker starts for a job.
+/// The same for whatever a worker starts, for a job or for itself.
 pub(super) fn mark_job() -> io::Result<()> {
     lower_to(JOB)
+}
+
+/// Has this command be marked so when it starts.
+pub(super) fn marked(command: &mut Command) -> &mut Command {
+    // SAFETY: plain system calls only.
+    unsafe { command.pre_exec(mark_job) }
 }
 
 fn lower_to(most: u64) -> io::Result<()> {
@@ -149,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_login_of_the_same_account_is_no_orphan_of_a_job() {
-        let mut login = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
+        let mut login = Command::new("sleep").arg("1000").spawn().expect("sleep");
         let pid = Pid::from_raw(login.id().cast_signed());
         assert_eq!(limit_of(pid.as_raw()), limit_of(nix::unistd::getpid().as_raw()));
         assert!(!Seeker::in_stage().is_orphan(pid));

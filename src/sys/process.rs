@@ -177,13 +177,31 @@ pub enum Ending {
     Signaled(i32),
 }
 
+impl Ending {
+    fn exited(status: i32) -> Self {
+        Self::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX))
+    }
+}
+
+/// How a child has ended whose status nobody has collected; it stays to be collected. `None` while it lives, and while
+/// somebody traces it.
+pub(super) fn ending_of_child(pid: Pid) -> Option<Ending> {
+    use nix::sys::wait::{Id, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+    match waitid(Id::Pid(pid), flags).ok()? {
+        WaitStatus::Exited(_, status) => Some(Ending::exited(status)),
+        WaitStatus::Signaled(_, signal, _) => Some(Ending::Signaled(signal as i32)),
+        _ => None,
+    }
+}
+
 /// Collects every child that has ended; does not wait. Returns those that are worth telling, with how they ended.
 pub fn reap_ended() -> Vec<(Pid, Ending)> {
     let mut ended = Vec::new();
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::Exited(pid, status)) => {
-                ended.push((pid, Ending::Exited(u8::try_from(status & 0xff).unwrap_or(u8::MAX))));
+                ended.push((pid, Ending::exited(status)));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) => ended.push((pid, Ending::Signaled(signal as i32))),
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,

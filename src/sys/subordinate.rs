@@ -15,8 +15,9 @@ use nix::errno::Errno;
 use nix::unistd::{getgid, getuid};
 
 use super::accounts::{AccountDb, Nss};
-use super::call::tool;
+use super::call::tool_in_worker;
 use super::directory::Directory;
+use super::offspring::mark_job;
 
 /// A worker that cleans up has fewer.
 const MOST_DESCRIPTORS: i32 = 1024;
@@ -94,6 +95,7 @@ fn enter_namespace([says_ready, hears_go, go, directory]: [i32; 4]) -> io::Resul
     unsafe {
         // Its end is the end of waiting.
         libc::close(go);
+        mark_job()?;
         check(libc::unshare(libc::CLONE_NEWUSER))?;
         // Who maps looks at the owner of this process's files in /proc: root, unless they are open to the account. Then its
         // other processes may take descriptors from here, and with the worker's socket could speak to the stage.
@@ -132,7 +134,7 @@ fn map(mut ready: fs::File, mut go: fs::File, uids: &[Range], gids: &[Range]) ->
     for (program, own, ranges) in [(PROGRAMS[0], getuid().as_raw(), uids), (PROGRAMS[1], getgid().as_raw(), gids)] {
         let args: Vec<OsString> =
             std::iter::once(pid.clone()).chain(mapping(own, ranges)).map(OsString::from).collect();
-        tool(Path::new(program), &args, MAPPING).map_err(|why| Some(format!("{program}: {why}")))?;
+        tool_in_worker(Path::new(program), &args, MAPPING).map_err(|why| Some(format!("{program}: {why}")))?;
     }
     go.write_all(b".").map_err(|error| Some(error.to_string()))
 }

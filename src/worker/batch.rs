@@ -146,7 +146,7 @@ fn read_commands(mut stage: UnixStream, events: Sender<Arrival>) {
 fn start_call(call: Call, events: Sender<Arrival>) {
     let failed = events.clone();
     let started = threads::spawn("call", move || {
-        let _ = events.send(Arrival::Answered(call.run(CALL)));
+        let _ = events.send(Arrival::Answered(call.run_in_worker(CALL)));
     });
     if let Err(error) = started {
         let _ = failed.send(Arrival::Answered(Answer::NotStarted(error.to_string())));
@@ -157,7 +157,7 @@ fn start_call(call: Call, events: Sender<Arrival>) {
 fn abandon(order: &BatchOrder) {
     for call in &order.on_loss {
         for attempt in 0..CANCEL_TRIES {
-            if matches!(call.run(CALL), Answer::Exited { status: 0, .. }) {
+            if matches!(call.run_in_worker(CALL), Answer::Exited { status: 0, .. }) {
                 break;
             }
             std::thread::sleep(Duration::from_secs(1 << attempt)); // a scheduler that does not answer; nothing tells when it will

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::site;
 use crate::order::frames::WorkerFailure;
-use crate::sys::call::tool;
+use crate::sys::call::tool_in_worker;
 
 const PROGRAMS: [&str; 4] = ["/usr/bin/fusermount3", "/usr/bin/fusermount", "/bin/fusermount3", "/bin/fusermount"];
 /// How long one call may take; the program may be asked for each mount twice.
@@ -33,7 +33,7 @@ pub fn unmount_below(dir: &Path) -> Result<(), WorkerFailure> {
         let unmount = |options: &[&str]| {
             let mut args: Vec<OsString> = options.iter().map(OsString::from).collect();
             args.push(mount.into());
-            tool(program, &args, LIMIT)
+            tool_in_worker(program, &args, LIMIT)
         };
         // Lazily where something still uses it: then it is out of sight.
         if let Err(words) = unmount(&["-u"]).or_else(|_| unmount(&["-u", "-z"])) {

@@ -305,6 +305,12 @@ cases!(
         }
         chmod(&path, 0o711);
         check_for_runner(&world).is_good(true).says(&["ok       worker: "]);
+        // Good enough to run, but the kernel lets its account trace what that can read.
+        for mode in [0o755, 0o751, 0o715] {
+            chmod(&path, mode);
+            check_for_runner(&world).is_good(true).says(&["warning  worker: ", "can trace it", &mend]);
+        }
+        chmod(&path, 0o711);
         chown(&path, world.user.uid, 0);
         check_for_runner(&world).is_good(false).says(&["PROBLEM  worker: ", "chown root"]);
         fs::remove_file(&path).expect("rm");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::world::stage::kill_with_its_worker;
-use crate::world::{Root, Single, World, cases, change_accounts, control_groups, payload, try_change_accounts, until};
+use crate::world::{Root, Single, World, cases, change_accounts, payload, try_change_accounts, until};
 
 cases!(
     fn daemons_of_every_kind_neither_hold_the_stage_nor_survive_it(root: Root) {
@@ -174,12 +174,8 @@ cases!(
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(single.stage("cleanup").output().expect("cleanup").status.success());
     },
-    fn what_an_account_left_ends_even_when_the_account_is_gone(root: Root) {
-        if !control_groups() {
-            eprintln!("no control groups of version 2 here: not tested");
-            return;
-        }
-        let world = World::root(root).build();
+    fn what_an_account_left_ends_even_when_the_account_is_gone(groups: UnifiedGroups) {
+        let world = World::root(groups).build();
         let single = Single::new(&world, 5);
         let mut stage = start_stage(&world, &single, "env -i /usr/bin/setsid /usr/bin/sleep 1000 &");
         kill_with_its_worker(&stage, &world.user);
@@ -212,12 +208,8 @@ cases!(
         assert_eq!(leavings(&world), Vec::<String>::new());
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
     },
-    fn processes_that_fork_for_ever_and_hide_end_with_their_stage(root: Root) {
-        if !control_groups() {
-            eprintln!("no control groups of version 2 here: not tested");
-            return;
-        }
-        let world = World::root(root).build();
+    fn processes_that_fork_for_ever_and_hide_end_with_their_stage(groups: UnifiedGroups) {
+        let world = World::root(groups).build();
         // Each lives for a moment only, and leaves two others behind; none has its mark.
         let body = "$SIG{$_} = q(IGNORE) for qw(TERM HUP INT CHLD); require POSIX; my $end = time + 100; while (time < $end) { my $child = fork; if (!defined $child) { select undef, undef, undef, 0.0003; next } if ($child) { exit if rand() < 0.4 } else { POSIX::setsid() } }";
         let file = world.user_file("hydra.pl", body);

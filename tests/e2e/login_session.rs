@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::world::check::{check, check_for_runner};
 use crate::world::pam::{Service, reason};
 use crate::world::stage::{Stage, worker_of};
-use crate::world::{Builder, Cluster, Single, TestAccount, World, cases, control_groups, make_script, until};
+use crate::world::{Builder, Cluster, Single, TestAccount, World, cases, make_script, unified_groups, until};
 
 /// Who may begin a session is no subject here.
 const ACCOUNT: &str = "account required pam_permit.so\n";
@@ -90,9 +90,20 @@ cases!(
         until("the session is closed", || count(&marks, "close") == 1);
         drop(stage);
         let end = Stage::run(&world, &single, "kill -9 $PPID; sleep 600").end();
-        end.assert_site().assert_log("was killed");
+        // Whose failure that is only a control group can tell.
+        assert_ne!(end.code, 0, "{}", end.log);
+        end.assert_log("was killed");
         assert_eq!((count(&marks, "open"), count(&marks, "close")), (2, 2));
         single.clean_up();
+    },
+    fn a_job_in_a_session_that_kills_every_process_of_its_account_has_failed_by_itself(groups: ControlGroups) {
+        let (world, _service, marks) = with_marks(World::root(groups));
+        let end = world.simulate().script("kill -9 -1; sleep 1000").run();
+        end.assert_failed("script_failure").assert_log("was killed (signal 9), and not for lack of memory");
+        assert_eq!(end.code_of("cleanup_exec"), 0, "{}", end.runner_log);
+        assert_eq!(world.processes_of_user(), Vec::<String>::new());
+        let (opened, closed) = (count(&marks, "open"), count(&marks, "close"));
+        assert!(opened >= 3 && opened == closed, "{opened} opened, {closed} closed");
     },
     fn a_session_that_is_being_opened_for_a_stage_that_is_gone_is_closed_again(root: Root) {
         let mut world = World::root(root).build();
@@ -223,15 +234,10 @@ cases!(
             assert_eq!(end.value("login"), world.user.uid.to_string());
         }
     },
-    fn a_control_group_that_the_session_brings_is_kept(root: Root) {
-        if !control_groups() {
-            return;
-        }
-        let mut world = World::root(root).build();
-        let (group, script) = (PathBuf::from("/sys/fs/cgroup/unified").join(&world.user.name), world.dir.join("move"));
-        if !group.parent().is_some_and(std::path::Path::is_dir) {
-            return;
-        }
+    fn a_control_group_that_the_session_brings_is_kept(groups: UnifiedGroups) {
+        let mut world = World::root(groups).build();
+        let group = unified_groups().expect("they are needed").join(&world.user.name);
+        let script = world.dir.join("move");
         make_script(
             &script,
             &format!(

@@ -54,13 +54,13 @@ cases!(
         let job = cluster.until_job_of(&world.user.name);
         let jobs = fs::read_dir(world.data_dir().join("jobs")).expect("jobs").flatten().next().expect("one");
         let settings = jobs.path().join("batch").join(&job.name).join("settings");
-        let text = fs::read_to_string(&settings).expect("settings").replace("no_new_privs='yes'", "no_new_privs='no'");
-        fs::write(
-            &settings,
-            text + "grep NoNewPrivs /proc/$$/status >~/seen
-",
-        )
-        .expect("the attack");
+        let text = fs::read_to_string(&settings).expect("settings");
+        assert!(
+            !text.contains("no_new_privs"),
+            "nothing that could be taken back is in a file of the account's: {text}"
+        );
+        // Its shell reads this in the process that is to start the script.
+        fs::write(&settings, text + "grep NoNewPrivs /proc/$$/status >~/seen\n").expect("the attack");
         let id = format!("jobid={}", job.id);
         let start = cluster.command("scontrol").args(["update", &id, "starttime=now"]).status();
         assert!(start.expect("scontrol").success());

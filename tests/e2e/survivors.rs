@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::world::stage::{Stage, kill_with_its_worker, worker_of};
-use crate::world::{Single, World, cases, until};
+use crate::world::{Cluster, Single, World, cases, make_dir, make_script, until};
 
 /// Without the mark in its environment, in a session of its own, and nobody's child.
 const DAEMON: &str = "env -i /usr/bin/setsid -f /usr/bin/sleep 1000";
@@ -54,6 +54,30 @@ cases!(
         let (mut stage, _) = start(&world, &single);
         kill_with_its_worker(&stage, &world.user);
         stage.wait().expect("ended");
+        single.clean_up();
+        assert_eq!(world.processes_of_user(), Vec::<String>::new());
+    },
+    fn what_a_worker_ran_for_itself_ends_at_cleanup_where_root_can_make_no_control_group(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).build();
+        let single = Single::new(&world, 5);
+        without_group(&world, &single);
+        let bins = world.dir.join("slurm-bin");
+        make_dir(&bins, 0o755);
+        for name in ["scancel", "scontrol", "squeue", "sinfo"] {
+            std::os::unix::fs::symlink(format!("/usr/bin/{name}"), bins.join(name)).expect("a link");
+        }
+        // It waits for a controller, or its account has made something else of it.
+        make_script(&bins.join("sbatch"), "#!/bin/bash\nexec /usr/bin/sleep 1000\n");
+        world.write_config_with(|config| config.slurm(|slurm| slurm.bin_dir(bins.as_path())));
+        let script = single.script("true");
+        let mut stage = single.stage("run");
+        stage.arg(&script).arg("build_script").stdout(Stdio::null()).stderr(Stdio::null());
+        let mut stage = stage.spawn().expect("run");
+        until("the submission hangs", || world.processes_of_user().contains(&"sleep".to_owned()));
+        kill_with_its_worker(&stage, &world.user);
+        stage.wait().expect("ended");
+        assert!(world.processes_of_user().contains(&"sleep".to_owned()), "nobody has ended it yet");
         single.clean_up();
         assert_eq!(world.processes_of_user(), Vec::<String>::new());
     },

@@ -62,7 +62,8 @@ fn holds(groups: &Groups, resource: Resource, runner: &Runner) -> Result<String,
     };
     if version == Version::One && !runner.uid().is_root() {
         return Err(format!(
-            "the {} controller is one of version 1, where only root puts other accounts' processes into a group; boot with systemd.unified_cgroup_hierarchy=1, or run gitlab-runner as root",
+            "the {} controller is one of version 1, where only root puts other accounts' processes into a group; \
+                boot with systemd.unified_cgroup_hierarchy=1, or run gitlab-runner as root",
             controller.name()
         ));
     }
@@ -125,7 +126,8 @@ fn in_the_unit(properties: &str, limits: &JobLimits) -> Vec<String> {
         && tasks < pids.saturating_mul(FEW)
     {
         wrong.push(format!(
-            "TasksMax={tasks} is for the runner and all jobs together, and each may have {pids}: a few can keep all others from starting"
+            "TasksMax={tasks} is for the runner and all jobs together, and each may have {pids}: a few can keep all \
+                others from starting"
         ));
     }
     wrong
@@ -134,7 +136,7 @@ fn in_the_unit(properties: &str, limits: &JobLimits) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launch::limits::{JobsOf, read_limits};
+    use crate::launch::settings::limits::{JobsOf, read_limits};
 
     #[test]
     fn a_unit_is_judged_by_what_it_does_to_jobs() {

@@ -45,7 +45,11 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             findings.ok("stage programs", format!("four in {dir}{rights}"));
         }
     }
-    findings.judged("worker", worker(&own.with_file_name("motmot-worker"), settings, runner));
+    let path = own.with_file_name("motmot-worker");
+    match (worker(&path, settings, runner), readable(&path, settings)) {
+        (Ok(_), Some(words)) => findings.warning("worker", words),
+        (judged, _) => findings.judged("worker", judged),
+    }
 }
 
 /// A stage of a runner that has all rights already, or needs none.
@@ -78,7 +82,8 @@ fn capable_stage(path: &Path, runner: &Runner) -> Result<(), String> {
         let found = Nss.group_name(Gid::from_raw(meta.gid())).ok().flatten().unwrap_or_else(|| meta.gid().to_string());
         // chown takes the capabilities away.
         return Err(format!(
-            "{shown} belongs to uid {} and group {found}, must be root's and of a group of {}: chown root:{group} {shown} && chmod 0750 {shown} && {setcap}",
+            "{shown} belongs to uid {} and group {found}, must be root's and of a group of {}: chown root:{group} \
+                {shown} && chmod 0750 {shown} && {setcap}",
             meta.uid(),
             runner.name()
         ));
@@ -99,12 +104,14 @@ fn capable_stage(path: &Path, runner: &Runner) -> Result<(), String> {
     }
     if statvfs(path).is_ok_and(|filesystem| filesystem.flags().contains(FsFlags::ST_NOSUID)) {
         return Err(format!(
-            "{shown} is on a file system mounted with nosuid, where capabilities have no effect; install motmot elsewhere"
+            "{shown} is on a file system mounted with nosuid, where capabilities have no effect; install motmot \
+                elsewhere"
         ));
     }
     if !runner.may(path, AccessFlags::X_OK) {
         return Err(format!(
-            "{} cannot reach {shown}; every directory above it must let that account pass; install motmot in one that does, such as /usr/libexec/motmot",
+            "{} cannot reach {shown}; every directory above it must let that account pass; install motmot in one \
+                that does, such as /usr/libexec/motmot",
             runner.name()
         ));
     }
@@ -127,7 +134,8 @@ fn worker(path: &Path, settings: &Settings, runner: &Runner) -> Result<String, S
     let downscope = settings.jobs.downscope == Downscope::Setuid;
     if downscope && mode & 0o111 != 0o111 || !runner.may(path, AccessFlags::X_OK) {
         return Err(format!(
-            "{shown} is not executable for everybody (mode {mode:04o}), but runs as the job's account: chmod 0711 {shown}"
+            "{shown} is not executable for everybody (mode {mode:04o}), but runs as the job's account: chmod 0711 \
+                {shown}"
         ));
     }
     if mode & 0o6000 != 0 || FileCapabilities::of(path).is_ok_and(|found| found.is_some()) {
@@ -139,6 +147,20 @@ fn worker(path: &Path, settings: &Settings, runner: &Runner) -> Result<String, S
     // is not for the account that root plays here.
     runner.act(|| WorkerProgram::open(path))?.map_err(|error| error.to_string())?;
     Ok(shown.to_string())
+}
+
+/// A worker that its account can read. It hides itself, but with its first instructions only, and is the account's by then: whom
+/// the kernel lets trace it speaks to the stage in its place, and goes on as a process that no cleanup takes for a job's. What the
+/// account cannot read is hidden from the start (prctl(2), `PR_SET_DUMPABLE`).
+fn readable(path: &Path, settings: &Settings) -> Option<String> {
+    let (shown, mode) = (path.display(), fs::metadata(path).ok()?.mode() & 0o7777);
+    (settings.jobs.downscope == Downscope::Setuid && mode & 0o044 != 0).then(|| {
+        format!(
+            "{shown} can be read by others than its owner (mode {mode:04o}): until it has hidden itself, moments \
+                after its start, the account of a job can trace it, read its memory and speak in its place \
+                (ptrace(2)), which it cannot do to a program that it may only execute: chmod 0711 {shown}"
+        )
+    })
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> String {

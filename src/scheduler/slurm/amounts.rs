@@ -2,7 +2,6 @@
 //! differently would pass a limit.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// Units of counts of generic resources.
 const GRES_UNITS: &str = "kmgtp";
@@ -123,11 +122,6 @@ pub(super) fn gres<'t>(text: &'t str, prefix: &'t str) -> Option<BTreeMap<Kind<'
 fn is_word(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
-}
-
-/// For a message.
-pub(super) fn show_time(time: Duration) -> String {
-    jiff::SignedDuration::try_from(time).map_or_else(|_| format!("{}s", time.as_secs()), |time| format!("{time:#}"))
 }
 
 /// For a message.

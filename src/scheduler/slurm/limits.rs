@@ -24,9 +24,10 @@ mod products;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::amounts::{self, Time, count, gres, memory, show_memory, show_time, time};
+use super::amounts::{self, Time, count, gres, memory, show_memory, time};
 use super::options::{Given, SlurmOptions};
 use crate::config::{Place, Placed};
+use crate::report::time_in_words;
 use products::PRODUCTS;
 
 /// `[slurm.limits]`
@@ -133,7 +134,7 @@ impl Limits {
         let Some(limit) = &self.time else { return Ok(()) };
         match time(value) {
             Some(Time::Bounded(seconds)) if seconds <= limit.value.as_secs() => Ok(()),
-            Some(_) => Err(("time", limit.place.clone(), format!("admits at most {}", show_time(limit.value)))),
+            Some(_) => Err(("time", limit.place.clone(), format!("admits at most {}", time_in_words(limit.value)))),
             None => Err(not_understood("time", &limit.place, "MINUTES, HOURS:MINUTES:SECONDS or DAYS-HOURS")),
         }
     }

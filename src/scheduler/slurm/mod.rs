@@ -105,6 +105,10 @@ impl Scheduler for Slurm {
         advice::advice(topic)
     }
 
+    fn advice_on_waiting(&self, reason: &str) -> Option<&'static str> {
+        advice::on_waiting(reason)
+    }
+
     fn look_up(&self, id: &JobId) -> String {
         advice::look_up(id)
     }
@@ -159,16 +163,8 @@ impl Batch for SlurmSettings {
         self.slurm().test_only(submission)
     }
 
-    fn tried(&self, answer: &Answer) -> Trial {
-        trial::tried(answer)
-    }
-
-    fn ask_what_there_is(&self) -> Call {
-        self.slurm().nodes()
-    }
-
-    fn can_never_be(&self, submission: &Submission, answer: &Answer) -> bool {
-        trial::can_never_be(submission, answer)
+    fn tried(&self, submission: &Submission, answer: &Answer, ask: &mut dyn FnMut(Call) -> Option<Answer>) -> Trial {
+        trial::tried(&self.slurm(), submission, answer, ask)
     }
 
     fn programs(&self) -> Programs<'_> {
@@ -176,8 +172,8 @@ impl Batch for SlurmSettings {
             dir: &self.bin_dir,
             key: "slurm.bin_dir",
             needed: &["sbatch", "scancel", "scontrol", "squeue"],
-            // Says who cancelled a job, where there is accounting; and what nodes there are.
-            optional: &["sacct", "sinfo"],
+            // Say who cancelled a job and which QOS there are, where there is accounting; and what nodes there are.
+            optional: &["sacct", "sacctmgr", "sinfo"],
         }
     }
 

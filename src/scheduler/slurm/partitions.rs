@@ -1,5 +1,6 @@
 //! What `scontrol show partition` says of partitions.
 
+use super::amounts::{Time, time};
 use super::options::{SlurmOption, SlurmOptions};
 
 /// Asks for all of them, hidden ones included.
@@ -11,20 +12,40 @@ pub(super) fn fit_nodes(options: &mut SlurmOptions, answer: &str) {
     let Some(most) = options.get("nodes").and_then(|nodes| nodes.strip_prefix("1-")?.parse::<u64>().ok()) else {
         return;
     };
-    let wanted = options.get("partition").map(|names| names.split(',').collect::<Vec<_>>());
-    let admitted = answer.lines().filter_map(|line| {
-        let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        let chosen = match &wanted {
-            Some(names) => names.contains(&field("PartitionName")?),
-            None => field("Default")? == "YES",
-        };
-        // UNLIMITED is no number. Slurm reads 0 so, too.
-        field("MaxNodes")?.parse::<u64>().ok().filter(|nodes| chosen && *nodes > 0)
-    });
+    // UNLIMITED is no number. Slurm reads 0 so, too.
+    let number = |line| field(line, "MaxNodes")?.parse::<u64>().ok().filter(|nodes| *nodes > 0);
+    let admitted = chosen(options, answer).filter_map(number);
     if let Some(fewer) = admitted.min().filter(|fewer| *fewer < most) {
         let value = if fewer == 1 { "1".to_owned() } else { format!("1-{fewer}") };
         options.set(SlurmOption { name: "nodes", value: Some(value) });
     }
+}
+
+/// The longest time, in seconds, that any partition of the job admits: where all of them are known and bounded, and `placed` is
+/// one of them.
+pub(super) fn longest(options: &SlurmOptions, answer: &str, placed: &str) -> Option<u64> {
+    let seconds = |line| match time(field(line, "MaxTime")?)? {
+        Time::Bounded(seconds) => Some(seconds),
+        Time::Endless => None,
+    };
+    let found: Vec<&str> = chosen(options, answer).collect();
+    let all = options.get("partition").map_or(1, |names| names.split(',').count());
+    let has_it = found.iter().any(|line| field(line, "PartitionName") == Some(placed));
+    let longest = found.iter().map(|line| seconds(line)).collect::<Option<Vec<u64>>>()?.into_iter().max();
+    longest.filter(|_| found.len() == all && has_it)
+}
+
+/// The lines about the partitions of the job: those that it names, or the one that is the cluster's default.
+fn chosen<'a>(options: &'a SlurmOptions, answer: &'a str) -> impl Iterator<Item = &'a str> {
+    let wanted = options.get("partition").map(|names| names.split(',').collect::<Vec<_>>());
+    answer.lines().filter(move |line| match &wanted {
+        Some(names) => field(line, "PartitionName").is_some_and(|name| names.contains(&name)),
+        None => field(line, "Default") == Some("YES"),
+    })
+}
+
+fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]

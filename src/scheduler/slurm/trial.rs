@@ -2,11 +2,14 @@
 //!
 //! Its answer is about this moment. "Requested node configuration is not available" is said of more nodes than there are,
 //! and also of nodes that are down today. So after that one `sinfo` is asked what there is, and only what cannot be with all
-//! nodes up, or with more nodes than the partition has, can never be.
+//! nodes up, or with more nodes than the partition has, can never be. And it is silent about some limits: see `too_long`.
+
+mod too_long;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::advice::OF_ONE_JOB;
 use super::answers::{is_no_answer, refusal};
 use super::calls::Slurm;
 use super::options::SlurmOptions;
@@ -30,6 +33,9 @@ const NEVER: [&str; 11] = [
 /// What may be so for now, or for ever.
 const NOT_NOW: [&str; 2] =
     ["Requested node configuration is not available", "Requested partition configuration not available now"];
+/// What a site refuses by its accounting, behind the reason. Some of these limits are used up for now, others are those of one
+/// job.
+const POLICY: &str = "Job violates accounting/QOS policy";
 /// How much of Slurm's words is repeated. They quote what the job has asked for, and come by way of its account.
 const WORDS: usize = 400;
 /// States of nodes on which jobs run or could run.
@@ -51,8 +57,28 @@ impl Slurm {
     }
 }
 
-/// Of [`Slurm::test_only`].
-pub(super) fn tried(answer: &Answer) -> Trial {
+/// What the answer to [`Slurm::test_only`] means, with what `ask` answers to what it leaves open.
+pub(super) fn tried(
+    slurm: &Slurm,
+    submission: &Submission,
+    answer: &Answer,
+    ask: &mut dyn FnMut(Call) -> Option<Answer>,
+) -> Trial {
+    match said(answer) {
+        Trial::NotNow(words) => match ask(slurm.nodes()) {
+            Some(answer) if can_never_be(submission, &answer) => Trial::Never(words),
+            _ => Trial::NotNow(words),
+        },
+        Trial::Starts(at) => {
+            let too_long = place(answer).and_then(|placed| too_long::judge(slurm, submission, placed, ask));
+            too_long.unwrap_or(Trial::Starts(at))
+        }
+        said => said,
+    }
+}
+
+/// In itself.
+fn said(answer: &Answer) -> Trial {
     let words = || refusal(&answer.words()).chars().take(WORDS).collect::<String>();
     match answer {
         Answer::Exited { status: 0, out, err } => Trial::Starts(start(err).or_else(|| start(out))),
@@ -60,7 +86,7 @@ pub(super) fn tried(answer: &Answer) -> Trial {
             let says = |any: &[&str]| any.iter().any(|words| err.contains(words) || out.contains(words));
             if is_no_answer(out, err) {
                 Trial::NotSaid(words())
-            } else if says(&NEVER) {
+            } else if says(&NEVER) || says(&[POLICY]) && says(&[OF_ONE_JOB]) {
                 Trial::Never(words())
             } else if says(&NOT_NOW) {
                 Trial::NotNow(words())
@@ -72,15 +98,24 @@ pub(super) fn tried(answer: &Answer) -> Trial {
     }
 }
 
+/// The partition of that line; see [`start`].
+fn place(answer: &Answer) -> Option<&str> {
+    let Answer::Exited { out, err, .. } = answer else { return None };
+    let (_, rest) = [err, out].into_iter().find_map(|text| text.lines().find_map(|line| line.split_once(PROMISE)))?;
+    rest.rsplit_once(" in partition ").map(|(_, name)| name.trim())
+}
+
 /// `sbatch: Job 17 to start at 1767225600 using 1 processors on nodes n1 in partition debug`
+const PROMISE: &str = " to start at ";
+
 fn start(text: &str) -> Option<SystemTime> {
-    let (_, rest) = text.lines().find_map(|line| line.split_once(" to start at "))?;
+    let (_, rest) = text.lines().find_map(|line| line.split_once(PROMISE))?;
     let seconds = rest.split_whitespace().next()?.parse().ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 /// With the answer to [`Slurm::nodes`]: whether what cannot be now can never be.
-pub(super) fn can_never_be(submission: &Submission, answer: &Answer) -> bool {
+fn can_never_be(submission: &Submission, answer: &Answer) -> bool {
     let Answer::Exited { status: 0, out, .. } = answer else { return false };
     let Ok(options) = SlurmOptions::parse_words(&submission.options) else { return false };
     let wanted = options.get("nodes").and_then(fewest);
@@ -125,18 +160,16 @@ fn fewest(nodes: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scheduler::{JobName, Requeue};
-    use crate::sys::spawn::NewPrivileges;
 
     fn refused(words: &str) -> Trial {
-        tried(&Answer::Exited { status: 1, out: String::new(), err: words.into() })
+        said(&Answer::Exited { status: 1, out: String::new(), err: words.into() })
     }
 
     #[test]
     fn what_can_never_be_is_told_from_what_cannot_be_now_and_from_no_answer() {
-        let said = "sbatch: error: invalid partition specified: nosuch\nallocation failure: Invalid partition name specified\n";
+        let line = "sbatch: error: invalid partition specified: nosuch\nallocation failure: Invalid partition name specified\n";
         let words = "invalid partition specified: nosuch; Invalid partition name specified";
-        assert_eq!(refused(said), Trial::Never(words.into()));
+        assert_eq!(refused(line), Trial::Never(words.into()));
         for words in NEVER {
             assert_eq!(refused(&format!("allocation failure: {words}\n")), Trial::Never(words.into()));
         }
@@ -147,18 +180,24 @@ mod tests {
             "Unable to contact slurm controller (connect failure): Invalid partition name specified",
             "Required partition not available (inactive or drain)",
             "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\nallocation failure: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
             "something new",
         ] {
             assert!(matches!(refused(words), Trial::NotSaid(_)), "{words}");
         }
+        // A QOS with the flag DenyOnLimit.
+        let line = "sbatch: error: QOSMaxNodePerJobLimit\nallocation failure: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)\n";
+        assert!(
+            matches!(refused(line), Trial::Never(words) if words.starts_with("QOSMaxNodePerJobLimit; Job violates"))
+        );
         for answer in [Answer::Ended("x".into()), Answer::NotStarted("x".into())] {
-            assert!(matches!(tried(&answer), Trial::NotSaid(_)), "{answer:?}");
+            assert!(matches!(said(&answer), Trial::NotSaid(_)), "{answer:?}");
         }
     }
 
     #[test]
     fn the_expected_start_is_a_time_or_nothing() {
-        let starts = |err: &str| tried(&Answer::Exited { status: 0, out: String::new(), err: err.into() });
+        let starts = |err: &str| said(&Answer::Exited { status: 0, out: String::new(), err: err.into() });
         let line =
             |at: &str| format!("a plugin's word\nsbatch: Job 17 to start at {at} using 1 processors on nodes n1\n");
         let at = SystemTime::UNIX_EPOCH + Duration::from_hours(490_896);
@@ -180,16 +219,7 @@ mod tests {
     #[test]
     fn only_more_nodes_than_there_are_or_a_wish_for_which_all_nodes_are_up_can_never_be() {
         let never = |options: &[&str], out: &str| {
-            let submission = Submission {
-                name: JobName::new("1-a", 1),
-                comment: String::new(),
-                wrapper: "",
-                dir: "/d".into(),
-                environment: [].into(),
-                options: options.iter().map(|option| (*option).to_owned()).collect(),
-                requeue: Requeue::Never,
-                new_privileges: NewPrivileges::Allowed,
-            };
+            let submission = Submission::for_test(options);
             can_never_be(&submission, &Answer::Exited { status: 0, out: out.into(), err: String::new() })
         };
         let up = "debug* 2 idle 1-infinite\ndebug* 1 mixed 1-infinite\none 3 idle 1\n";

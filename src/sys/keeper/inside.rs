@@ -105,7 +105,7 @@ fn work(
         // Its status is not collected yet: until then its number is its own, and the stage may signal it.
         if !told && process::has_ended(pid) {
             told = true;
-            tell(control, &Message::WorkerEnded);
+            tell(control, &Message::WorkerEnded(process::ending_of_child(pid)));
         }
         if deadline.is_none() && has_ended(control) {
             deadline = Some(Instant::now() + WORKER_END);

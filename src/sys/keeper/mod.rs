@@ -24,6 +24,8 @@ use serde::{Deserialize, Serialize};
 pub use inside::Post;
 pub use outside::{Keeper, KeeperError, KeptWorker};
 
+use super::process::Ending;
+
 /// The descriptor through which stage and keeper speak. Its end means: close the session.
 const CONTROL: i32 = super::spawn::FIRST_INHERITED;
 
@@ -45,8 +47,8 @@ enum Message {
     NoSession(String),
     /// A session, but no worker. It is closed again.
     NoWorker(String),
-    /// The worker has ended.
-    WorkerEnded,
+    /// The worker has ended: how, unless somebody traces it, who then alone is told.
+    WorkerEnded(Option<Ending>),
     /// The session is closed, or could not be: why.
     Closed(Result<(), String>),
 }

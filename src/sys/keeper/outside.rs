@@ -16,8 +16,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{CLOSING, CONTROL, Message, OPENING};
+use crate::sys::process::{self, Ending};
 use crate::sys::spawn::{close_on_exec_from, default_signals};
-use crate::sys::{process, threads};
+use crate::sys::threads;
 
 /// What the stage waits longer than the keeper does: for the start of a worker, which has its own limit.
 const SLACK: Duration = Duration::from_secs(25);
@@ -63,11 +64,13 @@ pub struct Keeper {
 pub struct KeptWorker {
     pid: Pid,
     listen: Option<Listen>,
+    ended: Receiver<Ending>,
 }
 
 /// Everything that a keeper will say.
 struct Listen {
     from: BufReader<UnixStream>,
+    ended: Sender<Ending>,
     closed: Sender<Result<(), String>>,
 }
 
@@ -90,8 +93,9 @@ impl Keeper {
         let answer = first_word(&control);
         let (error, from) = match answer {
             Ok((Message::Started { worker, environment }, from)) => {
-                let (tell, closed) = channel();
-                let worker = KeptWorker { pid: Pid::from_raw(worker), listen: Some(Listen { from, closed: tell }) };
+                let ((tell_closed, closed), (tell_ended, ended)) = (channel(), channel());
+                let listen = Some(Listen { from, ended: tell_ended, closed: tell_closed });
+                let worker = KeptWorker { pid: Pid::from_raw(worker), listen, ended };
                 return Ok((Self { child, control, closed }, worker, environment));
             }
             Ok((Message::NoSession(words), _)) => (KeeperError::NoSession(words), None),
@@ -142,15 +146,29 @@ impl KeptWorker {
         self.pid
     }
 
+    /// How it has ended: what its keeper says of it until `deadline`. Once; and nothing where nobody listens to the keeper.
+    pub fn ending(&self, deadline: Instant) -> Option<Ending> {
+        if self.listen.is_some() {
+            return None;
+        }
+        self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+    }
+
     /// Calls this when it has ended, or when its keeper is gone.
     pub fn when_ended(&mut self, tell: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let Some(Listen { mut from, closed }) = self.listen.take() else { return Ok(()) };
+        let Some(Listen { mut from, ended, closed }) = self.listen.take() else { return Ok(()) };
         threads::spawn("worker", move || {
-            let mut tell = Some(tell);
+            let (mut tell, mut ended) = (Some(tell), Some(ended));
             loop {
                 match read(&mut from) {
                     Ok(Message::Closed(result)) => return drop(closed.send(result)),
-                    Ok(Message::WorkerEnded) => tell.take().into_iter().for_each(|tell| tell()),
+                    Ok(Message::WorkerEnded(how)) => {
+                        // Whoever asks for it a second time does not wait for it.
+                        if let (Some(ended), Some(how)) = (ended.take(), how) {
+                            let _ = ended.send(how);
+                        }
+                        tell.take().into_iter().for_each(|tell| tell());
+                    }
                     Ok(_) => {}
                     Err(_) => return tell.take().into_iter().for_each(|tell| tell()),
                 }

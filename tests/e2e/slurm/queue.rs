@@ -84,7 +84,7 @@ cases!(
         end.assert_failed("runner_system_failure").assert_not_in_log("it-ran");
         // In an hour, or later: other tests have jobs without a limit there.
         end.assert_log("warning: Slurm expects to start a job like this one in ");
-        end.assert_log("but its time in GitLab (timeout: 1 min) is over before");
+        end.assert_log("but its time in GitLab (timeout: 1m) is over before");
         end.assert_log("the job never started: it was still waiting in the queue");
         let ended = |line: &serde_json::Value| line["event"] == "ended" && line["outcome"] == "never started";
         assert!(world.audit().iter().any(ended), "{:?}", world.audit());

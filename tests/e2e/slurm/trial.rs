@@ -39,6 +39,62 @@ cases!(
         cluster.add_user(&world.user);
         job().assert_success();
     },
+    /// `sbatch --test-only` promises such a job a start.
+    fn a_time_above_the_limit_of_the_partition_is_refused_before_anything_is_submitted(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let wish = |parameters: &str| format!("SCHEDULER_PARAMETERS={parameters}");
+        let world = World::root(slurm).at(cluster).build();
+        let run = |parameters: &str| world.simulate().option("--variable", wish(parameters)).script("true").run();
+        let end = run("--partition=short --time=5");
+        end.assert_failed("script_failure").assert_not_in_log("submitted as").assert_log("the job has set --");
+        end.assert_log("--time=5 is more than partition short admits (at most 1m; PartitionTimeLimit); it would wait");
+        assert!(cluster.jobs_of(&world.user.name).is_empty());
+        // Slurm makes it shorter.
+        run("--partition=short --time=5 --time-min=1").assert_success();
+        run("--partition=short,debug --time=5").assert_success();
+        let options = ["--partition=short", "--time=5"];
+        let world = World::root(slurm).at(cluster).slurm(|slurm| slurm.defaults(options)).build();
+        let end = world.simulate().option("--stage-retry-interval", "10ms").script("true").run();
+        end.assert_failed("runner_system_failure").assert_log("--time=5 is more than partition short admits");
+    },
+    fn a_time_that_a_qos_may_admit_above_the_limit_of_the_partition_is_told_and_goes_on(accounting: Accounting) {
+        let enforce = ("AccountingStorageEnforce", "limits");
+        let cluster = Cluster::build(accounting).accounting().set(enforce.0, enforce.1).nodes(1).start();
+        let options = ["--partition=short", "--time=5"];
+        let world = World::root(accounting).at(&cluster).slurm(|slurm| slurm.defaults(options)).build();
+        cluster.add_user(&world.user);
+        let job = || world.simulate().option("--stage-retry-interval", "10ms").script("true");
+        let end = job().run();
+        end.assert_failed("runner_system_failure").assert_not_in_log("submitted as").assert_log("it would wait in the");
+        cluster.change_accounting(&["add", "qos", "longer", "Flags=PartitionTimeLimit"], "QOS=longer(");
+        let running = Running::start(&job());
+        running.until_log("unless a plugin of Slurm or a QOS of this site makes an exception; it goes on");
+        running.until_log("waiting in the queue: PartitionTimeLimit; waiting does not start it: it asks for more than");
+        let number = running.until_submitted();
+        order(&cluster, "scontrol", &["update", &format!("jobid={number}"), "timelimit=1"]);
+        running.end().assert_success();
+    },
+    /// Of limits that wait for nobody `sbatch --test-only` speaks only where submission refuses them, too.
+    fn a_job_above_the_limit_of_one_job_is_refused_or_told_in_the_queue_as_slurm_says(accounting: Accounting) {
+        let enforce = ("AccountingStorageEnforce", "limits");
+        let cluster = Cluster::build(accounting).accounting().set(enforce.0, enforce.1).nodes(2).start();
+        let world = World::root(accounting).at(&cluster).build();
+        cluster.add_user(&world.user);
+        let job = || world.simulate().option("--variable", "SCHEDULER_PARAMETERS=--nodes=2").script("true");
+        let of_user = format!("name={}", world.user.name);
+        cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=1"], "MaxTRESPJ=node=1");
+        let running = Running::start(&job());
+        running.until_log(
+            "waiting in the queue: AssocMaxNodePerJobLimit; waiting does not start it: it asks for more than",
+        );
+        cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=-1"], "MaxTRESPJ=");
+        running.end().assert_success();
+        let deny = ["modify", "qos", "normal", "set", "MaxTRESPerJob=node=1", "Flags=DenyOnLimit"];
+        cluster.change_accounting(&deny, "MaxTRESPJ=node=1");
+        let end = job().run();
+        end.assert_failed("script_failure").assert_not_in_log("submitted as").assert_log("the job has set --nodes");
+        end.assert_log("QOSMaxNodePerJobLimit; Job violates accounting/QOS policy");
+    },
     fn a_site_that_does_not_want_jobs_to_be_tried_submits_them_as_they_are(slurm: Slurm) {
         let cluster = Cluster::shared(slurm);
         let world = World::root(slurm).at(cluster);

@@ -20,19 +20,23 @@ pub fn base() -> &'static Path {
     })
 }
 
-/// Whether this process can make control groups below its own that the kernel ends at one word (version 2, `cgroup.kill`).
-pub fn control_groups() -> bool {
-    let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
-    let own = read("/proc/self/cgroup");
-    let own = own.lines().find_map(|line| line.strip_prefix("0::/")).map(str::to_owned);
-    let mounts = read("/proc/self/mountinfo");
-    let mount = mounts.lines().filter(|line| line.contains(" - cgroup2 ")).find_map(|line| line.split(' ').nth(4));
-    let (Some(own), Some(mount)) = (own, mount) else { return false };
-    let probe = Path::new(mount).join(own).join(format!("motmot-test-{}", std::process::id()));
-    let made = fs::create_dir(&probe).is_ok();
-    let can = made && probe.join("cgroup.kill").exists();
-    let _ = fs::remove_dir(&probe);
-    can
+/// Where control groups of version 2 are, alone or beside those of version 1, if this process can make some below its own that
+/// the kernel ends at one word (`cgroup.kill`).
+pub fn unified_groups() -> Option<&'static Path> {
+    static GROUPS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let groups = GROUPS.get_or_init(|| {
+        let read = |file: &str| fs::read_to_string(file).unwrap_or_default();
+        let (own, mounts) = (read("/proc/self/cgroup"), read("/proc/self/mountinfo"));
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
+        let mount =
+            mounts.lines().filter(|line| line.contains(" - cgroup2 ")).find_map(|line| line.split(' ').nth(4))?;
+        let probe = Path::new(mount).join(own).join(format!("motmot-test-{}", std::process::id()));
+        let made = fs::create_dir(&probe).is_ok();
+        let can = made && probe.join("cgroup.kill").exists();
+        let _ = fs::remove_dir(&probe);
+        can.then(|| mount.into())
+    });
+    groups.as_deref()
 }
 
 /// Whether root can limit what processes below its own group use: `sys::cgroup` says how.

@@ -37,9 +37,10 @@ pub(crate) use cases::cases;
 pub use cases::{Case, main};
 pub use cluster::{Cluster, Delayed};
 pub use config::{Config, GitlabSection, Rule};
-pub use files::{base, chmod, chown, control_groups, is_root, make_dir};
+pub use files::{base, chmod, chown, is_root, make_dir, unified_groups};
 pub use needs::{
-    Accounting, Body, ControlGroups, LaggingDisk, ModuleSystems, Root, Slurm, SubordinateIds, UserModeLinux,
+    Accounting, Body, ControlGroups, LaggingDisk, ModuleSystems, Root, Slurm, SubordinateIds, UnifiedGroups,
+    UserModeLinux,
 };
 pub use patience::{in_some_try, until};
 pub use poison::{Poison, Silence};

@@ -2,7 +2,7 @@
 //! that has asked for one. So what needs root (an account, a world of root's, a cluster) cannot be had without saying so.
 
 use super::cluster;
-use super::files::{is_root, limits_can_be_set};
+use super::files::{is_root, limits_can_be_set, unified_groups};
 
 /// This process is root: it can make accounts and become them.
 #[derive(Clone, Copy)]
@@ -40,6 +40,10 @@ impl ModuleSystems {
 #[derive(Clone, Copy)]
 pub struct ControlGroups(());
 
+/// Root, and control groups that the kernel ends at one word: of version 2, alone or beside those of version 1.
+#[derive(Clone, Copy)]
+pub struct UnifiedGroups(());
+
 /// Root, and a kernel that runs as a program.
 #[derive(Clone, Copy)]
 pub struct UserModeLinux(());
@@ -61,6 +65,7 @@ implies!(
     SubordinateIds => Root,
     ModuleSystems => Root,
     ControlGroups => Root,
+    UnifiedGroups => Root,
     Slurm => Root,
     LaggingDisk => Slurm,
     LaggingDisk => Root,
@@ -87,6 +92,8 @@ pub enum Body {
     ModuleSystems(fn(ModuleSystems)),
     /// See [`ControlGroups`].
     ControlGroups(fn(ControlGroups)),
+    /// See [`UnifiedGroups`].
+    UnifiedGroups(fn(UnifiedGroups)),
     /// See [`UserModeLinux`].
     UserModeLinux(fn(UserModeLinux)),
 }
@@ -108,8 +115,11 @@ impl Body {
             Self::ModuleSystems(_) => missing
                 .extend(ModuleSystems::PROFILES.into_iter().filter(|profile| !std::path::Path::new(profile).exists())),
             Self::ControlGroups(_) if is_root() && !limits_can_be_set() => missing.push("control groups with limits"),
+            Self::UnifiedGroups(_) if is_root() && unified_groups().is_none() => {
+                missing.push("control groups of version 2 with cgroup.kill");
+            }
             Self::UserModeLinux(_) => missing.extend(cluster::missing(&["linux.uml"])),
-            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) | Self::ControlGroups(_) => {}
+            Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) | Self::ControlGroups(_) | Self::UnifiedGroups(_) => {}
         }
         missing
     }
@@ -120,7 +130,7 @@ impl Body {
             Self::Nothing(_) => "nothing",
             Self::Root(_) => "root",
             Self::SubordinateIds(_) => "subordinate ids",
-            Self::ControlGroups(_) => "control groups",
+            Self::ControlGroups(_) | Self::UnifiedGroups(_) => "control groups",
             Self::UserModeLinux(_) => "user-mode Linux",
             Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
             Self::ModuleSystems(_) => "Lmod and Environment Modules",
@@ -141,6 +151,7 @@ impl Body {
             Self::Accounting(body) => body(Accounting(())),
             Self::ModuleSystems(body) => body(ModuleSystems(())),
             Self::ControlGroups(body) => body(ControlGroups(())),
+            Self::UnifiedGroups(body) => body(UnifiedGroups(())),
             Self::UserModeLinux(body) => body(UserModeLinux(())),
         }
     }

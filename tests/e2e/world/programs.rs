@@ -40,6 +40,7 @@ pub fn copy_programs(to: &Path) {
     make_dir(to, 0o755);
     let from = Path::new(env!("CARGO_BIN_EXE_motmot")).parent().expect("a directory");
     for program in PROGRAMS {
-        copy_program(&from.join(program), &to.join(program), 0o755);
+        let mode = if program == "motmot-worker" { 0o711 } else { 0o755 };
+        copy_program(&from.join(program), &to.join(program), mode);
     }
 }

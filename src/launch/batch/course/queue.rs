@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::words::in_words;
 use super::{Course, StartBy, Until, Verdict};
+use crate::report::time_in_words;
 
 impl Course {
     /// Until when the job has to begin, while it waits. A job of which nothing is known may run: it is not ended for that.
@@ -15,7 +15,7 @@ impl Course {
     /// While the runner still listens: what it ends itself is a time-out to GitLab, whatever a stage says afterwards.
     pub(super) fn end_what_never_started(&mut self, now: Instant) {
         if let Some(StartBy { timeout, .. }) = self.has_to_start_by().filter(|start_by| start_by.at <= now) {
-            self.end_because(Verdict::never_started(&in_words(timeout), &self.look_up_words()), now);
+            self.end_because(Verdict::never_started(&time_in_words(timeout), &self.look_up_words()), now);
         }
     }
 }

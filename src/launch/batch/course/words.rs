@@ -1,10 +1,9 @@
 //! What the author of a job is told while it waits and runs.
 
-use std::time::Duration;
-
 use super::submission::SubmissionStage;
 use super::{Action, Course, Verdict};
 use crate::launch::batch::result::Judgement;
+use crate::report::time_in_words;
 use crate::scheduler::{Alive, JobId, Phase, Setting};
 
 /// What has been told of the queue: reason, and expected start.
@@ -27,8 +26,10 @@ impl Course {
                     return;
                 }
                 let start = start.as_ref().map(|start| format!("; expected to start at {start}")).unwrap_or_default();
+                let advice = self.plan.scheduler.advice_on_waiting(reason);
+                let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
                 let reason = if reason.is_empty() { "no reason given yet" } else { reason };
-                self.act(Action::Say(format!("waiting in the queue: {reason}{start}")));
+                self.act(Action::Say(format!("waiting in the queue: {reason}{advice}{start}")));
                 self.told.waiting = Some(news);
             }
             phase @ Phase::Running if before != Some(phase) => {
@@ -43,7 +44,7 @@ impl Course {
     }
 
     pub(super) fn silence_begins_words(&self, words: &str) -> String {
-        let timeout = in_words(self.plan.unknown_timeout);
+        let timeout = time_in_words(self.plan.unknown_timeout);
         let key = self.plan.scheduler.key(Setting::UnknownTimeout);
         let what = match self.submitting.stage() {
             _ if self.ending.is_some() => "whether the job is gone is not known; trying again".to_owned(),
@@ -56,7 +57,7 @@ impl Course {
     }
 
     pub(super) fn verdict_of_silence(&self) -> Verdict {
-        let timeout = in_words(self.plan.unknown_timeout);
+        let timeout = time_in_words(self.plan.unknown_timeout);
         Verdict::silence(self.plan.scheduler.as_ref(), &timeout, &self.look_up_words())
     }
 
@@ -82,9 +83,4 @@ impl Course {
             self.act(Action::Say(drained.scheduler_words));
         }
     }
-}
-
-pub(super) fn in_words(time: Duration) -> String {
-    let time = jiff::SignedDuration::try_from(time).unwrap_or(jiff::SignedDuration::MAX);
-    format!("{time:#}")
 }

@@ -23,7 +23,7 @@ pub const SLURM: &[Part] = &[
                 takes: Takes::Text("an absolute path"),
                 unset: Unset::Is("\"/usr/bin\""),
                 example: "\"/opt/slurm/bin\"",
-                says: "Directory of sbatch, scancel, scontrol and squeue (and sinfo and sacct, if they are there).",
+                says: "Directory of sbatch, scancel, scontrol and squeue (and sinfo, sacct and sacctmgr, if they are there).",
                 used_by: &[Prepare, Run, Cleanup, Reap, Check],
             },
             Key {
@@ -40,7 +40,8 @@ pub const SLURM: &[Part] = &[
                 unset: Unset::Is("true"),
                 example: "",
                 says: "Whether Slurm is asked in the prepare stage (sbatch --test-only) if it can ever start a job like this one, which \
-                    is refused at once if it cannot. One more call for each job.",
+                    is refused at once if it cannot. One more call for each job, and a second one for a job with --time, since of a \
+                    time above the limit of its partitions that answer says nothing.",
                 used_by: &[Prepare],
             },
             Key {

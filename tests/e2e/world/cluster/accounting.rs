@@ -105,6 +105,16 @@ impl Cluster {
         assert!(self.sacctmgr(&["add", "user", &account.name, &at]), "sacctmgr add user {}", account.name);
     }
 
+    /// Changes something in the accounting, with sacctmgr(1), and waits until the controller says this of associations and QOS.
+    #[track_caller]
+    pub fn change_accounting(&self, change: &[&str], heard: &str) {
+        assert!(self.sacctmgr(change), "sacctmgr {change:?}");
+        until("the controller has heard of it", || {
+            let said = self.command("scontrol").args(["show", "assoc_mgr", "flags=assoc,qos"]).output();
+            String::from_utf8_lossy(&said.expect("scontrol").stdout).contains(heard)
+        });
+    }
+
     /// All that the accounting has, as SQL. The script and the environment of a job come there some five seconds after
     /// its start, and never if it has ended by then.
     pub fn database_dump(&self) -> Vec<u8> {
