@@ -66,7 +66,7 @@ struct Words {
 
 /// The day of the pages: that of the last change to what they say, for `.TH`. Not the day of a build, which would make each
 /// build another one.
-pub const DATE: &str = "2026-11-26";
+pub const DATE: &str = "2026-11-27";
 
 const INIT_EXIT: &[(&str, &str)] = &[
     ("0", "Done."),
@@ -240,8 +240,8 @@ const WORDS: &[Words] = &[
         description: "The four programs that gitlab-runner starts for a job, by [runners.custom] in its config.toml. \
             motmot-config asks GitLab whose job it is and decides as which account it runs. motmot-prepare makes the job's \
             directories. motmot-run runs one script of the job as that account, with a token of its own. motmot-cleanup \
-            ends what is left and removes it. All need motmot-worker beside them, in one directory. Nobody starts them \
-            by hand; to try a job, use motmot-simulate(1).",
+            ends what is left and removes it. All need motmot-worker beside them, in one directory. A program in the line of \
+            another ends with a failure of the system. Nobody starts them by hand; to try a job, use motmot-simulate(1).",
         examples: &[
             "[runners.custom]",
             "  config_exec = \"/usr/libexec/motmot/motmot-config\"",

@@ -7,6 +7,7 @@
 //! ```text
 //! <state_dir>/lock                         held while a slot is taken or given back
 //! <state_dir>/sessions/<name>/session.json the record
+//! <state_dir>/sessions/<name>/prepared     its prepare stage has gone well
 //! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
 //! <state_dir>/sessions/<name>/trouble      why cleanups of it have failed, and how many
 //! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them

@@ -17,6 +17,7 @@ mod harness;
 mod identity;
 mod leftovers;
 mod limits;
+mod lines;
 mod linked;
 mod login;
 mod login_session;
