@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr)] // a test says what it skips and what it leaves
 
 mod attacks;
+mod audit;
 mod capabilities;
 mod check;
 mod cluster;
