@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::world::check::finish;
-use crate::world::{JobEnd, World, cases};
+use crate::world::check::{check, finish};
+use crate::world::{JobEnd, World, cases, make_dir};
 
 cases!(
     fn a_record_that_a_full_disk_does_not_take_is_told_in_the_jobs_log_and_check_says_that_it_is_full(root: Root) {
@@ -34,6 +34,23 @@ cases!(
         let (good, bad): (Vec<_>, Vec<_>) = text.lines().partition(|line| serde_json::from_str::<Value>(line).is_ok());
         let lines = String::from_utf8_lossy(&before).lines().count();
         assert_eq!((good.len(), bad.len()), (2 * lines - 1, 1), "{text}");
+    },
+    fn check_refuses_a_directory_for_the_log_that_every_stage_refuses_also_before_there_is_a_log(root: Root) {
+        let mut world = World::root(root).build();
+        let open = world.dir.join("open");
+        make_dir(&open, 0o777);
+        for file in [open.join("audit.log"), open.join("new/audit.log")] {
+            world.change(|config| config.log(&file));
+            let why = format!("{}: is a directory with mode 0777", open.display());
+            check(&world).is_good(false).says(&["PROBLEM  log: ", &why]).does_not_say("chmod");
+            let end = world.simulate().script("true").run();
+            end.assert_success().assert_log("warning: the audit log ").assert_log(&why);
+            assert!(!file.exists());
+            if file.starts_with(open.join("new")) {
+                // The stage has made it, and then seen where it is.
+                check(&world).is_good(false).says(&["PROBLEM  log: ", &why]);
+            }
+        }
     }
 );
 

@@ -241,8 +241,7 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             };
             return Err(format!("{name} cannot write {shown}: {remedy}"));
         }
-        // By the stages' own judgement: in a directory of somebody else the file may become his.
-        runner.act(|| trusted_directory(dir, Owner::RootOrSelf))?.map_err(|error| without_number(&error))?;
+        trusted(dir, runner)?;
         return Ok(shown.to_string());
     }
     // The first job makes one directory, and none above it.
@@ -256,7 +255,13 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             format!("{here} does not exist, and {name} cannot make {shown}: install -d -o {name} -m 0700 {here}")
         });
     }
+    trusted(above, runner)?;
     Ok(format!("{shown} does not exist yet; the first job makes it"))
+}
+
+/// By the stages' own judgement: in a directory of somebody else the file may be his already, or become it.
+fn trusted(dir: &Path, runner: &Runner) -> Result<(), String> {
+    runner.act(|| trusted_directory(dir, Owner::RootOrSelf))?.map(drop).map_err(|error| without_number(&error))
 }
 
 /// It says who runs what, as whom, and when.
