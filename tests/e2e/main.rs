@@ -26,6 +26,7 @@ mod output;
 mod pages;
 mod panic;
 mod profile;
+mod programs;
 mod reap;
 mod slurm;
 mod slurm_attacks;
