@@ -148,15 +148,10 @@ impl Sessions {
         self.all().filter(of_others).collect()
     }
 
-    /// Sessions of this machine and configuration in which no stage and no cleanup runs, but of which it is not known whether they are over.
+    /// Sessions of this machine, whosever, in which no stage and no cleanup runs, but of which it is not known whether they are over.
     pub fn idle(&self) -> Vec<Session> {
         let idle = |session: &Session| matches!(session.claim(), Ok(Claim::Mine(_)));
-        let ours = |session: &Session| matches!(session.whose(), Whose::Ours | Whose::NotSaid);
-        self.all()
-            .filter(|session| {
-                session.may_have_a_runner() && !session.is_left_behind() && ours(session) && idle(session)
-            })
-            .collect()
+        self.all().filter(|session| session.may_have_a_runner() && !session.is_left_behind() && idle(session)).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = Session> + '_ {
