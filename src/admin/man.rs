@@ -127,7 +127,10 @@ const WORDS: &[Words] = &[
             jobs of its own account, for two seconds. Run it from a timer. Started by root, it works as the account of the runner. Sessions of another configuration, and \
             such as have Slurm jobs in a cluster that this one does not ask, are named and left alone.",
         examples: &["motmot reap --dry-run", "motmot reap", "motmot reap --forget 4711-0198c1d4a2b3"],
-        exit: &[("0", "Nothing is left."), ("2", "Something is left, or wrong usage; the words say what.")],
+        exit: &[
+            ("0", "Nothing is left of jobs whose runner is known to be gone."),
+            ("2", "Something is left, also where it is another configuration's; or wrong usage. The words say what."),
+        ],
         files: &[CONFIG_FILE, STATE_AND_LOG],
         see_also: "motmot(1), motmot-check(1), motmot-config.toml(5), motmot-stages(8)",
     },
@@ -240,8 +243,8 @@ const WORDS: &[Words] = &[
         description: "The four programs that gitlab-runner starts for a job, by [runners.custom] in its config.toml. \
             motmot-config asks GitLab whose job it is and decides as which account it runs. motmot-prepare makes the job's \
             directories. motmot-run runs one script of the job as that account, with a token of its own. motmot-cleanup \
-            ends what is left and removes it. All need motmot-worker beside them, in one directory. Nobody starts them \
-            by hand; to try a job, use motmot-simulate(1).",
+            ends what is left and removes it. All need motmot-worker beside them, in one directory. A program in the line of \
+            another ends with a failure of the system. Nobody starts them by hand; to try a job, use motmot-simulate(1).",
         examples: &[
             "[runners.custom]",
             "  config_exec = \"/usr/libexec/motmot/motmot-config\"",

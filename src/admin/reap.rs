@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::stage::reap::ReapArgs;
 use crate::sys::accounts::{AccountDb, Nss};
 
-/// Exit code 0 if nothing is left, else that of the cleanup stage.
+/// Exit code 0 if nothing is left of jobs whose runner is gone, else that of the cleanup stage.
 pub fn main(args: &ReapArgs, config: &Path) -> ExitCode {
     match command(args, config) {
         // Does not return, unless it fails.

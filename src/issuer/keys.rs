@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::pem::{self, PemError};
+use super::pem::{self, PemError, RESTORE};
 use crate::sys::atomic;
 use crate::sys::files::{self, Owner, Secrecy, Trust, TrustError};
 
@@ -79,7 +79,7 @@ pub enum KeyError {
     #[error("{}: there is no signing key here: run `motmot keys init --dir {}`, as the account that the runner runs as", .0.display(), .0.display())]
     Empty(PathBuf),
     /// There is a key already. A second one could not be told from an attempt to replace the first.
-    #[error("{}: there are keys here already, nothing was changed", .0.display())]
+    #[error("{}: there are keys here already, nothing was changed; a new key needs a new directory: motmot keys init --dir NEW, and token.keys names it when services know the key", .0.display())]
     Exists(PathBuf),
     /// Several keys and no `ring.json`.
     #[error("{}: several keys and no {RING} that says which one signs: leave one of them here", .0.display())]
@@ -87,6 +87,9 @@ pub enum KeyError {
     /// The file system says that others may have had their hands on it.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The key that signs, by `ring.json`, is not there.
+    #[error("{}: does not exist, and {RING} says that this key signs: {RESTORE}", .0.display())]
+    Lost(PathBuf),
     /// Not a usable private key.
     #[error("{}: {problem}", path.display())]
     Pem {
@@ -129,7 +132,7 @@ pub enum KeyError {
 #[non_exhaustive]
 pub enum RingProblem {
     /// Not JSON, a member too many or too few.
-    #[error("not a list of keys: {0}")]
+    #[error("not a list of keys ({0}): {RESTORE}")]
     Json(serde_json::Error),
     /// Written by a later version of this program.
     #[error("version {0} is not known to this program")]
@@ -200,7 +203,10 @@ impl KeyRing {
         let active =
             entries.iter().find(|entry| entry.state == KeyState::Active).ok_or(KeyError::Empty(real.clone()))?;
         let path = real.join(format!("{}.pem", active.public.kid()));
-        Ok(Self { active: read_key(&path, owner)?, entries })
+        match read_key(&path, owner) {
+            Err(KeyError::Trust(error)) if error.is_missing() => Err(KeyError::Lost(path)),
+            read => Ok(Self { active: read?, entries }),
+        }
     }
 
     /// The ring of a directory without `ring.json`.

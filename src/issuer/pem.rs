@@ -6,12 +6,16 @@ use p256::elliptic_curve::ALGORITHM_OID;
 use p256::pkcs8::{AlgorithmIdentifierRef, AssociatedOid, PrivateKeyInfo, SecretDocument};
 use thiserror::Error;
 
+/// What to do about a key that is damaged or gone. Nothing is made where keys are already: a second key there could not be told
+/// from an attempt to replace the first.
+pub(super) const RESTORE: &str = "restore it from a backup, or make a new key in a new directory (motmot keys init --dir NEW), publish its public half, and name that directory in token.keys";
+
 /// Why a file holds no usable key. No message has any part of the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PemError {
     /// No PEM block, or text around it.
-    #[error("is not a PEM file with a private key and nothing else")]
+    #[error("is not a PEM file with a private key and nothing else: {RESTORE}")]
     NotPem,
     /// Which of them would sign?
     #[error("has more than one PEM block: keep one private key per file")]
@@ -20,7 +24,7 @@ pub enum PemError {
     #[error("is encrypted: a stage cannot ask for a password, decrypt it with `openssl pkcs8 -in FILE -out NEW`")]
     Encrypted,
     /// RSA, another curve, or a public half that is not the private half's.
-    #[error("is not a valid elliptic curve key on P-256, which ES256 needs: `motmot keys init` makes one")]
+    #[error("is not a valid elliptic curve key on P-256, which ES256 needs: {RESTORE}")]
     NotP256,
 }
 

@@ -339,6 +339,7 @@ mod tests {
     use crate::order::CleanUpOrder;
     use crate::policy::Account;
     use crate::sys::alone::alone;
+    use crate::sys::installed::Prize;
 
     #[test]
     fn a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over() {
@@ -346,7 +347,7 @@ mod tests {
         // The end of a run ends every child of the process.
         alone(module_path!(), name, || {
             // tail(1) takes in what it is told and says nothing until its input ends.
-            let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
+            let program = WorkerProgram::open(Path::new("/usr/bin/tail"), Prize::of_this_process()).expect("tail");
             let order = Order::CleanUp(CleanUpOrder {
                 session: "0-0".into(),
                 data: "/nonexistent".into(),

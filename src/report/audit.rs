@@ -4,7 +4,7 @@
 //! runs. Never a token, never a script, never a secret variable.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,19 +12,11 @@ use std::sync::Mutex;
 use tracing::dispatcher::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::sys::files::{Owner, trusted_directory};
+use super::audit_file::{AuditError, AuditFile};
 
 /// Keeps the log open; events of this thread go there while it lives.
 pub struct AuditLog {
     _guard: DefaultGuard,
-}
-
-/// The audit log could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("the audit log {path} cannot be written: {source}")]
-pub struct AuditError {
-    path: String,
-    source: io::Error,
 }
 
 impl AuditLog {
@@ -32,11 +24,11 @@ impl AuditLog {
     ///
     /// # Errors
     /// If the file can't be opened, together with a log that has the journal only: an audit log that is full must not
-    /// stop a site's whole CI, but somebody has to be told.
+    /// stop a site's whole CI, but somebody has to be told. Of a record that cannot be written later the file itself tells.
     pub fn open(file: Option<&Path>) -> (Self, Option<AuditError>) {
-        let (file, problem) = match file.map(|path| (path, open_for_appending(path))) {
-            Some((_, Ok(file))) => (Some(file), None),
-            Some((path, Err(source))) => (None, Some(AuditError { path: path.display().to_string(), source })),
+        let (file, problem) = match file.map(AuditFile::open) {
+            Some(Ok(file)) => (Some(file), None),
+            Some(Err(problem)) => (None, Some(problem)),
             None => (None, None),
         };
         let lines = file.map(|file| {
@@ -65,19 +57,4 @@ pub fn is_audit_log(file: &Path) -> bool {
     let mut found = [0; BEGINNING.len()];
     let read = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
     read.and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == BEGINNING
-}
-
-fn open_for_appending(path: &Path) -> io::Result<File> {
-    if let Some(dir) = path.parent()
-        && !dir.exists()
-    {
-        use std::os::unix::fs::DirBuilderExt;
-        std::fs::DirBuilder::new().mode(0o700).create(dir)?;
-    }
-    if let Some(dir) = path.parent() {
-        // In a directory of somebody else the file may be his already, or become it.
-        trusted_directory(dir, Owner::RootOrSelf).map_err(io::Error::other)?;
-    }
-    // One write a line with O_APPEND: lines of concurrent stages do not mix (POSIX write(2)).
-    File::options().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path)
 }

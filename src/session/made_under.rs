@@ -57,7 +57,8 @@ impl Configuration {
         &self.clusters
     }
 
-    fn is_at(&self, path: &Path) -> bool {
+    /// Whether this is the file that it is in, by whatever name.
+    pub fn is_at(&self, path: &Path) -> bool {
         let real = |path: &Path| fs::canonicalize(path).ok();
         self.path == path || real(&self.path).is_some_and(|own| Some(own) == real(path))
     }

@@ -7,6 +7,7 @@
 //! ```text
 //! <state_dir>/lock                         held while a slot is taken or given back
 //! <state_dir>/sessions/<name>/session.json the record
+//! <state_dir>/sessions/<name>/prepared     its prepare stage has gone well
 //! <state_dir>/sessions/<name>/closed       cleanup has begun: no stage starts any more
 //! <state_dir>/sessions/<name>/trouble      why cleanups of it have failed, and how many
 //! <state_dir>/sessions/<name>/stages       locked (shared) by every stage that runs, so that cleanup can wait for them
@@ -147,15 +148,10 @@ impl Sessions {
         self.all().filter(of_others).collect()
     }
 
-    /// Sessions of this machine and configuration in which no stage and no cleanup runs, but of which it is not known whether they are over.
+    /// Sessions of this machine, whosever, in which no stage and no cleanup runs, but of which it is not known whether they are over.
     pub fn idle(&self) -> Vec<Session> {
         let idle = |session: &Session| matches!(session.claim(), Ok(Claim::Mine(_)));
-        let ours = |session: &Session| matches!(session.whose(), Whose::Ours | Whose::NotSaid);
-        self.all()
-            .filter(|session| {
-                session.may_have_a_runner() && !session.is_left_behind() && ours(session) && idle(session)
-            })
-            .collect()
+        self.all().filter(|session| session.may_have_a_runner() && !session.is_left_behind() && idle(session)).collect()
     }
 
     fn all(&self) -> impl Iterator<Item = Session> + '_ {

@@ -11,7 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::jobs::{self, KnownJob, KnownJobs};
 use super::made_under::{self, Configuration, Jobs, MadeUnder, Whose};
 use super::record::SessionRecord;
-use super::store::{SessionError, Store, write_private};
+use super::store::{SessionError, Store, io_error, write_private};
 use super::trouble::TroubleFile;
 use super::workers::KnownWorkers;
 use super::{left_behind, secrets, slots};
@@ -19,8 +19,12 @@ use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Decision;
+use crate::sys::atomic::{self, Kind};
 use crate::sys::cgroup::Groups;
 use crate::sys::process::ProcessMark;
+
+/// In its directory: see [`Session::remember_prepared`].
+const PREPARED: &str = "prepared";
 
 /// One session, open.
 #[derive(Debug)]
@@ -159,6 +163,18 @@ impl Session {
     /// What [`Session::remember_temp_project_dir`] was told.
     pub fn temp_project_dir(&self) -> Option<PathBuf> {
         secrets::temp_project_dir(&self.dir())
+    }
+
+    /// Remembers that its prepare stage has gone well.
+    pub fn remember_prepared(&self) -> Result<(), SessionError> {
+        let path = self.dir().join(PREPARED);
+        // No stage of it outlives a crash of the machine.
+        atomic::replace(&path, b"", Kind::Passing).map_err(io_error("cannot write", &path))
+    }
+
+    /// Whether that was so.
+    pub fn is_prepared(&self) -> bool {
+        self.dir().join(PREPARED).exists()
     }
 
     /// A number that nothing in this session has had, from 1.

@@ -34,7 +34,9 @@ pub enum SessionError {
         why: String,
     },
     /// The name leads nowhere.
-    #[error("there is no session {0:?}: its config stage did not succeed, or its cleanup has run")]
+    #[error(
+        "there is no session {0:?}: its config stage did not succeed, or its cleanup has run (which it also has where prepare_exec is motmot-cleanup)"
+    )]
     Unknown(String),
     /// Cleanup has begun.
     #[error("the session {0:?} is being cleaned up; no further stage of this job starts")]

@@ -10,7 +10,7 @@ use super::account::sessions;
 use super::edge::Arguments;
 use super::sweep::{AttemptDir, REMOVAL, sweep};
 use super::whose::{refuse_other_cluster, why_left_alone};
-use super::{reap, sweeper};
+use super::{lines, reap, sweeper};
 use crate::report::{Failure, tell};
 use crate::session::{LeftBehind, Session, SessionError, Sessions};
 
@@ -29,6 +29,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         return sweeper::main(arguments, &request);
     }
     let settings = arguments.settings()?;
+    lines::refuse_arguments("cleanup", &arguments.rest)?;
     let sessions = sessions(&settings, arguments)?;
     let mut accounts = HashSet::new();
     for session in find(&sessions, arguments)? {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
-use super::{still_runs, whose};
+use super::{lines, still_runs, whose};
 use crate::identity::{Assurance, Identity};
 use crate::order::directories::{Directories, host_name};
 use crate::policy;
@@ -57,6 +57,8 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let settings = arguments.settings()?;
     let mode = mode(&settings)?;
     let payload = arguments.payload()?;
+    lines::refuse_arguments("config", &arguments.rest)?;
+    lines::refuse_second_config(arguments, &settings, payload.job_id)?;
     let not_accepted = |user: Option<(u64, &str)>, failure: &Failure| {
         let job = JobOf {
             job_id: payload.job_id,

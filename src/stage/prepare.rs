@@ -11,7 +11,7 @@ use super::ignored;
 use super::keeper;
 use super::scheduled::{BatchStage, resources};
 use super::trial::{try_out, warn_of_a_late_start};
-use super::{confine, ends, request};
+use super::{confine, ends, lines, request};
 use crate::evidence::payload::Payload;
 use crate::launch::supervise::{self, Outcome, Run};
 use crate::order::directories::host_name;
@@ -36,10 +36,12 @@ const STEP_RUNNER_PROBE: &str = include_str!("../../executor-scripts/step_runner
 /// Longest time for it: a login profile may load modules from a slow file system.
 const LIMIT: Duration = Duration::from_mins(3);
 
-/// The stage. Nothing here is done twice by running it twice.
+/// The stage. Where it has failed it may run again: nothing here is done twice by that.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     let (session, account) = resume(&settings, arguments)?;
+    lines::refuse_arguments("prepare", &arguments.rest)?;
+    lines::refuse_second_prepare(&session)?;
     if let Some(dir) = arguments.contract.temp_project_dir() {
         session.remember_temp_project_dir(dir)?;
     }
@@ -104,17 +106,18 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::site(format!("the shell of account {} does not work: {ending:?}", account.name())));
         }
     }
-    let Some((batch, resources)) = batch else { return Ok(()) };
-    let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
-    if batch.settings().runs_scripts()
-        && let Some(start) = try_out(&stage, &resources)?
-    {
-        warn_of_a_late_start(&stage, start);
+    if let Some((batch, resources)) = batch {
+        let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
+        if batch.settings().runs_scripts()
+            && let Some(start) = try_out(&stage, &resources)?
+        {
+            warn_of_a_late_start(&stage, start);
+        }
+        if batch.settings().allocation == Allocation::Job {
+            stage.allocate(resources)?;
+        }
     }
-    match batch.settings().allocation {
-        Allocation::Job => stage.allocate(resources),
-        Allocation::Stage => Ok(()),
-    }
+    Ok(session.remember_prepared()?)
 }
 
 /// What the account's shell looks for, and says in the job's log where it is missing.

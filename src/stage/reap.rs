@@ -112,7 +112,7 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
     tell_others(&others);
     tell_idle(sessions);
     written.map_err(|error| Failure::site(format!("the list cannot be written: {error}")))?;
-    if lines.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
+    if lines.is_empty() && others.is_empty() { Ok(()) } else { Err(Failure::noted("")) }
 }
 
 /// Why a session is still there, and when it is tried again.
@@ -133,13 +133,17 @@ fn tell_others(others: &[Session]) {
     }
 }
 
-/// A runner between two stages looks the same as one that is gone, unless its process is known.
+/// A runner between two stages looks the same as one that is gone, unless its process is known. So nothing is said to be left.
 fn tell_idle(sessions: &Sessions) -> bool {
     let idle = sessions.idle();
     for session in &idle {
         let (name, job) = (session.name(), session.facts().job_id());
+        let then = match why_left_alone(session) {
+            None => format!("if it does not: motmot reap --session {name}"),
+            Some(why) => format!("and {why}"),
+        };
         tell(format_args!(
-            "left alone: {name} (job {job}): no stage of it runs, and whether its runner lives is not known; if it does not: motmot reap --session {name}"
+            "left alone: {name} (job {job}): no stage of it runs, and whether its runner lives is not known; {then}"
         ));
     }
     !idle.is_empty()
@@ -148,9 +152,10 @@ fn tell_idle(sessions: &Sessions) -> bool {
 /// All that was left behind, the accounts beside each other.
 fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     let now = SystemTime::now();
-    let (mut done, mut left) = (0, 0);
     let mut accounts = HashMap::<_, Vec<Session>>::new();
     let LeftBehind { ours, others } = sessions.left_behind();
+    // What may not be touched here stays all the same.
+    let (mut done, mut left) = (0, others.len());
     for session in ours {
         if session.trouble().read().is_none_or(|trouble| trouble.is_over(now)) {
             accounts.entry(session.decision().uid()).or_default().push(session);
@@ -178,7 +183,7 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     tell_others(&others);
     let idle = tell_idle(sessions);
     match (done, left) {
-        (0, 0) if idle || !others.is_empty() => {}
+        (0, 0) if idle => {}
         (0, 0) => tell("nothing was left behind"),
         (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
         _ => return Err(Failure::noted(format!("cleaned up after {done} jobs; of {left} something is left"))),

@@ -15,7 +15,7 @@ use super::edge::Arguments;
 use super::keeper;
 use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
-use super::{confine, ends, request};
+use super::{confine, ends, lines, request};
 use crate::launch::masking::Secrets;
 use crate::launch::supervise::{self, Run, TokenFeed};
 use crate::order::{Order, RunOrder};
@@ -29,8 +29,8 @@ const MAX_SCRIPT: u64 = 256 << 20;
 
 /// One sub-stage, from its name to its end.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
-    let (script_file, sub_stage) = script_and_sub_stage(&arguments.rest)?;
     let settings = arguments.settings()?;
+    let (script_file, sub_stage) = script_and_sub_stage(&arguments.rest)?;
     let (session, account) = resume(&settings, arguments)?;
     let script = read_script(&script_file)?;
 
@@ -74,9 +74,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn script_and_sub_stage(rest: &[OsString]) -> Result<(PathBuf, SubStage), Failure> {
     match rest {
         [.., script, name] => Ok((PathBuf::from(script), SubStage::new(&name.to_string_lossy()))),
-        _ => Err(Failure::site(
-            "motmot-run needs the script and the name of the sub-stage behind its own arguments, as GitLab Runner passes them",
-        )),
+        _ => Err(lines::no_script()),
     }
 }
 

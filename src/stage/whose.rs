@@ -75,10 +75,16 @@ pub(super) fn refuse_other_cluster(session: &Session) -> Result<(), Failure> {
 
 fn other_cluster(session: &Session, made: &MadeUnder) -> String {
     let (name, there) = (session.name(), made.cluster().map(Cluster::to_string).unwrap_or_default());
-    let here: Vec<String> = session.configuration().clusters().iter().map(Cluster::to_string).collect();
+    let by = session.configuration();
+    let here = by.clusters().iter().map(Cluster::to_string).collect::<Vec<_>>().join(", ");
+    let give_up = format!("or give it up: motmot reap --forget {name}");
+    if by.is_at(made.config()) {
+        return format!(
+            "its batch jobs are in {there}, but this configuration asks {here}: it has changed since, or the scheduler's own configuration has, to which it leads; undo that until the session is cleaned up, or clean it up with another configuration that asks the former (motmot --config FILE reap --session {name}), {give_up}"
+        );
+    }
     format!(
-        "its batch jobs are in {there}, but this configuration asks {}; clean it up with a configuration that asks the former (it was made under: motmot --config {} reap), or give it up: motmot reap --forget {name}",
-        here.join(", "),
+        "its batch jobs are in {there}, but this configuration asks {here}; clean it up with a configuration that asks the former (it was made under: motmot --config {} reap), {give_up}",
         made.config().display()
     )
 }

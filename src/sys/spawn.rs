@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use super::installed::{Prize, programs_in};
 use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
 use super::process;
@@ -64,17 +65,19 @@ impl WorkerProgram {
     pub fn beside_this_program() -> Result<Self, SpawnError> {
         let own =
             std::env::current_exe().map_err(|source| SpawnError::Missing { path: "/proc/self/exe".into(), source })?;
-        Self::open(&own.with_file_name("motmot-worker"))
+        Self::open(&own.with_file_name("motmot-worker"), Prize::of_this_process())
     }
 
-    /// Opens and judges the program at `path`.
-    pub(crate) fn open(path: &Path) -> Result<Self, SpawnError> {
+    /// Opens and judges the program at `path`, with every directory that leads to it.
+    pub(crate) fn open(path: &Path, prize: Prize) -> Result<Self, SpawnError> {
         let missing = |source| SpawnError::Missing { path: path.to_owned(), source };
+        let untrusted = |why: String| SpawnError::Untrusted { path: path.to_owned(), why };
+        // Before it is opened: what is in such a directory now may not be what was put there.
+        programs_in(path.parent().unwrap_or(Path::new("/")), prize).map_err(|error| untrusted(error.to_string()))?;
         // O_PATH: the descriptor is good for fstat and exec only, and crosses the drop whatever directory it came from.
         let file =
             File::options().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path).map_err(missing)?;
         let meta = file.metadata().map_err(missing)?;
-        let untrusted = |why: String| SpawnError::Untrusted { path: path.to_owned(), why };
         let own = nix::unistd::geteuid().as_raw();
         if meta.uid() != 0 && meta.uid() != own {
             return Err(untrusted(format!("it belongs to uid {}, neither root nor {own}", meta.uid())));

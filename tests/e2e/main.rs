@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr)] // a test says what it skips and what it leaves
 
 mod attacks;
+mod audit;
 mod capabilities;
 mod check;
 mod cluster;
@@ -17,6 +18,7 @@ mod harness;
 mod identity;
 mod leftovers;
 mod limits;
+mod lines;
 mod linked;
 mod login;
 mod login_session;
@@ -24,6 +26,7 @@ mod output;
 mod pages;
 mod panic;
 mod profile;
+mod programs;
 mod reap;
 mod slurm;
 mod slurm_attacks;

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::world::check::check;
 use crate::world::token::{check_signature, disguise, part, revealed};
 use crate::world::{Single, World, cases, chown};
 
@@ -374,6 +376,29 @@ cases!(
         for name in ["project_id", "project_path", "namespace_path", "ref", "ref_type", "ref_path", "ref_protected"] {
             assert!(claims.get(name).is_none(), "{name}: {claims}");
         }
+    },
+    fn the_remedy_that_is_told_for_a_key_that_is_damaged_or_gone_works() {
+        let mut world = World::one_user().build();
+        let (keys, new) = (world.keys(), world.dir.join("state/keys-new"));
+        let mut pem = fs::read_dir(&keys).expect("keys").flatten().map(|entry| entry.path());
+        let pem = pem.find(|path| path.extension().is_some_and(|end| end == "pem")).expect("a key");
+        fs::remove_file(&pem).expect("remove");
+        check(&world).is_good(false).says(&["PROBLEM  tokens: ", "does not exist", "backup", "keys init --dir NEW"]);
+        fs::write(&pem, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").expect("write");
+        fs::set_permissions(&pem, fs::Permissions::from_mode(0o400)).expect("chmod");
+        chown(&pem, world.user.uid, world.user.gid);
+        check(&world).is_good(false).says(&["PROBLEM  tokens: ", "is not a valid", "backup", "keys init --dir NEW"]);
+        let init = |dir: &Path| {
+            let output = world.motmot(&["keys".as_ref(), "init".as_ref(), "--dir".as_ref(), dir.as_os_str()]);
+            (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        let (code, words) = init(&keys);
+        assert!(code == Some(8) && words.contains("nothing was changed") && words.contains("--dir NEW"), "{words}");
+        let (code, words) = init(&new);
+        assert_eq!(code, Some(0), "{words}");
+        world.change(|config| config.token(|token| token.keys(&new)));
+        check(&world).is_good(true).says(&["ok       tokens: "]);
+        world.simulate().script("test -s \"$CI_JOB_JWT_FILE\" && echo token=yes").run().assert_log("token=yes");
     },
     fn a_job_can_verify_its_own_token() {
         let world = World::one_user().build();

@@ -16,8 +16,10 @@ cases!(
         let listed = reap(&world, &other, &["--dry-run"]);
         assert!(listed.stdout.is_empty() && words(&listed).contains(&session), "{}", words(&listed));
         let reaped = reap(&world, &other, &[]);
-        assert!(reaped.status.success(), "{}", words(&reaped));
         let own = world.config_file();
+        for left in [&listed, &reaped] {
+            assert_eq!(left.status.code(), Some(2), "something is left: {}", words(left));
+        }
         for part in [&format!("left alone: {session} (job 5)"), own.to_str().expect("UTF-8")] {
             assert!(words(&reaped).contains(part), "{}", words(&reaped));
         }
@@ -46,7 +48,11 @@ cases!(
         let own = world.config_file();
         let reaped = reap(&world, &own, &[]);
         assert!(words(&reaped).contains(&format!("left alone: {session} (job 5)")), "{}", words(&reaped));
-        assert!(words(&reaped).contains(one.name()), "{}", words(&reaped));
+        for part in [one.name(), "this configuration asks", "has changed since", "--session"] {
+            assert!(words(&reaped).contains(part), "{part}: {}", words(&reaped));
+        }
+        assert!(!words(&reaped).contains(&format!("--config {}", own.display())), "typed just now: {}", words(&reaped));
+        assert_eq!(reaped.status.code(), Some(2), "something is left: {}", words(&reaped));
         assert_is_there(&world, one, &session, job);
         // The next job of the same account, which would clean up for it, goes to the other cluster.
         let next = Single::new(&world, 6);
@@ -99,6 +105,30 @@ cases!(
         check(&own).does_not_say("another configuration");
         let other = world.write_other_config("other.toml", |config| config);
         check(&other).says(&["jobs.state_dir", "another configuration", own.to_str().expect("UTF-8")]);
+    },
+    fn a_session_of_another_configuration_is_named_and_counts_as_left_when_its_runner_is_gone(root: Root) {
+        let world = World::root(root).build();
+        let single = Single::new(&world, 5);
+        let (own, other) = (world.config_file(), world.write_other_config("other.toml", |config| config));
+        let said = |args: &[&str], code| {
+            let reaped = reap(&world, &other, args);
+            let said = words(&reaped);
+            assert_eq!(reaped.status.code(), Some(code), "{said}");
+            let by = format!("motmot --config {} reap", own.display());
+            for part in [&format!("left alone: {} (job 5)", single.session), "another configuration", &by] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            assert!(!said.contains("nothing was left behind"), "{said}");
+            said
+        };
+        for args in [[].as_slice(), &["--dry-run"]] {
+            assert!(said(args, 0).contains("whether its runner lives is not known"));
+        }
+        world.start_anew(&single.session);
+        assert!(said(&[], 2).contains("of 1 something is left"));
+        said(&["--dry-run"], 2);
+        assert!(reap(&world, &own, &[]).status.success());
+        assert!(reap(&world, &other, &[]).status.success());
     }
 );
 

@@ -7,12 +7,13 @@ use std::path::Path;
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, Gid};
 
-use super::findings::{Findings, plain};
+use super::findings::{Findings, plain, without_number};
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::file_capabilities::FileCapabilities;
+use crate::sys::installed::{Prize, programs_in};
 use crate::sys::spawn::WorkerProgram;
 
 const STAGES: [&str; 4] = ["motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup"];
@@ -26,9 +27,15 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             return findings.problem("programs", format!("cannot find this program itself: {}", plain(&error)));
         }
     };
+    let one_account = settings.jobs.downscope == Downscope::None && !runner.uid().is_root();
+    let prize = if one_account { Prize::OneAccount } else { Prize::OtherAccounts };
     if runner.can_be_the_runner(settings) {
         let capable = settings.jobs.downscope == Downscope::Setuid && !runner.uid().is_root();
         let mut good = true;
+        if let Err(words) = directory(own.parent().unwrap_or(Path::new("/")), prize, runner) {
+            good = false;
+            findings.problem("stage programs", words);
+        }
         for stage in STAGES {
             let path = own.with_file_name(stage);
             if let Err(words) = if capable { capable_stage(&path, runner) } else { plain_stage(&path, runner) } {
@@ -46,10 +53,17 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
         }
     }
     let path = own.with_file_name("motmot-worker");
-    match (worker(&path, settings, runner), readable(&path, settings)) {
+    match (worker(&path, settings, prize, runner), readable(&path, settings)) {
         (Ok(_), Some(words)) => findings.warning("worker", words),
         (judged, _) => findings.judged("worker", judged),
     }
+}
+
+/// Where they are. No command is proposed: others may need the directory as it is.
+fn directory(dir: &Path, prize: Prize, runner: &Runner) -> Result<(), String> {
+    runner.act(|| programs_in(dir, prize))?.map(drop).map_err(|error| {
+        format!("{} can be exchanged by others than the runner: {}", dir.display(), without_number(&error))
+    })
 }
 
 /// A stage of a runner that has all rights already, or needs none.
@@ -118,7 +132,7 @@ fn capable_stage(path: &Path, runner: &Runner) -> Result<(), String> {
     Ok(())
 }
 
-fn worker(path: &Path, settings: &Settings, runner: &Runner) -> Result<String, String> {
+fn worker(path: &Path, settings: &Settings, prize: Prize, runner: &Runner) -> Result<String, String> {
     let shown = path.display();
     let meta = fs::metadata(path).map_err(|error| missing(path, &error))?;
     let mode = meta.mode() & 0o7777;
@@ -145,7 +159,7 @@ fn worker(path: &Path, settings: &Settings, runner: &Runner) -> Result<String, S
     }
     // The stages' own judgement has the last word. By its path: /proc/self/exe
     // is not for the account that root plays here.
-    runner.act(|| WorkerProgram::open(path))?.map_err(|error| error.to_string())?;
+    runner.act(|| WorkerProgram::open(path, prize))?.map_err(|error| error.to_string())?;
     Ok(shown.to_string())
 }
 

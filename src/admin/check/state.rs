@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use nix::sys::statvfs::statvfs;
 use nix::unistd::AccessFlags;
 
 use super::findings::{Findings, counted, plain, without_number};
@@ -23,6 +24,8 @@ use crate::token::settings::TokenSettings;
 
 const LOG_ELSEWHERE: &str =
     "name a file in a directory in log.file that is not there yet, and that the runner's account can make";
+/// Less than this is as good as full.
+const ROOM: u64 = 1 << 20;
 const KEYS_ELSEWHERE: &str = "name a directory in token.keys that is the runner's own, and not there yet";
 
 /// All of it.
@@ -50,6 +53,11 @@ pub(super) fn judge(config: &Path, settings: &Settings, runner: &Runner, finding
             let judged = log(file, runner);
             if judged.is_ok()
                 && let Some(words) = readable_by_all(file)
+            {
+                findings.warning("log", words);
+            }
+            if judged.is_ok()
+                && let Some(words) = little_room(file, runner)
             {
                 findings.warning("log", words);
             }
@@ -233,8 +241,7 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             };
             return Err(format!("{name} cannot write {shown}: {remedy}"));
         }
-        // By the stages' own judgement: in a directory of somebody else the file may become his.
-        runner.act(|| trusted_directory(dir, Owner::RootOrSelf))?.map_err(|error| without_number(&error))?;
+        trusted(dir, runner)?;
         return Ok(shown.to_string());
     }
     // The first job makes one directory, and none above it.
@@ -248,7 +255,13 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             format!("{here} does not exist, and {name} cannot make {shown}: install -d -o {name} -m 0700 {here}")
         });
     }
+    trusted(above, runner)?;
     Ok(format!("{shown} does not exist yet; the first job makes it"))
+}
+
+/// By the stages' own judgement: in a directory of somebody else the file may be his already, or become it.
+fn trusted(dir: &Path, runner: &Runner) -> Result<(), String> {
+    runner.act(|| trusted_directory(dir, Owner::RootOrSelf))?.map(drop).map_err(|error| without_number(&error))
 }
 
 /// It says who runs what, as whom, and when.
@@ -256,6 +269,27 @@ fn readable_by_all(file: &Path) -> Option<String> {
     let meta = look(file).ok().flatten().filter(|meta| meta.is_file() && meta.mode() & 0o004 != 0)?;
     let (shown, mode) = (file.display(), meta.mode() & 0o7777);
     Some(format!("{shown} has mode {mode:04o}, everybody can read who runs what: {}", closed(file)))
+}
+
+/// What its disk does not take is lost.
+fn little_room(file: &Path, runner: &Runner) -> Option<String> {
+    let there = look(file).ok().flatten();
+    if there.is_some_and(|meta| !meta.is_file()) {
+        return None;
+    }
+    // Of the first directory that is there: the first job may make it.
+    let dir = file.ancestors().skip(1).find(|dir| dir.exists())?;
+    let disk = statvfs(dir).ok()?;
+    let free = if runner.uid().is_root() { disk.blocks_free() } else { disk.blocks_available() };
+    let free = free.saturating_mul(disk.fragment_size());
+    // A file system that does not say how large it is has no limit.
+    let little = disk.blocks() > 0 && free < ROOM;
+    little.then(|| {
+        let (shown, left) = (file.display(), free / 1024);
+        format!(
+            "the file system of {shown} has {left} KiB left, and what it does not take is missing in the log: make room"
+        )
+    })
 }
 
 /// How it is closed to others. Only what motmot has made is told to be changed.

@@ -212,3 +212,27 @@ fn debug_output_of_a_ring_holds_no_private_key() {
     let shown = format!("{:?}", load(&dir).unwrap());
     assert!(!shown.contains("1, 1, 1") && !shown.contains("PRIVATE"), "{shown}");
 }
+
+#[test]
+fn a_key_that_is_damaged_or_gone_is_told_with_what_can_be_done_about_it() {
+    let dir = place();
+    let path = init(dir.path(), OWNER, now()).unwrap().path;
+    let told = || load(&dir).unwrap_err().to_string();
+    let spoil = |path: &Path, content: &[u8]| {
+        fs::remove_file(path).unwrap();
+        atomic::create(path, content, MODE).unwrap();
+    };
+    let good = fs::read_to_string(&path).unwrap();
+    for bad in [good.replacen('M', "N", 1), good[..good.len() / 2].to_owned(), String::new()] {
+        spoil(&path, bad.as_bytes());
+        assert!(told().contains("backup") && told().contains("keys init --dir NEW"), "{}", told());
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(load(&dir), Err(KeyError::Lost(lost)) if lost.file_name() == path.file_name()));
+    assert!(told().contains("does not exist") && told().contains("keys init --dir NEW"), "{}", told());
+    spoil(&dir.path().join(RING), b"{");
+    assert!(told().contains("ring.json: not a list of keys") && told().contains("backup"), "{}", told());
+    // Where it would change something, the remedy is another one.
+    let refused = init(dir.path(), OWNER, now()).unwrap_err().to_string();
+    assert!(refused.contains("nothing was changed") && refused.contains("keys init --dir NEW"), "{refused}");
+}

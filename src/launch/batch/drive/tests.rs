@@ -7,6 +7,7 @@ use crate::launch::batch::course::Until;
 use crate::scheduler::slurm::Slurm;
 use crate::scheduler::{Expected, JobId, JobName, Requeue};
 use crate::sys::alone::alone;
+use crate::sys::installed::Prize;
 
 struct Forgetful;
 
@@ -29,7 +30,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
     // The end of a run ends every child of the process.
     alone(module_path!(), test, || {
         // tail(1) takes in what it is told and says nothing until its input ends.
-        let program = WorkerProgram::open(Path::new("/usr/bin/tail")).expect("tail");
+        let program = WorkerProgram::open(Path::new("/usr/bin/tail"), Prize::of_this_process()).expect("tail");
         let dir = tempfile::tempdir().expect("dir");
         let name = JobName::new("1-a", 1);
         let start = Instant::now();
