@@ -10,7 +10,9 @@ use std::process::{Command, ExitCode};
 use nix::unistd::{Uid, geteuid};
 
 use super::terminal::complain;
+use crate::launch::settings::Downscope;
 use crate::settings::Settings;
+use crate::stage::caller::runner_by;
 use crate::stage::reap::ReapArgs;
 use crate::sys::accounts::{AccountDb, Nss};
 
@@ -45,9 +47,14 @@ fn become_the_runner(settings: &Settings, command: &mut Command) -> Result<(), S
     if meta.uid() == 0 {
         return Ok(());
     }
-    let owner = Nss.by_uid(Uid::from_raw(meta.uid())).map_err(|error| error.to_string())?;
-    let owner =
-        owner.ok_or_else(|| format!("{} belongs to uid {}, which has no account", state.display(), meta.uid()))?;
+    // Its owner is believed where root alone could have made it so. One user's own runner is that user's affair: the store
+    // judges the rest.
+    let uid = match settings.jobs.downscope {
+        Downscope::Setuid => runner_by(settings.jobs.state_dir.as_str())?,
+        Downscope::None => Uid::from_raw(meta.uid()),
+    };
+    let owner = Nss.by_uid(uid).map_err(|error| error.to_string())?;
+    let owner = owner.ok_or_else(|| format!("{} belongs to uid {uid}, which has no account", state.display()))?;
     command.uid(owner.uid().as_raw()).gid(owner.gid().as_raw()).env("HOME", owner.home()).env("USER", owner.name());
     Ok(())
 }

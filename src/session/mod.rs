@@ -74,6 +74,11 @@ impl Sessions {
         Store::is_made(dir)
     }
 
+    /// Whether everything above a directory that is to be such a store is safe; nothing is made.
+    pub fn may_be_in(dir: &Path) -> Result<(), SessionError> {
+        store::judge_above(dir)
+    }
+
     /// Records a decision under a new name. `cluster` is where its batch jobs will go, if it has some. `lay_out` says where a job works that has this slot and this name.
     pub fn create(
         &self,

@@ -11,6 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::report::{FailureKind, Fault};
 use crate::sys::atomic::{self, Kind};
+use crate::sys::files::{Owner, TrustError, trusted_directory};
 
 /// Something is wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum SessionError {
         /// What is wrong.
         why: String,
     },
+    /// Others could put another one in its place.
+    #[error("the state directory (jobs.state_dir) is in no safe place: {0}")]
+    Exchangeable(#[from] TrustError),
     /// The name leads nowhere.
     #[error("there is no session {0:?}: its config stage did not succeed, or its cleanup has run")]
     Unknown(String),
@@ -67,6 +71,7 @@ impl Store {
     /// Opens it, and makes it if it is missing.
     pub(super) fn open(dir: &Path) -> Result<Self, SessionError> {
         let store = Self { dir: dir.to_owned() };
+        make_above(dir)?;
         for dir in [store.dir().to_owned(), store.sessions(), store.slots()] {
             make_private(&dir, || if Self::is_made(&store.dir) { MadeBy::Motmot } else { MadeBy::Anybody })?;
         }
@@ -128,6 +133,39 @@ impl Store {
     }
 }
 
+/// Makes what is missing above a directory, each step in one that nobody but root and this account can exchange things in:
+/// whoever could, in his home say, would be asked by root for the sessions of all others, or have it write where he likes.
+fn make_above(dir: &Path) -> Result<(), SessionError> {
+    let Some(above) = dir.parent() else { return Ok(()) };
+    match trusted_directory(above, Owner::RootOrSelf) {
+        Err(error) if error.is_missing() => {}
+        judged => return Ok(judged.map(drop)?),
+    }
+    make_above(above)?;
+    make(above)?;
+    Ok(trusted_directory(above, Owner::RootOrSelf).map(drop)?)
+}
+
+/// Judges what is there above a directory, and makes nothing.
+pub(super) fn judge_above(dir: &Path) -> Result<(), SessionError> {
+    for above in dir.ancestors().skip(1) {
+        match trusted_directory(above, Owner::RootOrSelf) {
+            Err(error) if error.is_missing() => {}
+            judged => return Ok(judged.map(drop)?),
+        }
+    }
+    Ok(())
+}
+
+fn make(dir: &Path) -> Result<(), SessionError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(io_error("cannot make the state directory (jobs.state_dir)", dir)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn lock_file(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -152,11 +190,7 @@ pub const NAME_ANOTHER: &str =
 ///
 /// Who has made it is asked only if something is wrong.
 pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(), SessionError> {
-    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(io_error("cannot make the state directory (jobs.state_dir)", dir)(error));
-    }
+    make(dir)?;
     let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
     let not_private = |why: String| SessionError::NotPrivate { path: dir.to_owned(), why };
     let remedy = |command| if made_by() == MadeBy::Motmot { command } else { NAME_ANOTHER };

@@ -230,6 +230,31 @@ fn a_session_of_another_configuration_is_neither_left_behind_nor_idle_and_one_of
 }
 
 #[test]
+fn a_store_below_a_directory_that_others_can_change_or_aim_elsewhere_is_refused_and_nothing_is_made_there() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let temp = tempfile::tempdir().expect("dir");
+    let shared = temp.path().join("shared");
+    fs::create_dir(&shared).expect("made");
+    symlink(&shared, temp.path().join("link")).expect("linked");
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).expect("chmod");
+    for place in ["shared/state", "shared/a/b/state", "link/state"] {
+        let words = open(&temp.path().join(place)).expect_err("refused").to_string();
+        assert!(words.contains("shared: is a directory with mode 0777") && words.contains("jobs.state_dir"), "{words}");
+        assert!(!words.contains("chmod"), "{words}");
+        Sessions::may_be_in(&temp.path().join(place)).expect_err("refused beforehand");
+    }
+    assert_eq!(fs::read_dir(&shared).expect("listed").count(), 0);
+    // Where only root and this account can exchange anything, what is missing is made, and private.
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).expect("chmod");
+    for place in ["shared/a/b/state", "link/state"] {
+        Sessions::may_be_in(&temp.path().join(place)).expect("good");
+        open(&temp.path().join(place)).expect("a store");
+    }
+    let mode = fs::metadata(shared.join("a")).expect("made").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
 fn a_store_that_others_can_look_into_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let temp = tempfile::tempdir().expect("dir");

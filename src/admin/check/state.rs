@@ -96,6 +96,8 @@ fn state_directory(
     runner: &Runner,
     open: impl FnOnce() -> Result<Sessions, SessionError>,
 ) -> Result<String, String> {
+    // By the store's own judgement: whoever can exchange what is in a directory above it can put another in its place.
+    runner.act(|| Sessions::may_be_in(dir))?.map_err(|error| error.to_string())?;
     let mut complete = true;
     let is_made = Sessions::are_in(dir);
     for part in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {

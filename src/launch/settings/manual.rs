@@ -107,7 +107,8 @@ pub const JOBS: Part = Part {
             takes: Takes::Text("an absolute path, in which {home}, {user} and {uid} are those of the runner's account"),
             unset: Unset::Depends(state_dirs),
             example: "\"/srv/motmot/state\"",
-            says: "Where the driver remembers running jobs. It must belong to the driver's account, mode 0700, on a local disk. Jobs of \
+            says: "Where the driver remembers running jobs. It must belong to the driver's account, mode 0700, on a local disk, and \
+                nobody but root and that account may be able to exchange things in a directory above it. Jobs of \
                 a batch scheduler survive a reboot of this machine, and what is needed to cancel them has to survive it, too.",
             used_by: &[Config, Prepare, Run, Cleanup, Reap, Check],
         },
