@@ -29,6 +29,7 @@ pub fn main(args: &ReapArgs, config: &Path) -> ExitCode {
 
 fn command(args: &ReapArgs, config: &Path) -> Result<Command, String> {
     let settings = Settings::load(config).map_err(|error| error.render())?;
+    whose(&settings)?;
     let own = std::env::current_exe().map_err(|error| format!("cannot find this program itself: {error}"))?;
     let mut command = Command::new(own.with_file_name("motmot-cleanup"));
     command.arg("--config").arg(config).args(args.request());
@@ -36,6 +37,21 @@ fn command(args: &ReapArgs, config: &Path) -> Result<Command, String> {
         become_the_runner(&settings, &mut command)?;
     }
     Ok(command)
+}
+
+/// Anybody may start this program, and the sessions of others are told to nobody but root and the runner.
+fn whose(settings: &Settings) -> Result<(), String> {
+    let own = geteuid();
+    if own.is_root() || settings.jobs.downscope == Downscope::None {
+        return Ok(());
+    }
+    let state = settings.jobs.state_dir.as_str();
+    match std::fs::symlink_metadata(state) {
+        Ok(meta) if meta.uid() != own.as_raw() => {
+            Err(format!("{state} (jobs.state_dir) is another account's, and this one is uid {own}: run this as root"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A runner that is an ordinary account owns the sessions, and is the only one that may clean them up.

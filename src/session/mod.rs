@@ -40,7 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::record::SessionRecord;
-use self::store::{Store, io_error};
+use self::store::{MadeBy, Store, io_error};
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Admission;
@@ -71,8 +71,11 @@ impl Sessions {
 
     /// Whether a directory is such a store and nothing else, so that it may be told to be changed.
     pub fn are_in(dir: &Path) -> bool {
-        Store::is_made(dir)
+        MadeBy::looking_into(dir) == MadeBy::Motmot
     }
+
+    /// The names of all that may be in it.
+    pub const PARTS: [&str; 5] = store::PARTS;
 
     /// Whether everything above a directory that is to be such a store is safe; nothing is made.
     pub fn may_be_in(dir: &Path) -> Result<(), SessionError> {

@@ -1,6 +1,5 @@
 //! The directory that holds the sessions: who may look into it, how files in it are written, and its two locks.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -8,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Uid, geteuid};
 
+use crate::launch::batch::pace::Pace;
 use crate::report::{FailureKind, Fault};
+use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::atomic::{self, Kind};
 use crate::sys::files::{Owner, TrustError, trusted_directory};
 
@@ -73,18 +75,9 @@ impl Store {
         let store = Self { dir: dir.to_owned() };
         make_above(dir)?;
         for dir in [store.dir().to_owned(), store.sessions(), store.slots()] {
-            make_private(&dir, || if Self::is_made(&store.dir) { MadeBy::Motmot } else { MadeBy::Anybody })?;
+            make_private(&dir, || MadeBy::looking_into(&store.dir))?;
         }
         Ok(store)
-    }
-
-    /// Whether there is a store here already, and nothing else. Only what this program has made may be told to be changed:
-    /// where jobs.state_dir names `/tmp`, a `chmod 0700` would take it away from everybody.
-    pub(super) fn is_made(dir: &Path) -> bool {
-        let Ok(entries) = fs::read_dir(dir) else { return false };
-        let names: Vec<_> = entries.map(|entry| entry.map(|entry| entry.file_name()).unwrap_or_default()).collect();
-        let ours = |name: &OsString| ["sessions", "slots", "lock"].iter().any(|own| name == own);
-        dir.join("sessions").is_dir() && names.iter().all(ours)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -180,6 +173,31 @@ pub(super) fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) ->
 pub(super) enum MadeBy {
     Motmot,
     Anybody,
+    /// Only root can look.
+    Unseen,
+}
+
+/// All that the driver writes into its directory. Who writes another file there adds it here: a directory that is not known
+/// again is told to be given up, with the batch jobs of all its sessions.
+pub(super) const PARTS: [&str; 5] = ["sessions", "slots", "lock", Pace::FILE, "remembered"];
+/// What a process that was killed while it wrote one of them may leave ([`atomic`]).
+const UNFINISHED: &str = ".new-";
+
+impl MadeBy {
+    /// Motmot's is what holds a store and nothing else. Only what this program has made may be told to be changed: where
+    /// jobs.state_dir names `/tmp`, a `chmod 0700` would take it away from everybody.
+    pub(super) fn looking_into(dir: &Path) -> Self {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Self::Unseen,
+            Err(_) => return Self::Anybody,
+        };
+        let names: Vec<_> = entries.map(|entry| entry.map(|entry| entry.file_name()).unwrap_or_default()).collect();
+        let ours = |name: &std::ffi::OsString| {
+            PARTS.iter().any(|own| name == own) || name.to_string_lossy().starts_with(UNFINISHED)
+        };
+        if dir.join("sessions").is_dir() && names.iter().all(ours) { Self::Motmot } else { Self::Anybody }
+    }
 }
 
 /// What to do where the directory may be anybody's.
@@ -193,22 +211,39 @@ pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(
     make(dir)?;
     let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
     let not_private = |why: String| SessionError::NotPrivate { path: dir.to_owned(), why };
-    let remedy = |command| if made_by() == MadeBy::Motmot { command } else { NAME_ANOTHER };
-    let own = nix::unistd::geteuid().as_raw();
+    let remedy = |command: &str| match made_by() {
+        MadeBy::Motmot => command.to_owned(),
+        MadeBy::Anybody => NAME_ANOTHER.to_owned(),
+        MadeBy::Unseen => "what to do says motmot check, which root runs".to_owned(),
+    };
+    let own = geteuid();
     if !meta.is_dir() {
         return Err(not_private("it is not a directory".into()));
     }
-    if meta.uid() != own {
-        return Err(not_private(format!(
-            "it belongs to uid {}, but this driver runs as uid {own}; {}",
-            meta.uid(),
-            remedy("chown it")
-        )));
+    if meta.uid() != own.as_raw() {
+        let (owner, me) = (name_of(Uid::from_raw(meta.uid())), name_of(own));
+        let remedy = remedy(&format!("chown -R {me} it"));
+        // Root may only be trying what the runner will do.
+        let advice = if own.is_root() {
+            format!(
+                "if the runner runs as {owner}, say so: motmot simulate --runner-account {owner}, motmot check --runner-account {owner}; if it runs as root: {remedy}"
+            )
+        } else {
+            remedy
+        };
+        return Err(not_private(format!("it belongs to {owner}, but this driver runs as {me}; {advice}")));
     }
     if meta.mode() & 0o077 != 0 {
         return Err(not_private(format!("its mode is {:04o}; {}", meta.mode() & 0o7777, remedy("chmod 0700 it"))));
     }
     Ok(())
+}
+
+fn name_of(uid: Uid) -> String {
+    match Nss.by_uid(uid) {
+        Ok(Some(account)) => account.name().to_owned(),
+        _ => format!("uid {uid}"),
+    }
 }
 
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {

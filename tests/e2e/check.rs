@@ -369,7 +369,7 @@ cases!(
         }
         let name = &runner.name;
         let advice = format!(
-            "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {0}",
+            "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown -R root {0}",
             state.display()
         );
         finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline"])
