@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::world::check::check;
+use crate::world::check::{check, check_for_runner};
 use crate::world::pam::{self, Service};
 use crate::world::{JobEnd, World, cases, change_accounts};
 
@@ -37,6 +37,20 @@ cases!(
         change_accounts(Command::new("usermod").args(["-L", &name]));
         runs(&world).assert_failed("script_failure");
         assert!(reason(&world).contains("its password is locked"), "{}", reason(&world));
+    },
+    fn check_does_not_promise_what_a_runner_that_is_not_root_cannot_see(root: Root) {
+        let mut world = World::with_capabilities(root).build();
+        let name = world.user.name.clone();
+        change_accounts(Command::new("chage").args(["-E", "2020-01-01", &name]));
+        for service in [None, Some("none")] {
+            if let Some(service) = service {
+                ask_pam(&mut world, service);
+            }
+            runs(&world).assert_success();
+            check_for_runner(&world)
+                .says(&["warning  accounts.pam_service: ", "not root", "expired or are locked run jobs"])
+                .does_not_say("still runs none");
+        }
     },
     fn pam_says_who_may_begin_a_job(root: Root) {
         let mut world = World::root(root).build();

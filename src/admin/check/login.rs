@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use nix::unistd::AccessFlags;
+
 use super::findings::Findings;
 use super::runner::Runner;
 use crate::policy::settings::{LoginSessions, PamService};
@@ -16,13 +18,19 @@ const SESSION: &str = "accounts.pam_session";
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let files =
         "an account that has expired or is locked in /etc/shadow, or a machine with /etc/nologin, still runs none";
+    let unseen = "neither PAM nor /etc/shadow can be asked: accounts that have expired or are locked run jobs; keep them out with accounts.deny_users, or take away their shells";
+    let sees_shadow = runner.uid().is_root() || runner.may(Path::new("/etc/shadow"), AccessFlags::R_OK);
     match (runner.mode(settings).login_rules(&settings.accounts), &settings.accounts.pam_service) {
         // One user's own runner: that user is logged in.
         (None, _) => {}
         (Some(LoginRules::Pam(service)), _) => match pam::service_file(&service) {
             Some(file) if !runner.uid().is_root() => findings.warning(
                 WHAT,
-                format!("the account phase of {} is asked for each job, but the runner is not root, and most of PAM's modules answer nobody else", file.display()),
+                format!(
+                    "the account phase of {} is asked for each job, but the runner is not root, and most of PAM's modules answer nobody else{}",
+                    file.display(),
+                    if sees_shadow { "" } else { "; it cannot read /etc/shadow either, so an account whose password is locked runs jobs" }
+                ),
             ),
             Some(file) => {
                 findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display()));
@@ -32,8 +40,9 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                 format!("there is no /etc/pam.d/{service}, so every job fails; install it from packaging/pam.d, or mend accounts.pam_service"),
             ),
         },
-        (Some(LoginRules::Files), PamService::None) => {
-            findings.ok(WHAT, format!("PAM is not asked (\"none\"); {files}"));
+        // Whatever the key says: it is the runner who would have to look.
+        (Some(LoginRules::Files), _) if !sees_shadow => {
+            findings.warning(WHAT, format!("the runner is not root, so {unseen}"));
         }
         (Some(LoginRules::Files), PamService::IfInstalled) if runner.uid().is_root() => findings.warning(
             WHAT,
@@ -42,10 +51,10 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                 PamService::USUAL
             ),
         ),
-        (Some(LoginRules::Files), _) => findings.warning(
-            WHAT,
-            "the runner is not root, so neither PAM nor /etc/shadow can be asked: accounts that have expired or are locked run jobs; keep them out with accounts.deny_users, or take away their shells",
-        ),
+        (Some(LoginRules::Files), service) => {
+            let why = if *service == PamService::None { "\"none\"" } else { "the runner is not root" };
+            findings.ok(WHAT, format!("PAM is not asked ({why}); {files}"));
+        }
     }
     judge_sessions(settings, runner, findings);
 }
