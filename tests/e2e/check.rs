@@ -468,6 +468,11 @@ cases!(
             .does_not_say("chmod");
         make_dir(&scratch, 0o755);
         with(&scratch.display().to_string()).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "{user}"]);
+        make_dir(&scratch, 0o700);
+        with(&template)
+            .is_good(false)
+            .says(&["PROBLEM  jobs.data_dir: ", "no other account can pass it"])
+            .does_not_say("chmod");
         make_dir(&scratch, 0o775);
         world.change(|config| {
             config

@@ -317,8 +317,8 @@ cases!(
         std::fs::rename(&world.user.home, world.dir.join("moved")).expect("rename");
         let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
         end.assert_failed("runner_system_failure")
-            .assert_log(".motmot cannot be made: the home directory ")
-            .assert_log("of this account does not exist")
+            .assert_log("the home directory ")
+            .assert_log("of this account does not exist, and no job makes it")
             .assert_not_in_log("may not write to");
         std::fs::rename(world.dir.join("moved"), &world.user.home).expect("rename");
     }

@@ -38,8 +38,10 @@ pub const JOBS: Part = Part {
             unset: Unset::Is("\"{home}/.motmot\""),
             example: "\"/scratch/{user}/ci\"",
             says: "Root of everything that a job writes. Every directory above it must be root's or the account's own, and nobody \
-                else may write to it unless it is sticky. It cannot be the home directory itself.",
-            used_by: &[Config, Check],
+                else may write to it unless it is sticky. It cannot be the home directory itself. \
+                A job makes what is its account's own: from the first name with {user} or {uid} on, and below its home. What is above \
+                that the site makes, with mode 1777, or for a project's group with that group and mode 3770.",
+            used_by: &[Config, Prepare, Run, Check],
         },
         Key {
             name: "data_dir_group_writable",
