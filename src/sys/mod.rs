@@ -18,6 +18,7 @@ pub mod file_system;
 pub mod files;
 pub mod keeper;
 pub mod login;
+pub mod looking;
 pub mod offspring;
 pub mod pam;
 pub mod pidfd;

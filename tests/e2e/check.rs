@@ -1,5 +1,6 @@
 //! `motmot check`: what it finds, and in which words.
 
+mod accounts;
 mod place;
 mod slurm;
 

@@ -87,6 +87,11 @@ cases!(
         let service = Service::new(&world, "account required pam_of_no_package.so\n");
         ask_pam(&mut world, &service.name);
         runs(&world).assert_failed("runner_system_failure").assert_not_in_log("ran=yes");
+        check(&world).is_good(false).says(&[
+            "PROBLEM  accounts.pam_service: every job fails: the account phase of /etc/pam.d/motmot-",
+            "Module is unknown",
+        ]);
+        fs::write(&service.file, "account required pam_permit.so\n").expect("write");
         check(&world).says(&["ok       accounts.pam_service: the account phase of /etc/pam.d/motmot-"]);
         drop(service);
         runs(&world)

@@ -109,12 +109,17 @@ const PLACE: &str = "name a place in jobs.data_dir that nobody but root can exch
 /// Whether somebody other than root (and a runner's one user) can put another directory in place of one that is in `dir`: the
 /// worker refuses such ways.
 fn replaceable(dir: &Path, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
-    let (shown, uid) = (dir.display(), meta.uid());
     let believed = match jobs.downscope {
         _ if jobs.data_dir_group_writable.iter().any(|listed| dir.starts_with(listed)) => Believed::OwnersAndGroups,
         Downscope::None => Believed::RootAnd(runner.account.uid().as_raw()),
         Downscope::Setuid => Believed::Root,
     };
+    exchangeable(dir, meta, believed)
+}
+
+/// The same, as long as these are believed.
+pub(super) fn exchangeable(dir: &Path, meta: &fs::Metadata, believed: Believed) -> Option<String> {
+    let (shown, uid) = (dir.display(), meta.uid());
     Some(match exchanger(uid, meta.mode(), believed)? {
         Exchanger::Everybody => format!("everybody can replace what is in {shown}, which is not sticky; {PLACE}"),
         Exchanger::Owner => format!("{shown} belongs to uid {uid}, who can replace what is in it; {PLACE}"),

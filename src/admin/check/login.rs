@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use nix::unistd::AccessFlags;
+use nix::unistd::{AccessFlags, geteuid};
 
+use super::accounts::bystander;
 use super::findings::Findings;
 use super::runner::Runner;
 use crate::policy::settings::{LoginSessions, PamService};
 use crate::settings::Settings;
-use crate::sys::login::LoginRules;
+use crate::sys::login::{LoginRules, closed};
 use crate::sys::pam;
 
 const WHAT: &str = "accounts.pam_service";
@@ -32,9 +33,15 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                     if sees_shadow { "" } else { "; it cannot read /etc/shadow either, so an account whose password is locked runs jobs" }
                 ),
             ),
-            Some(file) => {
-                findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display()));
-            }
+            Some(file) => match pam::can_be_asked(&service, &bystander()) {
+                Ok(()) => findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display())),
+                // Somebody who only looks may not be able to ask.
+                Err(_) if !geteuid().is_root() => findings.skipped(WHAT, format!("the account phase of {} is asked for each job, and here by root alone", file.display())),
+                Err(words) => findings.problem(
+                    WHAT,
+                    format!("every job fails: the account phase of {} cannot be asked: {words}; which module it is says the system's log of authentication", file.display()),
+                ),
+            },
             None => findings.problem(
                 WHAT,
                 format!("there is no /etc/pam.d/{service}, so every job fails; install it from packaging/pam.d, or mend accounts.pam_service"),
@@ -56,7 +63,26 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             findings.ok(WHAT, format!("PAM is not asked ({why}); {files}"));
         }
     }
+    judge_closed(settings, runner, findings);
     judge_sessions(settings, runner, findings);
+}
+
+/// Whether the machine takes jobs at all now.
+fn judge_closed(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    let Some(words) = closed() else { return };
+    let holds = match runner.mode(settings).login_rules(&settings.accounts) {
+        None => false,
+        Some(LoginRules::Files) => true,
+        Some(LoginRules::Pam(service)) => pam::names_module(&service, "pam_nologin.so"),
+    };
+    if holds {
+        findings.problem(
+            "logins",
+            format!(
+                "this machine takes no new jobs now: there is an /etc/nologin or /run/nologin, which says: {words}"
+            ),
+        );
+    }
 }
 
 /// The same of the session phase.
