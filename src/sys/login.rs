@@ -28,7 +28,7 @@ pub enum Barred {
     /// `chage -E`.
     #[error("it has expired (chage -l shows when)")]
     Expired,
-    /// `passwd -l`, `usermod -L`.
+    /// `passwd -l`, `usermod -L`. An account that has SSH keys alone has `*` for a password, which is none.
     #[error("its password is locked (passwd -S shows it)")]
     Locked,
     /// A module of PAM says no.

@@ -52,6 +52,24 @@ cases!(
                 .does_not_say("still runs none");
         }
     },
+    fn a_locked_password_refuses_jobs_with_pam_too_and_an_account_with_keys_alone_has_none_to_lock(root: Root) {
+        let mut world = World::root(root).build();
+        let service = Service::new(&world, "account required pam_unix.so\n");
+        let name = world.user.name.clone();
+        let usermod = |args: &[&str]| change_accounts(Command::new("usermod").args(args).arg(&name));
+        for rules in [service.name.as_str(), "none"] {
+            ask_pam(&mut world, rules);
+            usermod(&["-p", "$6$salt$hash"]);
+            usermod(&["-L"]);
+            runs(&world).assert_failed("script_failure").assert_not_in_log("ran=yes");
+            assert!(reason(&world).contains("its password is locked"), "{rules}: {}", reason(&world));
+            // As the pages say it for accounts with SSH keys alone; and as accounts are that never had a password.
+            for password in ["*", "!"] {
+                usermod(&["-p", password]);
+                runs(&world).assert_success();
+            }
+        }
+    },
     fn pam_says_who_may_begin_a_job(root: Root) {
         let mut world = World::root(root).build();
         let access = world.dir.join("access.conf");
