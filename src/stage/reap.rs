@@ -148,7 +148,7 @@ fn tell_idle(sessions: &Sessions) -> bool {
 /// All that was left behind, the accounts beside each other.
 fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     let now = SystemTime::now();
-    let (mut done, mut left) = (0, 0);
+    let (mut done, mut left) = (0_u32, 0_u32);
     let mut accounts = HashMap::<_, Vec<Session>>::new();
     let LeftBehind { ours, others } = sessions.left_behind();
     for session in ours {
@@ -180,10 +180,14 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     match (done, left) {
         (0, 0) if idle || !others.is_empty() => {}
         (0, 0) => tell("nothing was left behind"),
-        (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
-        _ => return Err(Failure::noted(format!("cleaned up after {done} jobs; of {left} something is left"))),
+        (_, 0) => tell(format_args!("cleaned up after {}", jobs(done))),
+        _ => return Err(Failure::noted(format!("cleaned up after {}; of {left} something is left", jobs(done)))),
     }
     Ok(())
+}
+
+fn jobs(count: u32) -> String {
+    format!("{count} {}", if count == 1 { "job" } else { "jobs" })
 }
 
 fn tell_left(session: &Session, why: &str) {
