@@ -5,6 +5,7 @@
 
 pub mod manual;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -23,6 +24,16 @@ use crate::token::settings::{TokenSettings, read_token};
 
 /// Where the file is unless `--config` or `MOTMOT_CONFIG` says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/motmot/config.toml";
+
+/// The file that `--config` or `MOTMOT_CONFIG` names. An empty variable is what a unit or a script forgot to fill: whether the
+/// usual file is meant, nobody knows.
+pub fn config_file(text: OsString) -> Result<PathBuf, &'static str> {
+    if text.is_empty() {
+        Err("it is empty, and so may be the variable MOTMOT_CONFIG: name a file, or unset it")
+    } else {
+        Ok(text.into())
+    }
+}
 
 /// Largest file that is read.
 const MAX_BYTES: usize = 4 << 20;

@@ -1,5 +1,6 @@
 //! `motmot check`: what a job would stumble over, before one does.
 
+mod accounts;
 mod batch;
 mod findings;
 mod jobs;
@@ -66,13 +67,19 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     if runner.can_be_the_runner(settings) {
         state::judge(config, settings, runner, findings);
     }
-    rules::judge(settings, runner, findings);
+    let named = rules::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     login::judge(settings, runner, findings);
     jobs::judge(&settings.jobs, runner, findings);
     path::judge(&settings.jobs, runner, findings);
     limits::judge(&settings.jobs, runner, findings);
     batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
+    ask_gitlab(args, settings, runner, findings);
+    // Last: what it looks at may not answer.
+    accounts::judge_places(settings, &named, findings);
+}
+
+fn ask_gitlab(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: &mut Findings) {
     if args.offline {
         let usable = runner.act(|| check_certificates(&settings.gitlab));
         match usable.and_then(|usable| usable.map_err(|error| without_number(&error))) {

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Arg, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::unistd::geteuid;
 
 use super::man::{self, Page};
 use super::terminal::Colours;
-use super::{check, completions, demo, jwks, keys, reap, simulate, terminal, verify};
+use super::{check, completions, demo, jwks, keys, reap, simulate, terminal, verify, wrong_usage};
 use crate::launch::settings::Downscope;
-use crate::settings::{DEFAULT_PATH, Settings};
+use crate::settings::{DEFAULT_PATH, Settings, config_file};
 use crate::stage::reap::ReapArgs;
 
 /// A GitLab Runner custom executor for HPC sites: every CI job runs as the right local account, and every stage of it has
@@ -19,7 +20,7 @@ use crate::stage::reap::ReapArgs;
 #[command(name = "motmot", version)]
 struct Program {
     /// Configuration file; what is in it: motmot-config.toml(5)
-    #[arg(long, global = true, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
+    #[arg(long, global = true, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH, value_parser = OsStringValueParser::new().try_map(config_file))]
     config: PathBuf,
     #[command(subcommand)]
     verb: Verb,
@@ -45,10 +46,20 @@ enum Verb {
     Completions(completions::CompletionsArgs),
 }
 
+/// What clap is to know.
+fn command() -> Command {
+    // It goes with every verb, and means nothing to these. Named all the same it is no mistake.
+    let unread = Arg::new("config").long("config").value_name("FILE").hide(true);
+    let unread = unread.value_parser(OsStringValueParser::new().map(PathBuf::from));
+    let reads_none = |verb: &Command| ["demo", "verify", "completions"].contains(&verb.get_name());
+    Program::command().mut_subcommands(|verb| if reads_none(&verb) { verb.arg(unread.clone()) } else { verb })
+}
+
 /// The whole program.
 pub fn main() -> ExitCode {
     jose::install_crypto();
-    let program = match Program::try_parse() {
+    let parsed = command().try_get_matches().and_then(|words| Program::from_arg_matches(&words));
+    let program = match parsed {
         Ok(program) => program,
         // Help and version are answers like others: a full disk is told, a closed pipe is not.
         Err(words) if !words.use_stderr() => {
@@ -56,7 +67,7 @@ pub fn main() -> ExitCode {
             let text = if Colours::of_output() == Colours::Some { text.ansi().to_string() } else { text.to_string() };
             return terminal::answer(&text, ExitCode::SUCCESS);
         }
-        Err(words) => words.exit(),
+        Err(words) => wrong_usage::without_secrets(words).exit(),
     };
     let config = program.config;
     let keys_of_config = || {
@@ -77,7 +88,7 @@ pub fn main() -> ExitCode {
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Completions(args) => completions::main(&args, Program::command()),
+        Verb::Completions(args) => completions::main(&args, command()),
     }
 }
 
@@ -96,5 +107,5 @@ fn fit_for_simulation(config: &Path, configured_gitlab: bool) -> Result<(), Stri
 
 /// The man pages of this program and of the stages.
 pub fn man_pages() -> Vec<Page> {
-    man::pages(Program::command(), crate::stage::command())
+    man::pages(command(), crate::stage::command())
 }

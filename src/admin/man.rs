@@ -107,7 +107,8 @@ const WORDS: &[Words] = &[
             each thing: ok, skipped (with --offline), warning, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
             unless NO_COLOR is set or CLICOLOR is 0. Of many lines of one kind the first 20 are shown; --json has all of them: \
             an object with good, problems, warnings, skipped, and in findings for each its level (ok, skipped, warning, problem), what it is about, and words. \
-            Run it after every change of the configuration, and first when jobs fail.",
+            Of an account that a rule names it asks what a job of it is asked: whether it may log in now, and where its job would work; \
+            as root, of the first hundred. Run it after every change of the configuration, and first when jobs fail.",
         examples: &[
             "motmot check",
             "motmot check --strict --json",
@@ -203,7 +204,7 @@ const WORDS: &[Words] = &[
         usage: "motmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-file FILE [OPTIONS]\nmotmot verify --jwks-file FILE --issuer URL --audience AUDIENCE --token-env NAME [OPTIONS]",
         description: "Verifies a token with nothing but public keys, and prints the claims of a good one. Nothing is looked up \
             by what the token itself says. The token is never read from the command line, which other users can see, and \
-            never printed. No configuration is read. With \
+            never printed, nor is a word in a wrong place that may be one. No configuration is read. With \
             --profile oidc tokens of other issuers are read as well, as long as they are signed with ES256: aud may be a list that \
             contains the audience, typ at+jwt or absent, nbf absent, and the key set may have other keys beside the usable one.",
         examples: &[
@@ -318,7 +319,9 @@ impl Words {
         for (code, meaning) in self.exit {
             let _ = write!(roff, ".TP\n.B {code}\n{meaning}\n"); // into a string: cannot fail
         }
-        roff += ENVIRONMENT;
+        if self.files.contains(&CONFIG_FILE) {
+            roff += ENVIRONMENT;
+        }
         if self.name == "motmot-stages" {
             roff += RUNNER_ENVIRONMENT;
         }

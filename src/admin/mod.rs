@@ -11,3 +11,4 @@ pub mod reap;
 pub mod simulate;
 mod terminal;
 pub mod verify;
+mod wrong_usage;

@@ -16,6 +16,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::terminal::{answer, complain};
+use super::wrong_usage::shown;
 
 /// Arguments that make no sense, or an input that cannot be read.
 pub const USAGE: u8 = 2;
@@ -110,9 +111,11 @@ enum Refusal {
     OneInput,
     #[error("the environment variable {0} is not set, or is not text")]
     Variable(String),
-    #[error("{}: {error}", path.display())]
+    #[error("--token-env takes the name of a variable, such as CI_JOB_JWT, and not what is in it")]
+    NoVariable,
+    #[error("{}: {error}", shown(path))]
     KeyFile { path: PathBuf, error: io::Error },
-    #[error("{}: {problem}", path.display())]
+    #[error("{}: {problem}", shown(path))]
     Keys { path: PathBuf, problem: KeySetError },
     #[error("token refused: {0}")]
     Token(#[from] VerifyError),
@@ -121,7 +124,7 @@ enum Refusal {
 impl Refusal {
     fn code(&self) -> u8 {
         match self {
-            Self::Input { .. } | Self::Variable(_) | Self::OneInput => USAGE,
+            Self::Input { .. } | Self::Variable(_) | Self::NoVariable | Self::OneInput => USAGE,
             Self::KeyFile { .. } | Self::Keys { .. } => KEYS_UNAVAILABLE,
             Self::Token(VerifyError::Untrusted(_)) => UNTRUSTED,
             Self::Token(VerifyError::Time(_)) => TIME,
@@ -175,15 +178,21 @@ fn judge(args: &VerifyArgs, now: Timestamp) -> Result<Verified, Refusal> {
 fn read_token(args: &VerifyArgs) -> Result<Zeroizing<String>, Refusal> {
     let mut text = match (&args.token_file, &args.token_env) {
         (Some(path), _) => {
-            let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+            let name = if path == Path::new("-") { "standard input".to_owned() } else { shown(path) };
             read_token_file(path).map_err(|error| Refusal::Input { source_name: name, error })?
         }
+        (None, Some(name)) if !is_name(name) => return Err(Refusal::NoVariable),
         (None, Some(name)) => Zeroizing::new(std::env::var(name).map_err(|_| Refusal::Variable(name.clone()))?),
         (None, None) => return Err(Refusal::Variable(String::new())), // clap insists on one of both
     };
     let length = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(length);
     Ok(text)
+}
+
+/// Whether a variable may be called that. A token has dots.
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn read_token_file(path: &Path) -> io::Result<Zeroizing<String>> {

@@ -385,7 +385,8 @@ impl<'f> Section<'f> {
                 _ if self.name.is_empty() && ["include", "includes", "import", "imports"].contains(&name) => {
                     "there is one file, and it includes no other: write everything here".to_owned()
                 }
-                Some((0..=2, known)) => format!("did you mean `{known}`?"),
+                // Of three letters two are another word.
+                Some((far @ 0..=2, known)) if far * 2 < name.len() => format!("did you mean `{known}`?"),
                 Some(_) => format!("allowed here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
                 None => "no key is allowed here".to_owned(),
             };

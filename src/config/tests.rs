@@ -209,6 +209,18 @@ fn templates_expand_and_never_climb() {
     let template = Template::parse("/scratch/{user}/{uid}").expect("valid");
     assert_eq!(template.expand(Path::new("/home/a"), "ada", 7), Path::new("/scratch/ada/7"));
     let home = Template::parse("{home}/.motmot").expect("valid");
+    for (text, above) in [
+        ("/scratch/{user}/{uid}", "/scratch"),
+        ("/project/climate/ci/of-{uid}/x", "/project/climate/ci"),
+        ("/{user}", "/"),
+        ("/scratch/ci", "/"),
+        ("{home}/.motmot", "/home/arthur"),
+        ("{home}/ci/{uid}", "/home/arthur"),
+        ("/scratch/{home}", "/scratch"),
+    ] {
+        let template = Template::parse(text).expect("valid");
+        assert_eq!(template.above_own(Path::new("/home/arthur")), std::path::PathBuf::from(above), "{text}");
+    }
     assert_eq!(home.expand(Path::new("/home/{uid}"), "ada", 7), Path::new("/home/{uid}/.motmot"));
     for bad in ["/a/../b", "relative", "{user}/x", "/a/{group}", "/a/{"] {
         assert!(Template::parse(bad).is_err(), "{bad}");

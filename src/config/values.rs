@@ -90,6 +90,18 @@ impl Template {
         &self.0
     }
 
+    /// The part of the path for one account that is not that account's own: what is above its home, and its home; above the
+    /// first name with its name or number. Without any of them nothing but `/`.
+    pub fn above_own(&self, home: &Path) -> PathBuf {
+        if self.0.starts_with("{home}") {
+            return home.to_owned();
+        }
+        let is_own = |part: &std::path::Component<'_>| part.as_os_str().to_string_lossy().contains('{');
+        let parts: Vec<_> = Path::new(&self.0).components().collect();
+        let count = parts.iter().position(is_own).unwrap_or(0).max(1);
+        parts[..count].iter().collect()
+    }
+
     /// The path for one account.
     pub fn expand(&self, home: &Path, user: &str, uid: u32) -> PathBuf {
         // {home} last: a home directory with braces in its name is not expanded again.

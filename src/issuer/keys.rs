@@ -205,7 +205,7 @@ impl KeyRing {
         let path = real.join(format!("{}.pem", active.public.kid()));
         match read_key(&path, owner) {
             Err(KeyError::Trust(error)) if error.is_missing() => Err(KeyError::Lost(path)),
-            read => Ok(Self { active: read?, entries }),
+            key => Ok(Self { active: key?, entries }),
         }
     }
 

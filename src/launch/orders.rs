@@ -28,6 +28,7 @@ impl RunOrder {
         Self {
             directories: directories.all(),
             group_writable: jobs.data_dir_group_writable.clone(),
+            site_dir: jobs.above_own(account.home()),
             environment: environment(account, jobs, directories, session),
             start_dir: account.home().to_owned(),
             shell_path: jobs.shell_path.clone(),

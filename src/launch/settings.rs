@@ -78,6 +78,17 @@ pub struct JobSettings {
     pub limits: JobLimits,
 }
 
+impl JobSettings {
+    /// The part of an account's `data_dir` that is not its own, and so is the site's to make. One user's own runner has nobody
+    /// to share with.
+    pub fn above_own(&self, home: &Path) -> PathBuf {
+        match self.downscope {
+            Downscope::Setuid => self.data_dir.above_own(home),
+            Downscope::None => PathBuf::from("/"),
+        }
+    }
+}
+
 /// Reads the section.
 pub fn read_jobs(mut section: Section<'_>) -> JobSettings {
     let downscope = section

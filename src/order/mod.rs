@@ -34,6 +34,8 @@ pub struct RunOrder {
     pub directories: Vec<PathBuf>,
     /// At and below these, directories above the job's may be writable by their group: `jobs.data_dir_group_writable`.
     pub group_writable: Vec<PathBuf>,
+    /// Up to here nothing is made: directories above the account's own are the site's.
+    pub site_dir: PathBuf,
     /// The shell's environment before a login profile adds to it.
     pub environment: BTreeMap<String, String>,
     /// Where the shell starts, if it can.
@@ -57,6 +59,8 @@ pub struct BatchOrder {
     pub directories: Vec<PathBuf>,
     /// At and below these, directories above the job's may be writable by their group: `jobs.data_dir_group_writable`.
     pub group_writable: Vec<PathBuf>,
+    /// Up to here nothing is made: directories above the account's own are the site's.
+    pub site_dir: PathBuf,
     /// Where wrapper and worker meet. Without it there are no files, only calls.
     pub place: Option<PathBuf>,
     /// What the wrapper has to know, for a job that is not submitted yet: shell assignments.

@@ -18,7 +18,7 @@ use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
 use crate::report::{FailureKind, Fault};
-use crate::sys::accounts::{AccountDb, LookupError};
+use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::login::Barred;
 
 /// Policy's other answers.
@@ -152,7 +152,7 @@ pub fn decide(
     let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
     let account = Account::admit(name, limits, mode, db)?.map_err(by_rule)?;
     // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
-    match account.may_begin(limits, mode, db)? {
+    match may_begin(account.entry(), limits, mode, db)? {
         Ok(()) => {}
         Err(Barred::Closed(words)) => return Err(PolicyError::Closed(words)),
         Err(why) => return Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
@@ -184,15 +184,26 @@ pub fn for_cleanup(decision: &Decision, mode: Mode, db: &dyn AccountDb) -> Resul
     Account::admit_for_cleanup(decision.account(), decision.uid(), mode, db)
 }
 
-/// What would come of an account that a rule names, for a look at the rules while there is no job. Nothing but its number:
-/// without a job there is no [`Account`].
+/// What would come of an account that a rule names, for a look at the rules while there is no job. Nothing but what the name
+/// service says of it: without a job there is no [`Account`].
 pub fn forecast(
     name: &str,
     limits: &AccountLimits,
     mode: Mode,
     db: &dyn AccountDb,
-) -> Result<Result<Uid, NotAdmitted>, LookupError> {
-    Ok(Account::admit(name, limits, mode, db)?.map(|account| account.uid()))
+) -> Result<Result<PasswdEntry, NotAdmitted>, LookupError> {
+    Ok(Account::admit(name, limits, mode, db)?.map(|account| account.entry().clone()))
+}
+
+/// Whether the machine's own rules for logging in let an account begin a session now. One user's own runner runs in a session
+/// that has begun already.
+pub fn may_begin(
+    entry: &PasswdEntry,
+    limits: &AccountLimits,
+    mode: Mode,
+    db: &dyn AccountDb,
+) -> Result<Result<(), Barred>, LookupError> {
+    mode.login_rules(limits).map_or(Ok(Ok(())), |rules| db.may_begin(entry, &rules))
 }
 
 fn holds(when: &When, facts: &JobFacts) -> bool {

@@ -24,7 +24,7 @@ pub struct KnownScheduler {
     /// Reads and judges its section; an absent one is all defaults.
     pub(super) read: fn(Section<'_>) -> Arc<dyn Batch>,
     /// Judges options that a rule fixes for its jobs, and brings them to one spelling, which it accepts again.
-    pub(super) judge: fn(&[String]) -> Result<Vec<String>, WrongWord>,
+    pub(super) judge: fn(&[String]) -> Result<Vec<String>, Vec<WrongWord>>,
     /// What the manual says of its section, and of its key in a rule.
     pub(super) manual: &'static [Part],
 }

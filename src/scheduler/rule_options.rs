@@ -66,7 +66,9 @@ impl<'de> Deserialize<'de> for RuleOptions {
                 while let Some(key) = map.next_key::<String>()? {
                     if let Some(known) = KNOWN.iter().find(|known| known.kind.word() == key) {
                         let words: Vec<String> = map.next_value()?;
-                        let judged = (known.judge)(&words).map_err(|wrong| A::Error::custom(wrong.why))?;
+                        let judged = (known.judge)(&words).map_err(|wrong| {
+                            A::Error::custom(wrong.into_iter().map(|word| word.why).collect::<Vec<_>>().join("; "))
+                        })?;
                         options.set(known.kind.word(), judged);
                     } else {
                         map.next_value::<IgnoredAny>()?;

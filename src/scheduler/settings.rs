@@ -123,18 +123,20 @@ pub(super) fn read_batch(section: &mut Section<'_>) -> BatchSettings {
     }
 }
 
-/// Reads a list of words that are one thing together: options. A word that is wrong becomes a problem at its place.
+/// Reads a list of words that are one thing together: options. Each word that is wrong becomes a problem at its place.
 pub(super) fn read_words<T>(
     section: &mut Section<'_>,
     key: &'static str,
-    judge: impl FnOnce(&[String]) -> Result<T, WrongWord>,
+    judge: impl FnOnce(&[String]) -> Result<T, Vec<WrongWord>>,
 ) -> Option<T> {
     let list = section.strings(key)?;
     let words: Vec<String> = list.value.iter().map(|at| at.value.clone()).collect();
     judge(&words)
-        .map_err(|wrong| {
-            let place = list.value.get(wrong.index).map_or(&list.place, |word| &word.place);
-            section.problem(place, format!("`{}`: {}", section.full(key), wrong.why));
+        .map_err(|all| {
+            for wrong in all {
+                let place = list.value.get(wrong.index).map_or(&list.place, |word| &word.place);
+                section.problem(place, format!("`{}`: {}", section.full(key), wrong.why));
+            }
         })
         .ok()
 }

@@ -41,7 +41,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::record::SessionRecord;
-use self::store::{Store, io_error};
+use self::store::{MadeBy, Store, io_error};
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Admission;
@@ -72,7 +72,15 @@ impl Sessions {
 
     /// Whether a directory is such a store and nothing else, so that it may be told to be changed.
     pub fn are_in(dir: &Path) -> bool {
-        Store::is_made(dir)
+        MadeBy::looking_into(dir) == MadeBy::Motmot
+    }
+
+    /// The names of all that may be in it.
+    pub const PARTS: [&str; 5] = store::PARTS;
+
+    /// Whether everything above a directory that is to be such a store is safe; nothing is made.
+    pub fn may_be_in(dir: &Path) -> Result<(), SessionError> {
+        store::judge_above(dir)
     }
 
     /// Records a decision under a new name. `cluster` is where its batch jobs will go, if it has some. `lay_out` says where a job works that has this slot and this name.

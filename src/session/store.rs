@@ -1,6 +1,5 @@
 //! The directory that holds the sessions: who may look into it, how files in it are written, and its two locks.
 
-use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -8,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::{Uid, geteuid};
 
+use crate::launch::batch::pace::Pace;
 use crate::report::{FailureKind, Fault};
+use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::atomic::{self, Kind};
+use crate::sys::files::{Owner, TrustError, trusted_directory};
 
 /// Something is wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,9 @@ pub enum SessionError {
         /// What is wrong.
         why: String,
     },
+    /// Others could put another one in its place.
+    #[error("the state directory (jobs.state_dir) is in no safe place: {0}")]
+    Exchangeable(#[from] TrustError),
     /// The name leads nowhere.
     #[error(
         "there is no session {0:?}: its config stage did not succeed, or its cleanup has run (which it also has where prepare_exec is motmot-cleanup)"
@@ -69,19 +75,11 @@ impl Store {
     /// Opens it, and makes it if it is missing.
     pub(super) fn open(dir: &Path) -> Result<Self, SessionError> {
         let store = Self { dir: dir.to_owned() };
+        make_above(dir)?;
         for dir in [store.dir().to_owned(), store.sessions(), store.slots()] {
-            make_private(&dir, || if Self::is_made(&store.dir) { MadeBy::Motmot } else { MadeBy::Anybody })?;
+            make_private(&dir, || MadeBy::looking_into(&store.dir))?;
         }
         Ok(store)
-    }
-
-    /// Whether there is a store here already, and nothing else. Only what this program has made may be told to be changed:
-    /// where jobs.state_dir names `/tmp`, a `chmod 0700` would take it away from everybody.
-    pub(super) fn is_made(dir: &Path) -> bool {
-        let Ok(entries) = fs::read_dir(dir) else { return false };
-        let names: Vec<_> = entries.map(|entry| entry.map(|entry| entry.file_name()).unwrap_or_default()).collect();
-        let ours = |name: &OsString| ["sessions", "slots", "lock"].iter().any(|own| name == own);
-        dir.join("sessions").is_dir() && names.iter().all(ours)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -130,6 +128,39 @@ impl Store {
     }
 }
 
+/// Makes what is missing above a directory, each step in one that nobody but root and this account can exchange things in:
+/// whoever could, in his home say, would be asked by root for the sessions of all others, or have it write where he likes.
+fn make_above(dir: &Path) -> Result<(), SessionError> {
+    let Some(above) = dir.parent() else { return Ok(()) };
+    match trusted_directory(above, Owner::RootOrSelf) {
+        Err(error) if error.is_missing() => {}
+        judged => return Ok(judged.map(drop)?),
+    }
+    make_above(above)?;
+    make(above)?;
+    Ok(trusted_directory(above, Owner::RootOrSelf).map(drop)?)
+}
+
+/// Judges what is there above a directory, and makes nothing.
+pub(super) fn judge_above(dir: &Path) -> Result<(), SessionError> {
+    for above in dir.ancestors().skip(1) {
+        match trusted_directory(above, Owner::RootOrSelf) {
+            Err(error) if error.is_missing() => {}
+            judged => return Ok(judged.map(drop)?),
+        }
+    }
+    Ok(())
+}
+
+fn make(dir: &Path) -> Result<(), SessionError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(io_error("cannot make the state directory (jobs.state_dir)", dir)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn lock_file(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -144,6 +175,31 @@ pub(super) fn io_error(what: &'static str, path: &Path) -> impl Fn(io::Error) ->
 pub(super) enum MadeBy {
     Motmot,
     Anybody,
+    /// Only root can look.
+    Unseen,
+}
+
+/// All that the driver writes into its directory. Who writes another file there adds it here: a directory that is not known
+/// again is told to be given up, with the batch jobs of all its sessions.
+pub(super) const PARTS: [&str; 5] = ["sessions", "slots", "lock", Pace::FILE, "remembered"];
+/// What a process that was killed while it wrote one of them may leave ([`atomic`]).
+const UNFINISHED: &str = ".new-";
+
+impl MadeBy {
+    /// Motmot's is what holds a store and nothing else. Only what this program has made may be told to be changed: where
+    /// jobs.state_dir names `/tmp`, a `chmod 0700` would take it away from everybody.
+    pub(super) fn looking_into(dir: &Path) -> Self {
+        let entries = match fs::read_dir(dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Self::Unseen,
+            Err(_) => return Self::Anybody,
+        };
+        let names: Vec<_> = entries.map(|entry| entry.map(|entry| entry.file_name()).unwrap_or_default()).collect();
+        let ours = |name: &std::ffi::OsString| {
+            PARTS.iter().any(|own| name == own) || name.to_string_lossy().starts_with(UNFINISHED)
+        };
+        if dir.join("sessions").is_dir() && names.iter().all(ours) { Self::Motmot } else { Self::Anybody }
+    }
 }
 
 /// What to do where the directory may be anybody's.
@@ -154,29 +210,42 @@ pub const NAME_ANOTHER: &str =
 ///
 /// Who has made it is asked only if something is wrong.
 pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(), SessionError> {
-    if let Err(error) = DirBuilder::new().recursive(true).mode(0o700).create(dir)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(io_error("cannot make the state directory (jobs.state_dir)", dir)(error));
-    }
+    make(dir)?;
     let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
     let not_private = |why: String| SessionError::NotPrivate { path: dir.to_owned(), why };
-    let remedy = |command| if made_by() == MadeBy::Motmot { command } else { NAME_ANOTHER };
-    let own = nix::unistd::geteuid().as_raw();
+    let remedy = |command: &str| match made_by() {
+        MadeBy::Motmot => command.to_owned(),
+        MadeBy::Anybody => NAME_ANOTHER.to_owned(),
+        MadeBy::Unseen => "what to do says motmot check, which root runs".to_owned(),
+    };
+    let own = geteuid();
     if !meta.is_dir() {
         return Err(not_private("it is not a directory".into()));
     }
-    if meta.uid() != own {
-        return Err(not_private(format!(
-            "it belongs to uid {}, but this driver runs as uid {own}; {}",
-            meta.uid(),
-            remedy("chown it")
-        )));
+    if meta.uid() != own.as_raw() {
+        let (owner, me) = (name_of(Uid::from_raw(meta.uid())), name_of(own));
+        let remedy = remedy(&format!("chown -R {me} it"));
+        // Root may only be trying what the runner will do.
+        let advice = if own.is_root() {
+            format!(
+                "if the runner runs as {owner}, say so: motmot simulate --runner-account {owner}, motmot check --runner-account {owner}; if it runs as root: {remedy}"
+            )
+        } else {
+            remedy
+        };
+        return Err(not_private(format!("it belongs to {owner}, but this driver runs as {me}; {advice}")));
     }
     if meta.mode() & 0o077 != 0 {
         return Err(not_private(format!("its mode is {:04o}; {}", meta.mode() & 0o7777, remedy("chmod 0700 it"))));
     }
     Ok(())
+}
+
+fn name_of(uid: Uid) -> String {
+    match Nss.by_uid(uid) {
+        Ok(Some(account)) => account.name().to_owned(),
+        _ => format!("uid {uid}"),
+    }
 }
 
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {

@@ -231,6 +231,31 @@ fn a_session_of_another_configuration_is_named_and_not_ours_to_clean_up_and_one_
 }
 
 #[test]
+fn a_store_below_a_directory_that_others_can_change_or_aim_elsewhere_is_refused_and_nothing_is_made_there() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let temp = tempfile::tempdir().expect("dir");
+    let shared = temp.path().join("shared");
+    fs::create_dir(&shared).expect("made");
+    symlink(&shared, temp.path().join("link")).expect("linked");
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o777)).expect("chmod");
+    for place in ["shared/state", "shared/a/b/state", "link/state"] {
+        let words = open(&temp.path().join(place)).expect_err("refused").to_string();
+        assert!(words.contains("shared: is a directory with mode 0777") && words.contains("jobs.state_dir"), "{words}");
+        assert!(!words.contains("chmod"), "{words}");
+        Sessions::may_be_in(&temp.path().join(place)).expect_err("refused beforehand");
+    }
+    assert_eq!(fs::read_dir(&shared).expect("listed").count(), 0);
+    // Where only root and this account can exchange anything, what is missing is made, and private.
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).expect("chmod");
+    for place in ["shared/a/b/state", "link/state"] {
+        Sessions::may_be_in(&temp.path().join(place)).expect("good");
+        open(&temp.path().join(place)).expect("a store");
+    }
+    let mode = fs::metadata(shared.join("a")).expect("made").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[test]
 fn a_store_that_others_can_look_into_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     let temp = tempfile::tempdir().expect("dir");
@@ -241,6 +266,10 @@ fn a_store_that_others_can_look_into_is_refused() {
     open(temp.path()).expect("a store");
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     assert!(refused().contains("chmod 0700 it"), "its own: {}", refused());
+    for part in Sessions::PARTS.iter().chain([&".new-k2Xp0q"]).filter(|part| !temp.path().join(part).exists()) {
+        fs::write(temp.path().join(part), "").expect("write");
+        assert!(refused().contains("chmod 0700 it"), "{part} is its own, too: {}", refused());
+    }
     fs::write(temp.path().join("thesis.tex"), "").expect("write");
     assert!(!refused().contains("chmod"), "somebody works here: {}", refused());
 }

@@ -69,6 +69,28 @@ fn problems_of_a_schedulers_section_carry_their_places() {
 }
 
 #[test]
+fn all_wrong_words_for_sbatch_are_told_at_once_and_nobody_is_asked_for_a_name_that_is_only_as_short() {
+    let text = "[slurm]\ndefaults = [\"--tim=3\", \"--output=x\", \"time=3\", \"--uid\", \"0\", \"--time=3\", \"--frob\", \"x\"]\nallow = [\"t\", \"foo\", \"part\"]\n";
+    let error = parse(&format!("{MINIMAL}{text}")).expect_err("refused");
+    let of = |part: &str| error.lines().filter(|line| line.contains(part)).count();
+    for part in [
+        "`--output=x` cannot be set",
+        "`time=3` is not an option",
+        "`--uid` cannot be set",
+        "`--frob` is not an option",
+    ] {
+        assert_eq!(of(part), 1, "{part}: {error}");
+    }
+    assert_eq!(of("`slurm.defaults`"), 4, "no value of a wrong option, and none of a good one: {error}");
+    for part in ["\"t\" is not an option of sbatch (did you mean \"time\"?)", "(did you mean \"partition\"?)"] {
+        assert_eq!(of(part), 1, "{part}: {error}");
+    }
+    assert!(error.contains("\"foo\" is not an option of sbatch (write full names"), "{error}");
+    let error = parse(&format!("{MINIMAL}[slurm.limits]\nfoo = 1\n")).expect_err("refused");
+    assert!(error.contains("allowed here: ") && !error.contains("did you mean"), "{error}");
+}
+
+#[test]
 fn what_others_would_write_is_told_in_our_words() {
     for (text, wanted) in [
         ("[jobs]\nkill_timeout = 60\n", "4:16: `jobs.kill_timeout` needs a unit: write \"60s\" for seconds"),

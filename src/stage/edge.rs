@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::caller;
 use crate::evidence::payload::Payload;
@@ -13,7 +14,7 @@ use crate::report::audit::AuditLog;
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, FailureKind, tell, unless_nobody_reads};
 use crate::runner::{Contract, ExitCodes, PROCESS_NAME as RUNNER};
-use crate::settings::{DEFAULT_PATH, Settings};
+use crate::settings::{DEFAULT_PATH, Settings, config_file};
 use crate::sys::privilege::hide_this_process;
 use crate::sys::signals::Termination;
 
@@ -93,7 +94,7 @@ impl Arguments {
 )]
 struct CommandLine {
     /// Configuration file; what is in it: motmot-config.toml(5)
-    #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH)]
+    #[arg(long, value_name = "FILE", env = "MOTMOT_CONFIG", default_value = DEFAULT_PATH, value_parser = OsStringValueParser::new().try_map(config_file))]
     config: PathBuf,
     /// From motmot simulate, which plays GitLab: the audit log and the job's tokens say so
     #[arg(long)]

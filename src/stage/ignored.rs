@@ -106,6 +106,38 @@ pub(super) fn variables(settings: &Settings, defined: impl Fn(&str) -> bool) -> 
     words
 }
 
+/// Says which variables with options for the scheduler have words that are none: `#SBATCH --time=3`, as in a batch script. `value`:
+/// that of a variable, if the pipeline defines it.
+pub(super) fn comments(parameters: &[String], value: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let with_comments = parameters.iter().filter_map(|name| Some((name, comment(&value(name)?)?)));
+    with_comments
+        .map(|(name, comment)| {
+            format!(
+                "warning: in the variable {name} what stands behind # is a comment, as in a shell, and has no effect: `{}`; write the options alone, such as {name}: \"--nodes=2\"",
+                shown(&comment)
+            )
+        })
+        .collect()
+}
+
+/// The first comment, where words are split as a shell does it.
+fn comment(text: &str) -> Option<String> {
+    let (mut quote, mut at_beginning, mut escaped) = (None, true, false);
+    for (at, character) in text.char_indices() {
+        let plain = !escaped;
+        match (quote, character) {
+            _ if escaped => escaped = false,
+            (None, '#') if at_beginning => return Some(text[at..].lines().next().unwrap_or_default().to_owned()),
+            (None | Some('"'), '\\') => escaped = true,
+            (None, '"' | '\'') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            _ => {}
+        }
+        at_beginning = quote.is_none() && plain && matches!(character, ' ' | '\t' | '\n');
+    }
+    None
+}
+
 /// The runner's script sets the pipeline's variables itself, after the driver has set its own; nothing can keep it from that.
 fn hidden_token(variable: &str, defined: &impl Fn(&str) -> bool) -> Option<String> {
     let file = format!("{variable}_FILE");
@@ -154,6 +186,31 @@ mod tests {
         ] {
             assert!(told(names).is_some_and(|told| told.contains(words)), "{names:?}");
         }
+    }
+
+    #[test]
+    fn what_is_a_comment_in_a_variable_of_options_is_told_and_what_only_looks_like_one_is_not() {
+        for (text, found) in [
+            ("#SBATCH --time=3", Some("#SBATCH --time=3")),
+            ("--nodes=2 # two\n--time=3", Some("# two")),
+            ("--nodes=2\n#SBATCH --time=3", Some("#SBATCH --time=3")),
+            ("--nodes=2", None),
+            ("--constraint=a#b", None),
+            ("'--constraint=a #b' --nodes=2", None),
+            ("\"a \\\" #b\"", None),
+            ("\\#a", None),
+            ("\\ #a", None),
+            ("''#a", None),
+        ] {
+            assert_eq!(comment(text).as_deref(), found, "{text:?}");
+            // And so says whoever splits them.
+            let other = text.replace('#', "x");
+            let dropped = shlex::split(text).map(|words| words.len()) < shlex::split(&other).map(|words| words.len());
+            assert_eq!(dropped, found.is_some(), "{text:?}");
+        }
+        let value = |name: &str| (name == "B").then(|| "#SBATCH --x\u{1b}[2K".to_owned());
+        let told = comments(&["A".into(), "B".into()], value);
+        assert!(told.len() == 1 && told[0].contains("in the variable B ") && !told[0].contains('\u{1b}'), "{told:?}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::order::{Order, RunOrder};
 use crate::policy::Account;
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, one_line, printable, tell};
-use crate::runner::job_defines_variable;
+use crate::runner::{job_defines_variable, job_variable};
 use crate::scheduler::Setting;
 use crate::scheduler::batch::Batch;
 use crate::scheduler::settings::Allocation;
@@ -73,6 +73,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     };
     introduce(&session, &account, &place, settings.jobs.message.as_deref());
     for words in ignored::variables(&settings, job_defines_variable) {
+        tell(words);
+    }
+    let parameters = settings.batch().map(|batch| batch.settings().parameters.as_slice());
+    for words in ignored::comments(parameters.unwrap_or_default(), job_variable) {
         tell(words);
     }
     let order = RunOrder::new(&account, &settings.jobs, session.directories(), session.name(), ProfileOutput::Show);

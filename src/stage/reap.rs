@@ -155,7 +155,7 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     let mut accounts = HashMap::<_, Vec<Session>>::new();
     let LeftBehind { ours, others } = sessions.left_behind();
     // What may not be touched here stays all the same.
-    let (mut done, mut left) = (0, others.len());
+    let (mut done, mut left) = (0_u32, others.len());
     for session in ours {
         if session.trouble().read().is_none_or(|trouble| trouble.is_over(now)) {
             accounts.entry(session.decision().uid()).or_default().push(session);
@@ -185,10 +185,14 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     match (done, left) {
         (0, 0) if idle => {}
         (0, 0) => tell("nothing was left behind"),
-        (_, 0) => tell(format_args!("cleaned up after {done} jobs")),
-        _ => return Err(Failure::noted(format!("cleaned up after {done} jobs; of {left} something is left"))),
+        (_, 0) => tell(format_args!("cleaned up after {}", jobs(done))),
+        _ => return Err(Failure::noted(format!("cleaned up after {}; of {left} something is left", jobs(done)))),
     }
     Ok(())
+}
+
+fn jobs(count: u32) -> String {
+    format!("{count} {}", if count == 1 { "job" } else { "jobs" })
 }
 
 fn tell_left(session: &Session, why: &str) {

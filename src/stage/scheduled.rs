@@ -205,6 +205,7 @@ impl BatchStage<'_> {
         let order = BatchOrder {
             directories: all,
             group_writable: self.settings.jobs.data_dir_group_writable.clone(),
+            site_dir: self.settings.jobs.above_own(self.account.home()),
             place: Some(place),
             settings,
             run,

@@ -46,7 +46,7 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
     match said {
         Some(Trial::Starts(at)) => return Ok(at),
         Some(Trial::Never(words)) => {
-            let words = format!("{words}; it would wait in the queue for ever");
+            let words = format!("{words}; a job like this never starts here");
             ends::conclude_batch(BatchOutcome::refused(name, &asked_by, &words))?;
         }
         Some(Trial::NotNow(words)) => {

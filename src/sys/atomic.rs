@@ -9,9 +9,9 @@
 //!   the worker). In a directory of anybody else nothing may be written at all.
 //! * After a failure no temporary file stays. After SIGKILL one may.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// What is written, and so how.
@@ -74,9 +74,15 @@ fn parent(path: &Path) -> io::Result<&Path> {
 
 /// A file of a random name, with its content.
 fn written(dir: &Path, content: &[u8], mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    let mut temporary =
-        tempfile::Builder::new().prefix(".new-").permissions(Permissions::from_mode(mode)).tempfile_in(dir)?;
-    temporary.write_all(content)?;
+    // That library adds a path to its errors, and its number is lost then: but where this is, the caller says, who knows the
+    // directory by a name and not by a descriptor.
+    let mut failed = None;
+    let temporary = tempfile::Builder::new().prefix(".new-").make_in(dir, |path| {
+        let opened = File::options().write(true).create_new(true).mode(mode).open(path);
+        opened.inspect_err(|error| failed = error.raw_os_error())
+    });
+    let mut temporary = temporary.map_err(|error| failed.map_or(error, io::Error::from_raw_os_error))?;
+    temporary.as_file_mut().write_all(content)?;
     Ok(temporary)
 }
 
@@ -115,6 +121,18 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).expect("metadata").mode()
+    }
+
+    #[test]
+    fn an_error_has_its_number_and_no_name_of_a_temporary_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (kind, _) in KINDS {
+            let error = replace(&dir.path().join("none/file"), b"one", kind).expect_err("no directory");
+            assert_eq!(error.raw_os_error(), Some(libc::ENOENT), "{kind:?}");
+            assert!(!error.to_string().contains("none"), "{kind:?}: {error}");
+        }
+        let error = create(&dir.path().join("none/file"), b"one", 0o400).expect_err("no directory");
+        assert!(error.raw_os_error() == Some(libc::ENOENT) && !error.to_string().contains("none"), "{error}");
     }
 
     #[test]

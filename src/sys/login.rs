@@ -28,7 +28,7 @@ pub enum Barred {
     /// `chage -E`.
     #[error("it has expired (chage -l shows when)")]
     Expired,
-    /// `passwd -l`, `usermod -L`.
+    /// `passwd -l`, `usermod -L`. An account that has SSH keys alone has `*` for a password, which is none.
     #[error("its password is locked (passwd -S shows it)")]
     Locked,
     /// A module of PAM says no.
@@ -47,7 +47,6 @@ pub(super) fn may_begin(name: &str, rules: &LoginRules) -> Result<Result<(), Bar
     if shadow.as_ref().is_some_and(Shadow::is_locked) {
         return Ok(Err(Barred::Locked));
     }
-    let closed = || CLOSED.iter().find_map(|path| words_of(Path::new(path)));
     match rules {
         // A closed machine is the same for everybody, and soon over: no judgement of this account.
         LoginRules::Pam(service) => Ok(pam::ask(service, name)?
@@ -61,6 +60,11 @@ pub(super) fn may_begin(name: &str, rules: &LoginRules) -> Result<Result<(), Bar
             Ok(if expired { Err(Barred::Expired) } else { Ok(()) })
         }
     }
+}
+
+/// What the file says that closes this machine for everybody but root, if there is one.
+pub fn closed() -> Option<String> {
+    CLOSED.iter().find_map(|path| words_of(Path::new(path)))
 }
 
 /// The first words of a file that closes the machine.

@@ -19,6 +19,7 @@ pub mod files;
 pub mod installed;
 pub mod keeper;
 pub mod login;
+pub mod looking;
 pub mod offspring;
 pub mod pam;
 pub mod pidfd;

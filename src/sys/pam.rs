@@ -26,12 +26,16 @@ const LONGEST: usize = 512;
 
 /// Values of Linux-PAM's `_pam_types.h`, which never change.
 const SUCCESS: c_int = 0;
+const OPEN_ERR: c_int = 1;
+const SYMBOL_ERR: c_int = 2;
 const PERM_DENIED: c_int = 6;
 const AUTH_ERR: c_int = 7;
 const USER_UNKNOWN: c_int = 10;
 const NEW_AUTHTOK_REQD: c_int = 12;
 const ACCT_EXPIRED: c_int = 13;
 const CONV_ERR: c_int = 19;
+const ABORT: c_int = 26;
+const MODULE_UNKNOWN: c_int = 28;
 const ITEM_TTY: c_int = 3;
 const STYLE_ERROR: c_int = 3;
 const STYLE_INFO: c_int = 4;
@@ -134,6 +138,37 @@ pub(super) fn ask(service: &str, name: &str) -> Result<Result<(), PamRefusal>, S
             Err(if said.is_empty() { words } else { format!("{words}: {}", said.join("; ")) })
         }
     }
+}
+
+/// Whether the account phase of a service can be asked at all, of whomever: its file is there, and its modules can be loaded.
+/// What they answer about this account does not matter.
+///
+/// # Errors
+/// Words for the admin.
+pub fn can_be_asked(service: &str, name: &str) -> Result<(), String> {
+    let mut transaction = Transaction::begin(service, name)?;
+    let may_begin = transaction.library.may_begin;
+    match transaction.run(may_begin) {
+        OPEN_ERR | SYMBOL_ERR | ABORT | MODULE_UNKNOWN => Err(transaction.refusal().to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the service, or what it includes, names this module.
+pub fn names_module(service: &str, module: &str) -> bool {
+    fn look(service: &str, module: &str, depth: u32) -> bool {
+        let text = service_file(service).and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        text.lines().map(|line| line.split('#').next().unwrap_or_default()).any(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let included = match words.as_slice() {
+                ["@include", included, ..] | [_, "include" | "substack", included, ..] => Some(*included),
+                _ => None,
+            };
+            words.iter().any(|word| word.ends_with(module))
+                || (depth > 0 && included.is_some_and(|included| look(included, module, depth - 1)))
+        })
+    }
+    look(service, module, 8)
 }
 
 /// A login session, open until [`close`](Self::close). Of the process that has opened it: by then that has the account's

@@ -12,6 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use nix::errno::Errno;
+
 use super::installed::{Prize, programs_in};
 use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
@@ -290,7 +292,13 @@ pub fn start_shell(shell: &ShellProgram, inherited: &[&OwnedFd]) -> io::Result<C
     // Copies far above the numbers that they will get, so that no dup2 below overwrites a source.
     let mut sources = Vec::new();
     for fd in inherited {
-        let raw = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(64))?;
+        let raw = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(64)).map_err(|error| match error {
+            // All that fcntl(2) says of a number that the limit does not admit.
+            Errno::EINVAL | Errno::EMFILE => io::Error::other(
+                "this account may not have enough files open (ulimit -n): a limit of 256 or more is needed; it is set by the service of the runner (LimitNOFILE=), by limits.conf(5), or in the system's own configuration",
+            ),
+            error => error.into(),
+        })?;
         // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor, and nobody else owns it.
         sources.push(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) });
     }

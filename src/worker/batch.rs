@@ -36,7 +36,7 @@ enum Arrival {
 /// Serves one stage until it has nothing more to ask.
 pub fn serve(order: &BatchOrder, stage: &mut UnixStream) -> Result<(), WorkerFailure> {
     let lost = |error: &dyn std::fmt::Display| site(format!("the stage binary cannot be told anything: {error}"));
-    let mut held = Held::make_and_judge(&order.directories, &order.group_writable)?;
+    let mut held = Held::make_and_judge(&order.directories, &order.group_writable, &order.site_dir)?;
     let mut token = order.token.as_ref().map(|place| TokenFile::new(place, &held)).transpose()?;
     let place =
         order.place.as_ref().map(|place| prepare_job(place, order.settings.as_deref(), &mut held)).transpose()?;

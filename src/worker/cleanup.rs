@@ -42,7 +42,7 @@ pub fn clean_up(order: &CleanUpOrder) -> Result<(), WorkerFailure> {
 /// Removes what a job has left. The directory that it is in is found and judged as it was when the job began, and held
 /// meanwhile: what somebody has put in its place since is not touched, and no link of his is followed out of it.
 fn remove(dir: &Path, order: &CleanUpOrder) -> Result<(), WorkerFailure> {
-    let walk = Walk { group_writable: &order.group_writable, missing: Missing::Leave };
+    let walk = Walk { group_writable: &order.group_writable, site_dir: Path::new("/"), missing: Missing::Leave };
     let found = || {
         let Some(data) = walk.to(&order.data)? else { return Ok(None) };
         let data = judge_own(data)?;

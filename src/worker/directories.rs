@@ -16,9 +16,14 @@ pub struct Held<'o> {
 }
 
 impl<'o> Held<'o> {
-    /// Makes what is missing, parents first, and refuses what somebody else could have prepared, or could exchange.
-    pub fn make_and_judge(directories: &[PathBuf], group_writable: &'o [PathBuf]) -> Result<Self, WorkerFailure> {
-        let walk = Walk { group_writable, missing: Missing::Make };
+    /// Makes what is missing below `site_dir`, parents first, and refuses what somebody else could have prepared, or could
+    /// exchange.
+    pub fn make_and_judge(
+        directories: &[PathBuf],
+        group_writable: &'o [PathBuf],
+        site_dir: &'o Path,
+    ) -> Result<Self, WorkerFailure> {
+        let walk = Walk { group_writable, site_dir, missing: Missing::Make };
         let mut held = Self { directories: Vec::new(), walk };
         directories.iter().try_for_each(|dir| held.one_more(dir).map(drop))?;
         Ok(held)
@@ -50,7 +55,7 @@ mod tests {
     use crate::order::frames::Blame;
 
     fn make_and_judge(directories: &[PathBuf]) -> Result<(), WorkerFailure> {
-        Held::make_and_judge(directories, &[]).map(drop)
+        Held::make_and_judge(directories, &[], Path::new("/")).map(drop)
     }
 
     fn mode(path: &Path) -> u32 {
@@ -67,6 +72,24 @@ mod tests {
         std::fs::set_permissions(&root, std::fs::Permissions::from_mode(0o755)).expect("chmod");
         make_and_judge(std::slice::from_ref(&root)).expect("closed");
         assert_eq!(mode(&root), 0o700);
+    }
+
+    #[test]
+    fn a_job_makes_nothing_that_other_accounts_need_and_says_what_the_site_makes() {
+        let temp = tempfile::tempdir().expect("dir");
+        let site_dir = temp.path().join("climate/ci");
+        let own = site_dir.join("ford");
+        let make = || Held::make_and_judge(std::slice::from_ref(&own), &[], &site_dir).map(drop);
+        let refused = make().expect_err("refused");
+        assert_eq!(refused.blame, Blame::Site);
+        let shown = site_dir.display();
+        for part in [&format!("{shown} does not exist") as &str, "mode 1777", "mode 3770", "owner root"] {
+            assert!(refused.words.contains(part), "{part}: {}", refused.words);
+        }
+        assert!(!temp.path().join("climate").exists(), "nothing is made");
+        std::fs::create_dir_all(&site_dir).expect("mkdir");
+        make().expect("below it all is made");
+        assert_eq!(mode(&own), 0o700);
     }
 
     #[test]

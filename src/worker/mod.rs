@@ -108,7 +108,7 @@ fn run(order: RunOrder, stage: &mut UnixStream) -> Result<Report, WorkerFailure>
         .map_err(|error| unable("cannot watch signals", &error))?;
 
     let mut token = {
-        let held = Held::make_and_judge(&order.directories, &order.group_writable)?;
+        let held = Held::make_and_judge(&order.directories, &order.group_writable, &order.site_dir)?;
         order.token.as_ref().map(|place| TokenFile::new(place, &held)).transpose()?
     };
     let script = receive_script(stage, token.as_mut())?;

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     fn token_file(dir: &Path) -> TokenFile {
-        let held = Held::make_and_judge(&[dir.to_owned()], &[]).expect("held");
+        let held = Held::make_and_judge(&[dir.to_owned()], &[], Path::new("/")).expect("held");
         let place = TokenPlace { file: dir.join("token"), variable: "CI_JOB_JWT".into() };
         TokenFile::new(&place, &held).expect("a file")
     }

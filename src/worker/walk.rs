@@ -44,8 +44,10 @@ impl From<Blocked> for WorkerFailure {
 /// What is done about a directory that is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// It is made.
+    /// It is made, unless the site has to make it.
     Make,
+    /// The site has to make it.
+    Refuse,
     /// Nothing: whoever looks for it finds nothing. Directories of the account's own that it has closed to itself are opened.
     Leave,
 }
@@ -55,13 +57,21 @@ pub enum Missing {
 pub struct Walk<'o> {
     /// At and below these, directories may be writable by their group, and belong to anybody.
     pub group_writable: &'o [PathBuf],
+    /// Up to here no job makes anything: a directory that others need, too, would be the first one's alone, and closed to them.
+    pub site_dir: &'o Path,
     pub missing: Missing,
 }
 
 impl Walk<'_> {
     /// From `/`. `None` if it is not there.
     pub fn to(self, path: &Path) -> Result<Option<Directory>, Blocked> {
-        self.walk(root()?, names(path), true)
+        match path.strip_prefix(self.site_dir) {
+            Ok(own) if self.missing == Missing::Make => {
+                let there = Self { missing: Missing::Refuse, ..self }.walk(root()?, names(self.site_dir), true)?;
+                there.map_or(Ok(None), |there| self.walk(there, names(own), true))
+            }
+            _ => self.walk(root()?, names(path), true),
+        }
     }
 
     /// One step from a directory that was judged already.
@@ -114,6 +124,10 @@ impl Walk<'_> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && self.missing == Missing::Leave => {
                     return Ok(None);
                 }
+                Err(error) if error.kind() == io::ErrorKind::NotFound && self.missing == Missing::Refuse => {
+                    let words = words_for_the_site(&here.path().join(&name), self.site_dir, own_home().as_deref());
+                    return Err(Blocked::Io(WorkerFailure { blame: Blame::Site, words }));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound && tries < MAX_TRIES => {
                     tries += 1;
                     make(&here, &name, &todo)?;
@@ -133,7 +147,17 @@ impl Walk<'_> {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.missing == Missing::Leave => {
                     return Ok(None);
                 }
-                Err(error) => return Err(io_trouble(&here.path().join(&name), "cannot be reached", &error)),
+                Err(error) => {
+                    let mut trouble = failure(&here.path().join(&name), "cannot be reached", &error);
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        let (above, mode, uid) = (here.path().display(), here.mode(), here.uid());
+                        trouble.words = format!(
+                            "{}; {above} belongs to uid {uid} and has mode {mode:04o}; ask its owner whether other accounts may pass, or {ELSEWHERE}",
+                            trouble.words
+                        );
+                    }
+                    return Err(Blocked::Io(trouble));
+                }
             }
         }
         Ok(Some(here))
@@ -204,6 +228,20 @@ fn make(above: &Directory, name: &OsString, rest: &[OsString]) -> Result<(), Blo
             Err(Blocked::Io(WorkerFailure { blame: Blame::Site, words }))
         }
         Err(error) => Err(io_trouble(&dir, "cannot be made", &error)),
+    }
+}
+
+/// `dir`: what is missing of the directories that the site makes, down to `site_dir`.
+fn words_for_the_site(dir: &Path, site_dir: &Path, home: Option<&Path>) -> String {
+    match home {
+        Some(home) if home.starts_with(dir) => format!(
+            "the home directory {} of this account does not exist, and no job makes it; make it as the site makes home directories, or change jobs.data_dir in the configuration",
+            home.display()
+        ),
+        _ => format!(
+            "{} does not exist, and no job makes it, since it would be the first one's alone; the site makes it: owner root and mode 1777; in a directory of a project, with its group and mode 3770",
+            site_dir.display()
+        ),
     }
 }
 

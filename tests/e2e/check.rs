@@ -1,5 +1,7 @@
 //! `motmot check`: what it finds, and in which words.
 
+mod accounts;
+mod place;
 mod slurm;
 
 use std::fs;
@@ -374,7 +376,7 @@ cases!(
         }
         let name = &runner.name;
         let advice = format!(
-            "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown root {0}",
+            "{0} belongs to {name}, and this check runs as root. If the runner runs as {name}: motmot check --runner-account {name}; if it runs as root: chown -R root {0}",
             state.display()
         );
         finish(Command::new(world.bins.join("motmot")), &world.config_file(), &["--offline"])
@@ -473,6 +475,11 @@ cases!(
             .does_not_say("chmod");
         make_dir(&scratch, 0o755);
         with(&scratch.display().to_string()).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "{user}"]);
+        make_dir(&scratch, 0o700);
+        with(&template)
+            .is_good(false)
+            .says(&["PROBLEM  jobs.data_dir: ", "no other account can pass it"])
+            .does_not_say("chmod");
         make_dir(&scratch, 0o775);
         world.change(|config| {
             config

@@ -1,9 +1,10 @@
 //! The way to a job's directories: whoever can exchange one of them could have a job run his code as its account.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::world::check::check;
 use crate::world::{JobEnd, Running, World, cases, chmod, chown, make_dir, until};
 
 /// Somebody else's number, and that of a group that the job's account need not be in.
@@ -61,6 +62,34 @@ cases!(
         let shorter = PathBuf::from(project.to_str().expect("UTF-8").trim_end_matches("ject"));
         world.change(|config| config.jobs(|jobs| jobs.data_dir_group_writable([&shorter])));
         refused(&world, "its group may write to it");
+    },
+    fn the_first_job_closes_no_directory_to_the_others_since_it_makes_none_that_they_need(root: Root) {
+        let mut world = World::root(root).build();
+        let project = world.dir.join("climate");
+        make_dir(&project, 0o700);
+        chown(&project, 0, world.user.gid);
+        chmod(&project, 0o2770);
+        let ci = project.join("ci");
+        world.change(|config| config.jobs(|jobs| jobs.data_dir(ci.join("{user}")).data_dir_group_writable([&project])));
+        let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
+        end.assert_failed("runner_system_failure")
+            .assert_log(&format!("{} does not exist, and no job makes it", ci.display()))
+            .assert_log("owner root and mode 1777; in a directory of a project, with its group and mode 3770");
+        assert!(!ci.exists(), "it would have been this account's alone");
+        check(&world).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "no job makes it", "-m 3770"]);
+        // As a job of an earlier version has made it, of somebody else.
+        make_dir(&ci, 0o700);
+        chown(&ci, NEIGHBOUR, NEIGHBOUR);
+        check(&world).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "no other account can pass it"]);
+        let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
+        end.assert_failed("runner_system_failure").assert_log(&format!("belongs to uid {NEIGHBOUR} and has mode 0700"));
+        // As the site makes it.
+        chown(&ci, 0, world.user.gid);
+        chmod(&ci, 0o3770);
+        check(&world).is_good(true).says(&["ok       jobs.data_dir: ", "only those in the group"]);
+        let end = world.simulate().script("pwd").run();
+        end.assert_success().assert_log(ci.join(&world.user.name).to_str().expect("UTF-8"));
+        assert_eq!(fs::metadata(ci.join(&world.user.name)).expect("made").mode() & 0o777, 0o700);
     },
     fn a_directory_above_of_somebody_else_is_refused(root: Root) {
         let mut world = World::root(root).build();

@@ -1,6 +1,6 @@
 //! What a job finds: what a person finds after logging in, and nothing of the runner's.
 
-use crate::world::{Cluster, Single, World, cases, make_dir, make_script, payload as job};
+use crate::world::{Cluster, JobEnd, Single, World, cases, make_dir, make_script, payload as job};
 
 /// A directory of the site's with commands, first on the PATH of all jobs.
 fn first_tools(world: &mut World) -> String {
@@ -246,7 +246,8 @@ cases!(
         let run = |world: &World| world.simulate().option("--run", steps).run();
         let end = run(&world);
         end.assert_failed("script_failure")
-            .assert_log("WARNING: this job has 'run:', which needs the program step-runner")
+            .assert_log("motmot: WARNING: this job has 'run:', which needs the program step-runner")
+            .assert_log("motmot: What to do: ask the site to install step-runner")
             .assert_not_in_log("on a node that may have it");
         assert_eq!(end.json["exit_code"], 127, "command not found: {}", end.json);
         let tools = world.dir.join("tools");
@@ -312,13 +313,24 @@ cases!(
         }
         world.simulate().script("true").run().assert_success().assert_not_in_log("Jacamar");
     },
+    fn a_limit_of_open_files_that_is_too_low_is_told_as_that(root: Root) {
+        let world = World::root(root).build();
+        let (command, log, runner_log) = world.simulate().option("--retry-interval", "10ms").script("true").command();
+        let mut limited = std::process::Command::new("sh");
+        limited.args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+        limited.stdin(std::process::Stdio::null());
+        let end = JobEnd::read(&limited.output().expect("sh"), &log, &runner_log);
+        end.assert_failed("runner_system_failure")
+            .assert_log("may not have enough files open (ulimit -n)")
+            .assert_not_in_log("Invalid argument");
+    },
     fn an_account_without_its_home_directory_gets_words(root: Root) {
         let world = World::root(root).build();
         std::fs::rename(&world.user.home, world.dir.join("moved")).expect("rename");
         let end = world.simulate().option("--retry-interval", "10ms").script("true").run();
         end.assert_failed("runner_system_failure")
-            .assert_log(".motmot cannot be made: the home directory ")
-            .assert_log("of this account does not exist")
+            .assert_log("the home directory ")
+            .assert_log("of this account does not exist, and no job makes it")
             .assert_not_in_log("may not write to");
         std::fs::rename(world.dir.join("moved"), &world.user.home).expect("rename");
     }

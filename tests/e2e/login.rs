@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::world::check::check;
+use crate::world::check::{check, check_for_runner};
 use crate::world::pam::{self, Service};
 use crate::world::{JobEnd, World, cases, change_accounts};
 
@@ -37,6 +37,38 @@ cases!(
         change_accounts(Command::new("usermod").args(["-L", &name]));
         runs(&world).assert_failed("script_failure");
         assert!(reason(&world).contains("its password is locked"), "{}", reason(&world));
+    },
+    fn check_does_not_promise_what_a_runner_that_is_not_root_cannot_see(root: Root) {
+        let mut world = World::with_capabilities(root).build();
+        let name = world.user.name.clone();
+        change_accounts(Command::new("chage").args(["-E", "2020-01-01", &name]));
+        for service in [None, Some("none")] {
+            if let Some(service) = service {
+                ask_pam(&mut world, service);
+            }
+            runs(&world).assert_success();
+            check_for_runner(&world)
+                .says(&["warning  accounts.pam_service: ", "not root", "expired or are locked run jobs"])
+                .does_not_say("still runs none");
+        }
+    },
+    fn a_locked_password_refuses_jobs_with_pam_too_and_an_account_with_keys_alone_has_none_to_lock(root: Root) {
+        let mut world = World::root(root).build();
+        let service = Service::new(&world, "account required pam_unix.so\n");
+        let name = world.user.name.clone();
+        let usermod = |args: &[&str]| change_accounts(Command::new("usermod").args(args).arg(&name));
+        for rules in [service.name.as_str(), "none"] {
+            ask_pam(&mut world, rules);
+            usermod(&["-p", "$6$salt$hash"]);
+            usermod(&["-L"]);
+            runs(&world).assert_failed("script_failure").assert_not_in_log("ran=yes");
+            assert!(reason(&world).contains("its password is locked"), "{rules}: {}", reason(&world));
+            // As the pages say it for accounts with SSH keys alone; and as accounts are that never had a password.
+            for password in ["*", "!"] {
+                usermod(&["-p", password]);
+                runs(&world).assert_success();
+            }
+        }
     },
     fn pam_says_who_may_begin_a_job(root: Root) {
         let mut world = World::root(root).build();
@@ -73,6 +105,11 @@ cases!(
         let service = Service::new(&world, "account required pam_of_no_package.so\n");
         ask_pam(&mut world, &service.name);
         runs(&world).assert_failed("runner_system_failure").assert_not_in_log("ran=yes");
+        check(&world).is_good(false).says(&[
+            "PROBLEM  accounts.pam_service: every job fails: the account phase of /etc/pam.d/motmot-",
+            "Module is unknown",
+        ]);
+        fs::write(&service.file, "account required pam_permit.so\n").expect("write");
         check(&world).says(&["ok       accounts.pam_service: the account phase of /etc/pam.d/motmot-"]);
         drop(service);
         runs(&world)

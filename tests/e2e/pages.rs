@@ -55,6 +55,27 @@ cases!(
             );
         }
     },
+    fn a_verb_that_reads_no_configuration_names_none_and_an_empty_name_is_told_with_its_variable() {
+        let world = World::one_user().build();
+        let run = |program: &str, words: &[&str]| {
+            let output =
+                Command::new(world.bins.join(program)).args(words).env("MOTMOT_CONFIG", "").output().expect("runs");
+            (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+        };
+        for verb in ["demo", "verify", "completions"] {
+            let (good, words) = run("motmot", &[verb, "--help"]);
+            assert!(good && !words.contains("--config") && !words.contains("MOTMOT_CONFIG"), "{verb}: {words}");
+        }
+        assert!(run("motmot", &["check", "--help"]).1.contains("MOTMOT_CONFIG"));
+        for (program, words) in [("motmot", &["check"] as &[&str]), ("motmot-config", &[]), ("motmot", &["--config="])]
+        {
+            let (good, told) = run(program, words);
+            assert!(
+                !good && told.contains("MOTMOT_CONFIG") && told.contains("is empty"),
+                "{program} {words:?}: {told}"
+            );
+        }
+    },
     fn every_program_and_verb_has_help() {
         let world = World::one_user().build();
         let run = |program: &str, words: &[&str]| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::world::stage::kill_with_its_worker;
-use crate::world::{Cluster, Single, World, cases, copy_program, until};
+use crate::world::{Cluster, Single, World, cases, chmod, copy_program, until};
 
 cases!(
     fn a_slurm_job_of_before_a_crash_of_the_machine_is_listed_and_then_cancelled(slurm: Slurm) {
@@ -31,7 +31,7 @@ cases!(
         assert_eq!(cluster.jobs_of(&world.user.name).len(), 1, "only listed");
         let reaped = reap(&world, &[]);
         assert!(reaped.status.success(), "{}", words(&reaped));
-        assert!(words(&reaped).contains("cleaned up after 1 jobs"), "{}", words(&reaped));
+        assert!(words(&reaped).contains("cleaned up after 1 job"), "{}", words(&reaped));
         assert!(cluster.jobs_of(&world.user.name).is_empty());
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
         assert_eq!(fs::read_dir(world.data_dir().join("jobs")).expect("jobs").count(), 0);
@@ -54,7 +54,7 @@ cases!(
         assert!(words(&unwritten).contains("the list cannot be written"), "{}", words(&unwritten));
         let reaped = reap(&world, &[]);
         assert!(reaped.status.success(), "{}", words(&reaped));
-        assert!(words(&reaped).contains("cleaned up after 1 jobs"), "{}", words(&reaped));
+        assert!(words(&reaped).contains("cleaned up after 1 job"), "{}", words(&reaped));
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 1, "the living one's");
         assert_eq!(attempts(&world), 1, "the living one's: that of the dead one held the token of its job");
         assert_eq!(running(&world, "sleep 1001"), 0);
@@ -122,7 +122,7 @@ cases!(
         let before = std::time::SystemTime::now() - std::time::Duration::from_mins(6);
         fs::File::options().write(true).open(&closed).expect("open").set_modified(before).expect("set");
         let reaped = reap(&world, &[]);
-        assert!(words(&reaped).contains("cleaned up after 1 jobs"), "{}", words(&reaped));
+        assert!(words(&reaped).contains("cleaned up after 1 job"), "{}", words(&reaped));
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
     },
     fn root_cleans_up_as_the_account_of_a_runner_that_is_not_root(root: Root) {
@@ -135,6 +135,15 @@ cases!(
         assert!(reaped.status.success(), "{}", words(&reaped));
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
         assert_eq!(fs::read_dir(world.data_dir().join("jobs")).expect("jobs").count(), 0);
+    },
+    fn who_may_not_look_into_the_state_directory_is_told_to_run_reap_as_root(root: Root) {
+        let world = World::root(root).build();
+        world.simulate().script("true").run().assert_success();
+        chmod(&world.dir.join("state"), 0o711);
+        let mut command = world.user.command(&world.bins.join("motmot"));
+        let output = command.arg("--config").arg(world.config_file()).arg("reap").output().expect("reap");
+        assert!(!output.status.success() && words(&output).contains("run this as root"), "{}", words(&output));
+        assert!(!words(&output).contains("jobs.state_dir that is not there yet"), "{}", words(&output));
     },
     fn nothing_to_clean_up_is_no_failure_and_a_broken_configuration_is(root: Root) {
         let world = World::root(root).build();

@@ -298,6 +298,43 @@ cases!(
         fs::write(&jwks, "{}").expect("write");
         assert_eq!(check(&token, issuer, audience).0, Some(7));
     },
+    fn a_token_that_somebody_types_in_the_wrong_place_is_in_no_message() {
+        let world = World::one_user().build();
+        let token =
+            concat!("eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ4In0.", "c2lnbmF0dXJlLXNpZ25hdHVyZS1zaWduYXR1cmU");
+        let (jwks, option) = (world.jwks_file(), format!("--token={token}"));
+        let usual = |words: &[&str]| {
+            let given = [("--jwks-file", jwks.to_str().expect("text")), ("--issuer", "https://a"), ("--audience", "b")];
+            let rest = given.iter().filter(|(name, _)| !words.contains(name)).flat_map(|(name, value)| [*name, *value]);
+            ["verify"].into_iter().chain(rest).chain(words.iter().copied()).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let mut attempts: Vec<Vec<String>> = [
+            &[token] as &[&str],
+            &["--token-env", "HOME", token],
+            &["--token", token],
+            &[&option],
+            &["--token-env", token],
+            &["--token-file", token],
+            &["--token-env", "HOME", "--jwks-file", token],
+            &["--token-env", "HOME", "--claim", token],
+            &["--token-env", "HOME", "--max-age", token],
+            &["--token-env", "HOME", "--profile", token],
+        ]
+        .map(usual)
+        .into();
+        attempts.extend([
+            vec![token.to_owned()],
+            vec!["keys".into(), token.to_owned()],
+            vec!["check".into(), token.to_owned()],
+        ]);
+        for words in attempts {
+            let mut command = Command::new(world.bins.join("motmot"));
+            let output = command.args(&words).stdin(Stdio::null()).output().expect("motmot");
+            let told = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+            assert!(!output.status.success() && !told.is_empty(), "{words:?}: {told}");
+            assert!(token.split('.').all(|part| !told.contains(part)), "{words:?}: {told}");
+        }
+    },
     fn motmot_verify_reads_keys_from_standard_input_among_other_keys_and_takes_no_empty_party() {
         let world = World::one_user().build();
         let end = world.simulate().script(disguise("token")).run();

@@ -62,7 +62,10 @@ fn data_directory(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) 
         // One user's jobs make it.
         Err(_) if own => return findings.ok(what, format!("{text} does not exist yet")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return findings.problem(what, format!("{shown} does not exist: install -d -m 1777 {shown}"));
+            return findings.problem(
+                what,
+                format!("{shown} does not exist, and no job makes it: install -d -m 1777 {shown}; for a project's group: install -d -g GROUP -m 3770 {shown}"),
+            );
         }
         Err(error) => return findings.problem(what, format!("{shown}: {}", plain(&error))),
     };
@@ -77,8 +80,25 @@ fn data_directory(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) 
             return findings.problem(what, words);
         }
     }
-    if meta.mode() & 0o002 == 0 && !own {
+    // One account's own, perhaps by a job of an earlier version that was the first to come.
+    if meta.mode() & 0o011 == 0 && !own {
+        return findings.problem(
+            what,
+            format!(
+                "{shown} belongs to uid {} and has mode {:04o}: no other account can pass it, and so has no job; what all need is the site's: owner root and mode 1777, or with a project's group and mode 3770; or name another place in jobs.data_dir",
+                meta.uid(),
+                meta.mode() & 0o7777
+            ),
+        );
+    }
+    if meta.mode() & 0o022 == 0 && !own {
         return findings.ok(what, format!("{text}; accounts cannot make directories in {shown}, so the site has to"));
+    }
+    if meta.mode() & 0o002 == 0 && !own {
+        return findings.ok(
+            what,
+            format!("{text}; only those in the group of {shown} (gid {}) can make directories in it", meta.gid()),
+        );
     }
     findings.ok(what, text);
 }
@@ -89,12 +109,17 @@ const PLACE: &str = "name a place in jobs.data_dir that nobody but root can exch
 /// Whether somebody other than root (and a runner's one user) can put another directory in place of one that is in `dir`: the
 /// worker refuses such ways.
 fn replaceable(dir: &Path, meta: &fs::Metadata, jobs: &JobSettings, runner: &Runner) -> Option<String> {
-    let (shown, uid) = (dir.display(), meta.uid());
     let believed = match jobs.downscope {
         _ if jobs.data_dir_group_writable.iter().any(|listed| dir.starts_with(listed)) => Believed::OwnersAndGroups,
         Downscope::None => Believed::RootAnd(runner.account.uid().as_raw()),
         Downscope::Setuid => Believed::Root,
     };
+    exchangeable(dir, meta, believed)
+}
+
+/// The same, as long as these are believed.
+pub(super) fn exchangeable(dir: &Path, meta: &fs::Metadata, believed: Believed) -> Option<String> {
+    let (shown, uid) = (dir.display(), meta.uid());
     Some(match exchanger(uid, meta.mode(), believed)? {
         Exchanger::Everybody => format!("everybody can replace what is in {shown}, which is not sticky; {PLACE}"),
         Exchanger::Owner => format!("{shown} belongs to uid {uid}, who can replace what is in it; {PLACE}"),

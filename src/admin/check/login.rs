@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use nix::unistd::{AccessFlags, geteuid};
+
+use super::accounts::bystander;
 use super::findings::Findings;
 use super::runner::Runner;
 use crate::policy::settings::{LoginSessions, PamService};
 use crate::settings::Settings;
-use crate::sys::login::LoginRules;
+use crate::sys::login::{LoginRules, closed};
 use crate::sys::pam;
 
 const WHAT: &str = "accounts.pam_service";
@@ -16,24 +19,37 @@ const SESSION: &str = "accounts.pam_session";
 pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let files =
         "an account that has expired or is locked in /etc/shadow, or a machine with /etc/nologin, still runs none";
+    let unseen = "neither PAM nor /etc/shadow can be asked: accounts that have expired or are locked run jobs; keep them out with accounts.deny_users, or take away their shells";
+    let sees_shadow = runner.uid().is_root() || runner.may(Path::new("/etc/shadow"), AccessFlags::R_OK);
     match (runner.mode(settings).login_rules(&settings.accounts), &settings.accounts.pam_service) {
         // One user's own runner: that user is logged in.
         (None, _) => {}
         (Some(LoginRules::Pam(service)), _) => match pam::service_file(&service) {
             Some(file) if !runner.uid().is_root() => findings.warning(
                 WHAT,
-                format!("the account phase of {} is asked for each job, but the runner is not root, and most of PAM's modules answer nobody else", file.display()),
+                format!(
+                    "the account phase of {} is asked for each job, but the runner is not root, and most of PAM's modules answer nobody else{}",
+                    file.display(),
+                    if sees_shadow { "" } else { "; it cannot read /etc/shadow either, so an account whose password is locked runs jobs" }
+                ),
             ),
-            Some(file) => {
-                findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display()));
-            }
+            Some(file) => match pam::can_be_asked(&service, &bystander()) {
+                Ok(()) => findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display())),
+                // Somebody who only looks may not be able to ask.
+                Err(_) if !geteuid().is_root() => findings.skipped(WHAT, format!("the account phase of {} is asked for each job, and here by root alone", file.display())),
+                Err(words) => findings.problem(
+                    WHAT,
+                    format!("every job fails: the account phase of {} cannot be asked: {words}; which module it is says the system's log of authentication", file.display()),
+                ),
+            },
             None => findings.problem(
                 WHAT,
                 format!("there is no /etc/pam.d/{service}, so every job fails; install it from packaging/pam.d, or mend accounts.pam_service"),
             ),
         },
-        (Some(LoginRules::Files), PamService::None) => {
-            findings.ok(WHAT, format!("PAM is not asked (\"none\"); {files}"));
+        // Whatever the key says: it is the runner who would have to look.
+        (Some(LoginRules::Files), _) if !sees_shadow => {
+            findings.warning(WHAT, format!("the runner is not root, so {unseen}"));
         }
         (Some(LoginRules::Files), PamService::IfInstalled) if runner.uid().is_root() => findings.warning(
             WHAT,
@@ -42,12 +58,31 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                 PamService::USUAL
             ),
         ),
-        (Some(LoginRules::Files), _) => findings.warning(
-            WHAT,
-            "the runner is not root, so neither PAM nor /etc/shadow can be asked: accounts that have expired or are locked run jobs; keep them out with accounts.deny_users, or take away their shells",
-        ),
+        (Some(LoginRules::Files), service) => {
+            let why = if *service == PamService::None { "\"none\"" } else { "the runner is not root" };
+            findings.ok(WHAT, format!("PAM is not asked ({why}); {files}"));
+        }
     }
+    judge_closed(settings, runner, findings);
     judge_sessions(settings, runner, findings);
+}
+
+/// Whether the machine takes jobs at all now.
+fn judge_closed(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+    let Some(words) = closed() else { return };
+    let holds = match runner.mode(settings).login_rules(&settings.accounts) {
+        None => false,
+        Some(LoginRules::Files) => true,
+        Some(LoginRules::Pam(service)) => pam::names_module(&service, "pam_nologin.so"),
+    };
+    if holds {
+        findings.problem(
+            "logins",
+            format!(
+                "this machine takes no new jobs now: there is an /etc/nologin or /run/nologin, which says: {words}"
+            ),
+        );
+    }
 }
 
 /// The same of the session phase.

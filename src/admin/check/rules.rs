@@ -5,6 +5,7 @@ use std::fs;
 
 use nix::unistd::Group;
 
+use super::accounts::{self, Named};
 use super::findings::{Findings, counted};
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
@@ -13,11 +14,13 @@ use crate::policy::settings::{AccountLimits, Conditions, MapRule, RunAs, When};
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 
-/// Every rule, one line each where something is wrong with it.
-pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) {
+/// Every rule, one line each where something is wrong with it. The accounts that rules name and that are admitted.
+pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Findings) -> Vec<Named> {
     let rules = &settings.map;
+    let mut named = Vec::new();
     if rules.is_empty() {
-        return findings.problem("rules", "there is no [[map]] rule, so every job is refused; add one");
+        findings.problem("rules", "there is no [[map]] rule, so every job is refused; add one");
+        return named;
     }
     let mut good = true;
     let mut to_self = false;
@@ -36,11 +39,15 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             continue;
         };
         // Each account is asked for once: behind the name service may be a network.
-        let forecast = forecasts
-            .entry(name)
-            .or_insert_with(|| policy::forecast(name, &settings.accounts, runner.mode(settings), &Nss));
+        let forecast = forecasts.entry(name).or_insert_with(|| {
+            let forecast = policy::forecast(name, &settings.accounts, runner.mode(settings), &Nss);
+            if let Ok(Ok(entry)) = &forecast {
+                named.push(Named { what: what.clone(), entry: entry.clone() });
+            }
+            forecast
+        });
         match forecast {
-            Ok(Ok(uid)) => to_self |= *uid == runner.uid(),
+            Ok(Ok(entry)) => to_self |= entry.uid() == runner.uid(),
             Ok(Err(why)) => {
                 good = false;
                 findings.problem(&what, format!("every job that it maps is refused: {why}"));
@@ -66,6 +73,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             ),
         }
     }
+    good &= accounts::judge_logins(settings, runner, &named, findings);
     good &= !judge_unreached(reached, &rules[reached.len()..], findings);
     if settings.jobs.downscope == Downscope::None {
         if !to_self {
@@ -86,6 +94,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     if good {
         findings.ok("rules", counted(rules.len(), "rule"));
     }
+    named
 }
 
 /// All rules behind one without conditions, told together: that is one mistake, however many there are. Whether there are any.

@@ -103,7 +103,7 @@ impl Runner {
 
     /// For a directory or file of another account than the one that looks: who, and what to do. Only for what motmot itself
     /// has made is that `chown`: `/home/arthur` in the configuration must not become a command that takes it from him.
-    pub(super) fn not_ours(&self, path: &Path, owner: u32, remedy: Remedy) -> Option<String> {
+    pub(super) fn not_ours(&self, path: &Path, owner: u32, remedy: Remedy<'_>) -> Option<String> {
         if owner == self.uid().as_raw() {
             return None;
         }
@@ -112,7 +112,7 @@ impl Runner {
         let name = name.map_or_else(|| format!("uid {owner}"), |account| account.name().to_owned());
         let remedy = match remedy {
             Remedy::Chown => format!("chown {me} {path}"),
-            Remedy::ChownAll => format!("chown -R {me} {path}"),
+            Remedy::ChownAll(top) => format!("chown -R {me} {}", top.display()),
             Remedy::Elsewhere(words) => words.to_owned(),
         };
         Some(if self.uid().is_root() {
@@ -127,11 +127,11 @@ impl Runner {
 
 /// How what belongs to somebody else is mended.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Remedy {
+pub(super) enum Remedy<'a> {
     /// Made by motmot.
     Chown,
-    /// Made by motmot, with all that is in it.
-    ChownAll,
+    /// Made by motmot, this one with all that is in it.
+    ChownAll(&'a Path),
     /// Anybody's: it stays as it is, and the configuration names something else.
     Elsewhere(&'static str),
 }

@@ -104,6 +104,8 @@ fn state_directory(
     runner: &Runner,
     open: impl FnOnce() -> Result<Sessions, SessionError>,
 ) -> Result<String, String> {
+    // By the store's own judgement: whoever can exchange what is in a directory above it can put another in its place.
+    runner.act(|| Sessions::may_be_in(dir))?.map_err(|error| error.to_string())?;
     let mut complete = true;
     let is_made = Sessions::are_in(dir);
     for part in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {
@@ -115,13 +117,22 @@ fn state_directory(
         if !meta.is_dir() {
             return Err(format!("{shown} is not a directory; name one in jobs.state_dir"));
         }
-        let remedy = if is_made { Remedy::Chown } else { Remedy::Elsewhere(NAME_ANOTHER) };
+        let remedy = if is_made { Remedy::ChownAll(dir) } else { Remedy::Elsewhere(NAME_ANOTHER) };
         if let Some(words) = runner.not_ours(&part, meta.uid(), remedy) {
             return Err(words);
         }
         if meta.mode() & 0o077 != 0 {
             let remedy = if is_made { format!("chmod 0700 {shown}") } else { NAME_ANOTHER.to_owned() };
             return Err(format!("{shown} has mode {:04o}, others can look into it: {remedy}", meta.mode() & 0o7777));
+        }
+    }
+    // What root has left in there while it was trying things.
+    for part in Sessions::PARTS.iter().filter(|_| is_made) {
+        let part = dir.join(part);
+        if let Some(meta) = look(&part)?
+            && let Some(words) = runner.not_ours(&part, meta.uid(), Remedy::ChownAll(dir))
+        {
+            return Err(words);
         }
     }
     let shown = dir.display();
@@ -303,7 +314,7 @@ fn keys(token: &TokenSettings, runner: &Runner) -> Result<String, String> {
         && let Some(words) = runner.not_ours(
             &token.keys,
             meta.uid(),
-            if is_for_keys(&token.keys) { Remedy::ChownAll } else { Remedy::Elsewhere(KEYS_ELSEWHERE) },
+            if is_for_keys(&token.keys) { Remedy::ChownAll(&token.keys) } else { Remedy::Elsewhere(KEYS_ELSEWHERE) },
         )
     {
         return Err(words);

@@ -34,9 +34,12 @@ pub enum Urgency {
 pub struct Pace(PathBuf);
 
 impl Pace {
+    /// Its name in there.
+    pub const FILE: &str = "pace";
+
     /// In a directory that only the driver can write to.
     pub fn in_directory(dir: &Path) -> Self {
-        Self(dir.join("pace"))
+        Self(dir.join(Self::FILE))
     }
 
     /// Waits for the next free moment. Without the file (a full disk) there is no waiting: order is not worth a job.

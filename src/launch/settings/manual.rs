@@ -38,8 +38,10 @@ pub const JOBS: Part = Part {
             unset: Unset::Is("\"{home}/.motmot\""),
             example: "\"/scratch/{user}/ci\"",
             says: "Root of everything that a job writes. Every directory above it must be root's or the account's own, and nobody \
-                else may write to it unless it is sticky. It cannot be the home directory itself.",
-            used_by: &[Config, Check],
+                else may write to it unless it is sticky. It cannot be the home directory itself. \
+                A job makes what is its account's own: from the first name with {user} or {uid} on, and below its home. What is above \
+                that the site makes, with mode 1777, or for a project's group with that group and mode 3770.",
+            used_by: &[Config, Prepare, Run, Check],
         },
         Key {
             name: "data_dir_group_writable",
@@ -107,7 +109,8 @@ pub const JOBS: Part = Part {
             takes: Takes::Text("an absolute path, in which {home}, {user} and {uid} are those of the runner's account"),
             unset: Unset::Depends(state_dirs),
             example: "\"/srv/motmot/state\"",
-            says: "Where the driver remembers running jobs. It must belong to the driver's account, mode 0700, on a local disk. Jobs of \
+            says: "Where the driver remembers running jobs. It must belong to the driver's account, mode 0700, on a local disk, and \
+                nobody but root and that account may be able to exchange things in a directory above it. Jobs of \
                 a batch scheduler survive a reboot of this machine, and what is needed to cancel them has to survive it, too.",
             used_by: &[Config, Prepare, Run, Cleanup, Reap, Check],
         },

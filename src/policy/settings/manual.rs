@@ -50,8 +50,11 @@ pub const ACCOUNTS: Part = Part {
             unset: Unset::Means("motmot, if /etc/pam.d/motmot is there and the runner is root."),
             example: "\"sshd\"",
             says: "Who may begin a job by the machine's own rules for logging in: the account phase of this service of PAM is \
-                asked. none: PAM is not asked. Without PAM a job is refused whose account has expired or is locked in \
-                /etc/shadow, and none begins while there is an /etc/nologin.",
+                asked. none: PAM is not asked. Without PAM the expiry in /etc/shadow counts (chage -E), and no job begins \
+                while there is an /etc/nologin. With PAM and without it a job is refused whose account has a locked password (an exclamation \
+                mark before it in /etc/shadow: passwd -l, usermod -L), also where its keys are welcome to sshd. An account that \
+                has keys and no password gets usermod -p '*', which locks nothing; nor is one locked that never had a password (the \
+                mark alone), whatever passwd -l says. All of it takes a runner that is root.",
             used_by: ADMITTED_BY,
         },
         Key {

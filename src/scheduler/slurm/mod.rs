@@ -40,7 +40,7 @@ use crate::sys::call::{Answer, Call};
 pub(super) const KNOWN: KnownScheduler = KnownScheduler {
     kind: KIND,
     read: |section| Arc::new(read_slurm(section)),
-    judge: |words| Ok(SlurmOptions::parse_words(words)?.args()),
+    judge: |words| Ok(SlurmOptions::parse_all_words(words)?.args()),
     manual: settings::manual::SLURM,
 };
 

@@ -90,6 +90,12 @@ impl SlurmOptions {
         Ok(options)
     }
 
+    /// The same of words in a configuration, of which all that is wrong is told at once.
+    pub fn parse_all_words(words: &[String]) -> Result<Self, Vec<WrongWord>> {
+        let wrong = all_wrong(words);
+        if wrong.is_empty() { Self::parse_words(words).map_err(|error| vec![error.into()]) } else { Err(wrong) }
+    }
+
     /// One word for each option, for sbatch.
     pub fn args(&self) -> Vec<String> {
         self.0.iter().map(SlurmOption::word).collect()
@@ -148,6 +154,27 @@ pub(super) fn read_words(words: &[String]) -> Result<Vec<Given>, OptionError> {
         }
     }
     Ok(reader.given)
+}
+
+/// All words that are wrong. What follows an option that is not known, or not possible, may be its value, and says nothing by itself.
+fn all_wrong(words: &[String]) -> Vec<WrongWord> {
+    let mut reader = Reader { words, next: 0, given: Vec::new() };
+    let mut wrong = Vec::new();
+    while reader.next < words.len() {
+        let index = reader.next;
+        if let Err(why) = reader.word() {
+            let is_value = |word: &String| !word.starts_with('-') && !word.contains('=');
+            let has_none = reader.next == index + 1 && !words[index].contains('=');
+            if matches!(why, Wrong::Unknown(_) | Wrong::Reserved(..))
+                && has_none
+                && words.get(reader.next).is_some_and(is_value)
+            {
+                reader.next += 1;
+            }
+            wrong.push(OptionError { written: shown(&words[index]), index, why }.into());
+        }
+    }
+    wrong
 }
 
 struct Reader<'w> {

@@ -42,7 +42,7 @@ pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
     // One more call for each job. A job that can never start holds a slot of the runner, and its author is told nothing, until
     // its time in GitLab is over; that is dearer at all but the largest sites.
     let test_only = section.boolean("test_only").unwrap_or(true);
-    let defaults = read_words(&mut section, "defaults", |words| Ok(SlurmOptions::parse_words(words)?));
+    let defaults = read_words(&mut section, "defaults", SlurmOptions::parse_all_words);
     let allow = read_allow(&mut section);
     let limits = read_limits(section.section("limits"));
     let batch = read_batch(&mut section);

@@ -198,13 +198,22 @@ pub fn by_beginning(beginning: &str) -> Vec<&'static Spec> {
     TABLE.iter().filter(|spec| spec.name.starts_with(beginning) || alias(spec)).collect()
 }
 
-/// The name that somebody who wrote this may have meant.
+/// The name that somebody who wrote this may have meant: its letter, its beginning, or nearly it. Of three letters two are
+/// another word.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    let possible = |spec: &&Spec| !matches!(spec.setter, Setter::Driver(_));
+    let mut letters = name.chars();
+    if let (Some(letter), None) = (letters.next(), letters.next()) {
+        return by_letter(letter).filter(possible).map(|spec| spec.name);
+    }
+    if let [one] = by_beginning(name).into_iter().filter(possible).collect::<Vec<_>>().as_slice() {
+        return Some(one.name);
+    }
     TABLE
         .iter()
-        .filter(|spec| !matches!(spec.setter, Setter::Driver(_)))
+        .filter(possible)
         .map(|spec| (strsim::levenshtein(spec.name, name), spec.name))
         .min()
-        .filter(|(far, _)| *far <= 2)
+        .filter(|(far, _)| *far <= 2 && far * 2 < name.len())
         .map(|(_, name)| name)
 }

@@ -29,6 +29,37 @@ cases!(
         let plain = World::root(slurm).build();
         check(&plain).does_not_say("lurm");
     },
+    fn all_that_jobs_leave_in_the_state_directory_is_known_so_that_it_is_mended_and_not_given_up(slurm: Slurm) {
+        let world = World::root(slurm)
+            .at(Cluster::shared(slurm))
+            .slurm(|section| section.defaults(["--partition=debug"]))
+            .build();
+        world.simulate().script("true").run().assert_success();
+        let state = world.dir.join("state/motmot");
+        let (shown, user) = (state.display(), &world.user);
+        chmod(&state, 0o755);
+        check(&world).is_good(false).says(&["PROBLEM  state directory: ", &format!("chmod 0700 {shown}")]);
+        let fails = || world.simulate().option("--retry-interval", "10ms").script("true").run();
+        fails().assert_failed("runner_system_failure").assert_log("chmod 0700 it");
+        chmod(&state, 0o700);
+        check(&world).is_good(true);
+        // As root leaves it that has tried jobs before the runner became another account; here the other way round.
+        for entry in fs::read_dir(&state).expect("state") {
+            let part = entry.expect("an entry").path();
+            chown(&part, user.uid, user.gid);
+            check(&world).is_good(false).says(&[
+                "PROBLEM  state directory: ",
+                &format!("{} belongs to {}", part.display(), user.name),
+                &format!("--runner-account {}", user.name),
+                &format!("chown -R root {shown}"),
+            ]);
+            chown(&part, 0, 0);
+        }
+        chown(&state, user.uid, user.gid);
+        let end = fails();
+        end.assert_failed("runner_system_failure");
+        end.assert_log(&format!("motmot simulate --runner-account {}", user.name)).assert_log("chown -R root it");
+    },
     fn a_controller_that_is_dead_or_says_nothing_is_told_soon(slurm: Slurm) {
         let cluster = Cluster::build(slurm).nodes(1).start();
         let world = World::root(slurm).at(&cluster).build();

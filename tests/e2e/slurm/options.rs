@@ -20,6 +20,11 @@ cases!(
         end.assert_success();
         let seen = ["Partition", "TimeLimit", "NumTasks", "Nice"].map(|name| end.value(name).to_owned());
         assert_eq!(seen, ["debug", "00:07:00", "2", "7"], "what the rule says as well is no offence");
+
+        let end = show(&world, &["SCHEDULER_PARAMETERS=#SBATCH --time=3"]);
+        end.assert_success()
+            .assert_log("motmot: warning: in the variable SCHEDULER_PARAMETERS what stands behind # is a comment");
+        assert_eq!(end.value("TimeLimit"), "00:05:00", "and so it has had no effect");
     },
     fn options_in_quotes_and_in_several_variables_reach_slurm(slurm: Slurm) {
         let world = World::root(slurm)

@@ -11,7 +11,7 @@ cases!(
         let world = World::root(slurm).at(cluster).build();
         let end = world.simulate().option("--variable", "SCHEDULER_PARAMETERS=--nodes=9").script("true").run();
         end.assert_failed("script_failure").assert_not_in_log("submitted as");
-        end.assert_log("Requested node configuration is not available; it would wait in the queue for ever")
+        end.assert_log("Requested node configuration is not available; a job like this never starts here")
             .assert_log("the job has set --nodes");
         assert!(cluster.jobs_of(&world.user.name).is_empty());
         let world = World::root(slurm).at(cluster).slurm(|slurm| slurm.defaults(["--constraint=nosuch"])).build();
@@ -35,7 +35,7 @@ cases!(
         let job = || world.simulate().option("--stage-retry-interval", "10ms").script("true").run();
         let end = job();
         end.assert_failed("runner_system_failure").assert_not_in_log("submitted as");
-        end.assert_log("Invalid account or account/partition combination specified; it would wait");
+        end.assert_log("Invalid account or account/partition combination specified; a job like this never starts");
         cluster.add_user(&world.user);
         job().assert_success();
     },
@@ -122,7 +122,7 @@ cases!(
         };
         let forged = r"printf 'Invalid qos specification\rmotmot: all is well \e[2J%s' $(head -c 100000 /dev/zero | tr '\0' x) >&2; exit 1";
         let (code, said) = prepare(forged);
-        assert!(code == Some(2) && said.contains("it would wait in the queue for ever"), "{code:?} {said}");
+        assert!(code == Some(2) && said.contains("a job like this never starts here"), "{code:?} {said}");
         assert!(said.len() < 2000 && !said.contains(['\r', '\u{1b}']), "{} {said:?}", said.len());
         let (code, said) = prepare("echo 'Job 1 to start at 99999999999999999999 using' >&2");
         assert_eq!(code, Some(0), "{said}");

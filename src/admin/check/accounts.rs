@@ -1,0 +1,167 @@
+//! The accounts that rules name: whether a job of theirs could begin, by the questions that a job asks.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::unistd::{Uid, geteuid};
+
+use super::findings::{Findings, plain};
+use super::jobs::exchangeable;
+use super::runner::Runner;
+use crate::launch::settings::Downscope;
+use crate::policy;
+use crate::settings::Settings;
+use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
+use crate::sys::acting::Credentials;
+use crate::sys::exchange::Believed;
+use crate::sys::login::{Barred, LoginRules};
+use crate::sys::looking::{NotSeen, look_as};
+use crate::sys::pam;
+
+/// Of so many accounts it is asked: behind each may be a directory service, and a file server.
+const MOST: usize = 100;
+/// How long a home directory may take to answer.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// An account, and the first rule that names it.
+#[derive(Debug)]
+pub(super) struct Named {
+    /// The rule, as it is told.
+    pub(super) what: String,
+    pub(super) entry: PasswdEntry,
+}
+
+/// Whether they may log in now. `false` if there is one that may not.
+pub(super) fn judge_logins(settings: &Settings, runner: &Runner, named: &[Named], findings: &mut Findings) -> bool {
+    let mode = runner.mode(settings);
+    let can_be_asked = match mode.login_rules(&settings.accounts) {
+        None => false,
+        Some(LoginRules::Files) => geteuid().is_root(),
+        // That the service itself cannot be asked is told elsewhere, once.
+        Some(LoginRules::Pam(service)) => {
+            geteuid().is_root() && runner.uid().is_root() && pam::can_be_asked(&service, &bystander()).is_ok()
+        }
+    };
+    if !can_be_asked {
+        return true;
+    }
+    let mut good = true;
+    for Named { what, entry } in named.iter().take(MOST) {
+        let words = match runner.act(|| policy::may_begin(entry, &settings.accounts, mode, &Nss)) {
+            // The machine is closed for everybody: told elsewhere, once.
+            Ok(Ok(Ok(()) | Err(Barred::Closed(_)))) => continue,
+            Ok(Ok(Err(why))) => format!(
+                "every job that it maps is refused: the account {:?} may not begin a session here: {why}",
+                entry.name()
+            ),
+            Ok(Err(error)) => format!("every job that it maps fails: {error}"),
+            Err(words) => words,
+        };
+        good = false;
+        findings.problem(what, words);
+    }
+    if named.len() > MOST {
+        findings.skipped("rules", format!("only the first {MOST} accounts that rules name are looked at"));
+    }
+    good
+}
+
+/// Somebody of whom PAM is asked where nothing depends on the answer: a module may keep count of those it was asked about.
+pub(super) fn bystander() -> String {
+    const NOBODY: u32 = 65_534;
+    let entry = Nss.by_uid(Uid::from_raw(NOBODY)).ok().flatten();
+    entry.map_or_else(|| "nobody".to_owned(), |entry| entry.name().to_owned())
+}
+
+/// Where their jobs will work, as the accounts themselves see it. What is there is left as it is.
+pub(super) fn judge_places(settings: &Settings, named: &[Named], findings: &mut Findings) {
+    let jobs = &settings.jobs;
+    if jobs.downscope == Downscope::None || !geteuid().is_root() {
+        return;
+    }
+    for Named { what, entry } in named.iter().take(MOST) {
+        let Ok(groups) = Nss.groups(entry) else { continue };
+        let way = Way {
+            data: jobs.data_dir.expand(entry.home(), entry.name(), entry.uid().as_raw()),
+            above: jobs.above_own(entry.home()),
+            home: entry.home().to_owned(),
+            uid: entry.uid().as_raw(),
+            group_writable: jobs.data_dir_group_writable.clone(),
+        };
+        let shown = way.data.display().to_string();
+        let credentials = Credentials { uid: entry.uid(), gid: entry.gid(), groups };
+        match look_as(&credentials, LIMIT, move || way.judge()) {
+            Ok(Ok(())) => {}
+            Ok(Err(words)) => findings.problem(what, format!("every job that it maps fails: {words}")),
+            Err(NotSeen::TookTooLong) => {
+                let limit = LIMIT.as_secs();
+                return findings.problem(
+                    what,
+                    format!("every job that it maps waits: {shown} has not answered for {limit} s; look at its file system; the accounts of later rules are not looked at"),
+                );
+            }
+            Err(error @ NotSeen::Refused(_)) => {
+                findings.warning(what, format!("{shown} could not be looked at: {error}"))
+            }
+        }
+    }
+}
+
+/// The way to the directory of an account's jobs, by the rules of the worker that will walk it.
+struct Way {
+    data: PathBuf,
+    /// Up to here it is the site's.
+    above: PathBuf,
+    home: PathBuf,
+    uid: u32,
+    group_writable: Vec<PathBuf>,
+}
+
+impl Way {
+    fn judge(&self) -> Result<(), String> {
+        let words = |path: &Path, error: &std::io::Error| format!("{}: {}", path.display(), plain(error));
+        match fs::metadata(&self.above) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.above == self.home => {
+                return Err(format!("the home directory {} does not exist, and no job makes it", self.home.display()));
+            }
+            // Told once for all accounts.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(words(&self.above, &error)),
+            Ok(_) => {}
+        }
+        let is_there = |path: &&Path| fs::symlink_metadata(path).is_ok();
+        let there = self.data.ancestors().find(is_there).unwrap_or(Path::new("/"));
+        // Where links lead: that is what the worker judges.
+        let real = fs::canonicalize(there).map_err(|error| words(there, &error))?;
+        let made = there == self.data;
+        for dir in real.ancestors().skip(usize::from(made)) {
+            let meta = fs::metadata(dir).map_err(|error| words(dir, &error))?;
+            let listed = self.group_writable.iter().any(|listed| dir.starts_with(listed));
+            let believed = if listed { Believed::OwnersAndGroups } else { Believed::RootAnd(self.uid) };
+            if let Some(words) = exchangeable(dir, &meta, believed) {
+                return Err(words);
+            }
+        }
+        if made { self.judge_own(&real).map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    /// The directory itself, which must be the account's alone.
+    fn judge_own(&self, real: &Path) -> Option<String> {
+        use std::os::unix::fs::MetadataExt;
+        let (meta, shown) = (fs::metadata(real).ok()?, real.display());
+        let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);
+        if !meta.is_dir() {
+            return Some(format!("{shown} is not a directory"));
+        }
+        if uid != self.uid {
+            return Some(format!("{shown} belongs to uid {uid} and not to the account (uid {})", self.uid));
+        }
+        (mode & 0o022 != 0).then(|| {
+            format!(
+                "others may write to {shown} (mode {mode:04o}) and may have put files there; its owner looks into it"
+            )
+        })
+    }
+}
