@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -21,8 +20,10 @@ use super::masking::Secrets;
 use super::pump::Pump;
 use crate::order::frames::Command;
 use crate::report::tell;
-use crate::sys::cgroup::{self, JobGroup, OutOfMemory};
+use crate::sys::cgroup::{JobGroup, OutOfMemory};
+use crate::sys::forked::Forked;
 use crate::sys::keeper::{Keeper, KeptWorker};
+use crate::sys::pidfd;
 use crate::sys::privilege::Become;
 use crate::sys::process::{self, Ending, ProcessMark};
 use crate::sys::spawn::WorkerProgram;
@@ -94,7 +95,8 @@ impl Workplace {
         let (ours, theirs) = UnixStream::pair()?;
         let (worker, keeper, environment) = match start {
             Start::Directly(target) => {
-                let child = program.start_in_time(target, OwnedFd::from(theirs), out_end, err_end)?;
+                let entrance = group.as_ref().map(JobGroup::entrance).unwrap_or_default();
+                let child = program.start(target, &entrance, [OwnedFd::from(theirs), out_end, err_end])?;
                 (Worker(Process::Child(child)), None, BTreeMap::new())
             }
             Start::InLoginSession { args, .. } => {
@@ -111,10 +113,11 @@ impl Workplace {
             roster.started(&mark)?;
         }
         // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
-        let group = if keeper.is_some() && cgroup::is_elsewhere(worker.id()) {
-            group.map(JobGroup::without_version_two).transpose().map_err(limits::lost_in_login_session)?.flatten()
-        } else {
-            group
+        let group = match group {
+            Some(group) if keeper.is_some() && group.is_elsewhere(worker.id()) => {
+                group.without_version_two().map_err(limits::lost_in_login_session)?
+            }
+            group => group,
         };
         // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain; but
         // nothing else holds a limit.
@@ -169,7 +172,7 @@ pub struct Worker(Process);
 
 /// Whose child it is.
 enum Process {
-    Child(Child),
+    Child(Forked),
     Kept(KeptWorker),
 }
 
@@ -179,7 +182,7 @@ impl Worker {
         match &mut self.0 {
             Process::Kept(worker) => worker.when_ended(tell),
             Process::Child(child) => {
-                let pid = child.id();
+                let pid = child.pid().as_raw().cast_unsigned();
                 threads::spawn("worker", move || {
                     process::await_end(pid);
                     tell();
@@ -190,7 +193,7 @@ impl Worker {
 
     fn id(&self) -> Pid {
         match &self.0 {
-            Process::Child(child) => Pid::from_raw(child.id().cast_signed()),
+            Process::Child(child) => child.pid(),
             Process::Kept(worker) => worker.pid(),
         }
     }
@@ -203,7 +206,7 @@ impl Worker {
 
     fn has_ended(&mut self) -> bool {
         match &mut self.0 {
-            Process::Child(child) => !matches!(child.try_wait(), Ok(None)),
+            Process::Child(child) => child.has_ended(),
             Process::Kept(worker) => process::has_ended(worker.pid()),
         }
     }
@@ -211,17 +214,16 @@ impl Worker {
     /// Sees the worker end: it has said its last word and exits, or it is in our way. One that cannot even be killed is left
     /// behind.
     pub fn end(&mut self) -> WorkerEnd {
-        use std::os::unix::process::ExitStatusExt;
         let deadline = Instant::now() + LAST_REPORT;
         if self.ends_before(deadline) {
             let signal = match &mut self.0 {
-                Process::Child(child) => child.try_wait().ok().flatten().and_then(|status| status.signal()),
+                Process::Child(child) => child.ended_by(),
                 Process::Kept(worker) => match worker.ending(deadline) {
-                    Some(Ending::Signaled(signal)) => Some(signal),
+                    Some(Ending::Signaled(signal)) => Signal::try_from(signal).ok(),
                     Some(Ending::Exited(_)) | None => None,
                 },
             };
-            return if signal == Some(libc::SIGKILL) { WorkerEnd::Killed } else { WorkerEnd::Other };
+            return if signal == Some(Signal::SIGKILL) { WorkerEnd::Killed } else { WorkerEnd::Other };
         }
         self.kill();
         let _ = self.ends_before(Instant::now() + LAST_WORDS);
@@ -234,7 +236,9 @@ impl Worker {
             if Instant::now() >= deadline {
                 return false;
             }
-            std::thread::sleep(Duration::from_micros(300)); // it is about to exit; the end of its socket came first
+            if pidfd::await_end_before(self.id(), deadline).is_err() {
+                std::thread::sleep(Duration::from_micros(300)); // an old kernel; it is about to exit
+            }
         }
         true
     }

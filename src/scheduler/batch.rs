@@ -17,6 +17,9 @@ use crate::config::manual::Part;
 use crate::report::{FailureKind, Fault};
 use crate::sys::call::{Answer, Call};
 
+/// Options in one spelling, or all that is wrong with them.
+type Judged = Result<Vec<String>, Vec<WrongWord>>;
+
 /// A kind of scheduler, and how its words in the configuration are read.
 pub struct KnownScheduler {
     /// What it is called.
@@ -24,7 +27,7 @@ pub struct KnownScheduler {
     /// Reads and judges its section; an absent one is all defaults.
     pub(super) read: fn(Section<'_>) -> Arc<dyn Batch>,
     /// Judges options that a rule fixes for its jobs, and brings them to one spelling, which it accepts again.
-    pub(super) judge: fn(&[String]) -> Result<Vec<String>, Vec<WrongWord>>,
+    pub(super) judge: fn(&[String]) -> Judged,
     /// What the manual says of its section, and of its key in a rule.
     pub(super) manual: &'static [Part],
 }

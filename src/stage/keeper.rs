@@ -15,6 +15,7 @@ use crate::report::{Failure, tell};
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::sys::accounts::Nss;
+use crate::sys::cgroup::JobGroup;
 use crate::sys::keeper::Post;
 use crate::sys::spawn::WorkerProgram;
 
@@ -52,14 +53,25 @@ pub fn asked() -> Option<ExitCode> {
         return Some(ExitCode::from(2));
     };
     match admit(Path::new(config), Path::new(named), &session.to_string_lossy()) {
-        Ok((service, account, program)) => post.keep(&service, account.name(), &account.to_become(), &program),
+        Ok(Admitted { service, account, program, group }) => {
+            post.keep(&service, account.name(), &account.to_become(), &program, group.as_ref());
+        }
         Err(failure) => post.give_up(failure.for_admin().to_owned()),
     }
     Some(ExitCode::SUCCESS)
 }
 
+/// What a keeper finds out.
+struct Admitted {
+    service: String,
+    account: Account,
+    program: WorkerProgram,
+    /// As the stage has made it.
+    group: Option<JobGroup>,
+}
+
 /// What a stage asks for in the same way, moments before.
-fn admit(config: &Path, named: &Path, session: &str) -> Result<(String, Account, WorkerProgram), Failure> {
+fn admit(config: &Path, named: &Path, session: &str) -> Result<Admitted, Failure> {
     let settings = Settings::load(config)?;
     let mode = mode(&settings)?;
     let service = mode
@@ -67,5 +79,6 @@ fn admit(config: &Path, named: &Path, session: &str) -> Result<(String, Account,
         .ok_or_else(|| Failure::site("accounts.pam_session has been taken away meanwhile"))?;
     let session = sessions_under(&settings, named)?.find(session)?;
     let account = policy::readmit(session.decision(), &settings.accounts, mode, &Nss)?;
-    Ok((service, account, WorkerProgram::beside_this_program()?))
+    let group = JobGroup::find(session.groups());
+    Ok(Admitted { service, account, program: WorkerProgram::beside_this_program()?, group })
 }

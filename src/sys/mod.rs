@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod file_capabilities;
 pub mod file_system;
 pub mod files;
+pub mod forked;
 pub mod installed;
 pub mod keeper;
 pub mod login;

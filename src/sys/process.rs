@@ -197,6 +197,18 @@ pub(super) fn ending_of_child(pid: Pid) -> Option<Ending> {
 
 /// Collects every child that has ended; does not wait. Returns those that are worth telling, with how they ended.
 pub fn reap_ended() -> Vec<(Pid, Ending)> {
+    reap().0
+}
+
+/// Whether a process has children, ended or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Children {
+    None,
+    Some,
+}
+
+/// The same as [`reap_ended`], and whether there is any child left.
+fn reap() -> (Vec<(Pid, Ending)>, Children) {
     let mut ended = Vec::new();
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -204,9 +216,10 @@ pub fn reap_ended() -> Vec<(Pid, Ending)> {
                 ended.push((pid, Ending::exited(status)));
             }
             Ok(WaitStatus::Signaled(pid, signal, _)) => ended.push((pid, Ending::Signaled(signal as i32))),
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return ended,
+            Err(Errno::ECHILD) => return (ended, Children::None),
+            Ok(WaitStatus::StillAlive) => return (ended, Children::Some),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return ended,
+            Err(_) => return (ended, Children::Some),
         }
     }
 }
@@ -249,9 +262,11 @@ pub fn end_children(grace: Duration, limit: Duration) -> EndedChildren {
     let mut ended = EndedChildren::default();
     let mut seen = std::collections::HashSet::new();
     loop {
-        ended.endings.extend(reap_ended());
-        // Fresh at every turn: children of what has just died are ours now.
-        let alive = children();
+        let (endings, left) = reap();
+        ended.endings.extend(endings);
+        // Fresh at every turn: children of what has just died are ours now. But not looked for where there are none: what is
+        // looked at in /proc, thread by thread, the kernel clears away when this process ends.
+        let alive = if left == Children::None { Vec::new() } else { children() };
         if alive.is_empty() {
             return ended;
         }

@@ -9,15 +9,15 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::cgroup::Entrance;
+use super::forked::{Forked, fork};
 use super::installed::{Prize, programs_in};
 use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
-use super::process;
 use super::scheduling;
 
 /// How long the start of a worker may take.
@@ -95,84 +95,63 @@ impl WorkerProgram {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// [`start`](Self::start), but not for ever: between the drop and exec the child is the account's already, and somebody
-    /// with that account can stop it there.
-    ///
-    /// # Errors
-    /// As there; the child is ended when its time is over.
-    pub fn start_in_time(
-        &self,
-        target: &Become,
-        stdin: OwnedFd,
-        stdout: OwnedFd,
-        stderr: OwnedFd,
-    ) -> Result<Child, SpawnError> {
-        let (done, started) = channel();
-        std::thread::scope(|scope| {
-            let start = move || drop(done.send(self.start(target, stdin, stdout, stderr)));
-            // Not `scope.spawn`, which panics where limits forbid a thread: in a login session they are the account's.
-            std::thread::Builder::new()
-                .spawn_scoped(scope, start)
-                .map_err(|source| SpawnError::Start { path: self.path.clone(), source })?;
-            loop {
-                match started.recv_timeout(START) {
-                    Ok(result) => return result,
-                    // It is the only child. SIGKILL ends a stopped process, too; then the start fails.
-                    Err(RecvTimeoutError::Timeout) => process::kill_children(),
-                    Err(RecvTimeoutError::Disconnected) => {
-                        let source = io::Error::other("the thread that starts it is gone");
-                        return Err(SpawnError::Start { path: self.path.clone(), source });
-                    }
-                }
-            }
-        })
-    }
-
     /// Starts the worker as `target`, in a session of its own, with an empty environment, umask 077, in `/`, with default
-    /// signal handling, and with no descriptor but these three.
+    /// signal handling, and with no descriptor but these three; in the groups that `entrance` leads to, as far as the kernel
+    /// lets it.
+    ///
+    /// Not for ever: between the drop and exec the child is the account's already, and somebody with that account can stop
+    /// it there.
     ///
     /// # Errors
-    /// [`SpawnError::Start`] if the kernel refuses fork, a step of the drop, or exec.
-    pub fn start(
-        &self,
-        target: &Become,
-        stdin: OwnedFd,
-        stdout: OwnedFd,
-        stderr: OwnedFd,
-    ) -> Result<Child, SpawnError> {
+    /// [`SpawnError::Start`] if the kernel refuses fork, a step of the drop, or exec, or when the time is over.
+    pub fn start(&self, target: &Become, entrance: &Entrance, streams: [OwnedFd; 3]) -> Result<Forked, SpawnError> {
+        let failed = |source| SpawnError::Start { path: self.path.clone(), source };
         let program = self.file.as_raw_fd();
-        let target = target.clone();
         let mut scratch = target.scratch();
         let name = c"motmot-worker";
-        let argv = [name.as_ptr(), std::ptr::null()].map(PointerBetweenForkAndExec);
-        let envp = [std::ptr::null()].map(PointerBetweenForkAndExec);
-        let mut command = Command::new("motmot-worker");
-        command.env_clear().stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
-        // SAFETY: the closure runs in the forked child. It allocates nothing, takes no lock, and calls only functions that
-        // are plain system calls.
-        unsafe {
-            command.pre_exec(move || {
-                become_worker(&target, &mut scratch)?;
-                // By descriptor: the path may lead through directories that the account cannot enter, and may have been
-                // replaced since it was judged.
-                libc::execveat(program, c"".as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast(), libc::AT_EMPTY_PATH);
-                Err(io::Error::last_os_error())
-            });
-        }
-        command.spawn().map_err(|source| SpawnError::Start { path: self.path.clone(), source })
+        let argv = [name.as_ptr().cast_mut(), std::ptr::null_mut()];
+        let envp = [std::ptr::null_mut::<libc::c_char>()];
+        // None of them is among the numbers that they will get, so that no dup2 below overwrites a source.
+        let [stdin, stdout, stderr] = streams.map(above_the_first_three);
+        let streams = [stdin.map_err(failed)?, stdout.map_err(failed)?, stderr.map_err(failed)?];
+        let begin = || {
+            for (number, stream) in (0..).zip(&streams) {
+                // SAFETY: plain integers. The copy stays open across exec, unlike the original.
+                if unsafe { libc::dup2(stream.as_raw_fd(), number) } < 0 {
+                    return io::Error::last_os_error();
+                }
+            }
+            if let Err(error) = become_worker(target, entrance, &mut scratch) {
+                return error;
+            }
+            // By descriptor: the path may lead through directories that the account cannot enter, and may have been
+            // replaced since it was judged.
+            // SAFETY: C strings, and arrays with a null pointer at their end.
+            unsafe { libc::execveat(program, c"".as_ptr(), argv.as_ptr(), envp.as_ptr(), libc::AT_EMPTY_PATH) };
+            io::Error::last_os_error()
+        };
+        // SAFETY: it allocates nothing, takes no lock, and calls only functions that are plain system calls.
+        unsafe { fork(entrance.birthplace(), START, begin) }.map_err(failed)
     }
 }
 
-/// `execveat` takes arrays of pointers, and a closure that holds pointers is not `Send`.
-#[repr(transparent)]
-struct PointerBetweenForkAndExec(*const libc::c_char);
-// SAFETY: the pointers lead to string literals or are null.
-unsafe impl Send for PointerBetweenForkAndExec {}
-// SAFETY: as above; nobody writes through them.
-unsafe impl Sync for PointerBetweenForkAndExec {}
+/// The same, or a copy of it, which is not standard input, output or error.
+fn above_the_first_three(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    copy_from(&fd, libc::STDERR_FILENO + 1)
+}
+
+/// A copy of a descriptor, with the first number from this one on that is free.
+fn copy_from(fd: &OwnedFd, first: libc::c_int) -> io::Result<OwnedFd> {
+    let raw = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(first))?;
+    // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor, and nobody else owns it.
+    Ok(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) })
+}
 
 /// Everything between fork and exec of a worker, in this order.
-fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()> {
+fn become_worker(target: &Become, entrance: &Entrance, scratch: &mut [libc::gid_t]) -> io::Result<()> {
     // A session of its own: no terminal, and out of reach of signals to the runner's process group.
     // SAFETY: plain system calls without pointers.
     unsafe {
@@ -185,6 +164,9 @@ fn become_worker(target: &Become, scratch: &mut [libc::gid_t]) -> io::Result<()>
     if target.is_another() {
         scheduling::as_any_process();
     }
+    // Before the drop: groups are the driver's. After the above: some kernels let no process into a group that has a class of
+    // scheduling of its own.
+    entrance.enter();
     drop_to(target, scratch)?;
     default_signals();
     // SAFETY: a string literal.
@@ -210,7 +192,7 @@ pub(super) fn default_signals() {
 }
 
 /// Marks every descriptor from `first` on as close-on-exec: whatever the runner, a library or a mistake left open does not
-/// reach the next program. Marked rather than closed, since the standard library reports a failed exec through a pipe.
+/// reach the next program. Marked rather than closed, since a failed exec is reported through a pipe.
 pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
     /// `CLOSE_RANGE_CLOEXEC` of close_range(2).
     const CLOEXEC: libc::c_uint = 4;
@@ -292,15 +274,13 @@ pub fn start_shell(shell: &ShellProgram, inherited: &[&OwnedFd]) -> io::Result<C
     // Copies far above the numbers that they will get, so that no dup2 below overwrites a source.
     let mut sources = Vec::new();
     for fd in inherited {
-        let raw = nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_DUPFD_CLOEXEC(64)).map_err(|error| match error {
+        sources.push(copy_from(fd, 64).map_err(|error| match error.raw_os_error().map(Errno::from_raw) {
             // All that fcntl(2) says of a number that the limit does not admit.
-            Errno::EINVAL | Errno::EMFILE => io::Error::other(
+            Some(Errno::EINVAL | Errno::EMFILE) => io::Error::other(
                 "this account may not have enough files open (ulimit -n): a limit of 256 or more is needed; it is set by the service of the runner (LimitNOFILE=), by limits.conf(5), or in the system's own configuration",
             ),
-            error => error.into(),
-        })?;
-        // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor, and nobody else owns it.
-        sources.push(unsafe { <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(raw) });
+            _ => error,
+        })?);
     }
     let raw: Vec<libc::c_int> = sources.iter().map(AsRawFd::as_raw_fd).collect();
     let deny = shell.new_privileges == NewPrivileges::Denied;

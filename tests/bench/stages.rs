@@ -3,7 +3,6 @@
 //! `cargo bench --bench stages` (as root; the jobs run as `nobody`). With `-- memory`, `-- log` or `-- token` that part alone.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)] // figures are its output
 
-use std::cell::RefCell;
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
@@ -23,7 +22,7 @@ fn main() {
         println!("this benchmark changes user and needs root");
         return;
     }
-    let world = World::new();
+    let world = World::new("");
     match std::env::args().skip(1).find(|word| !word.starts_with('-')).as_deref() {
         None => (),
         Some("log") => return world.throughput(),
@@ -32,15 +31,7 @@ fn main() {
         Some(part) => return println!("there is no part `{part}`"),
     }
     println!("median of {ROUNDS} rounds, taken in turn; wall time and CPU time of all processes\n");
-    world.stage_cost("login_shell = true");
-    world.stage_cost("login_shell = false");
-    let pam = Pam::install();
-    world.accounts.replace(format!("pam_service = \"{}\"", pam.name));
-    world.stage_cost("login_shell = false # PAM's account phase");
-    world.accounts.replace(format!("pam_service = \"{}\"\npam_session = true", pam.name));
-    world.stage_cost("login_shell = false # PAM's account phase, and its session phase: pam_limits, pam_loginuid");
-    world.accounts.replace(String::new());
-    drop(pam);
+    stages(&world);
     world.rules_cost(10_000);
     world.job_cost();
     world.memory();
@@ -55,7 +46,7 @@ struct World {
     uid: u32,
     gid: u32,
     /// More of `[accounts]`.
-    accounts: RefCell<String>,
+    accounts: String,
 }
 
 /// A service of PAM.
@@ -80,12 +71,13 @@ impl Drop for Pam {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(accounts: &str) -> Self {
+        let accounts = accounts.to_owned();
         let user = nix::unistd::User::from_name(ACCOUNT).expect("lookup").expect("nobody");
         let dir = tempfile::Builder::new().prefix("motmot-bench-").tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("chmod");
         let bins = Path::new(env!("CARGO_BIN_EXE_motmot")).parent().expect("a directory").to_owned();
-        let world = Self { bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir, accounts: RefCell::default() };
+        let world = Self { bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir, accounts };
         for (name, uid) in [("state", 0), ("tmp", 0), ("data", world.uid)] {
             fs::create_dir(world.path(name)).expect("a directory");
             fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o700)).expect("chmod");
@@ -103,7 +95,7 @@ impl World {
     }
 
     fn configure(&self, url: &str, jobs: &str) {
-        let (dir, accounts) = (self.dir.path().display(), self.accounts.borrow());
+        let (dir, accounts) = (self.dir.path().display(), &self.accounts);
         let text = format!(
             "[gitlab]\nurl = \"{url}\"\n[jobs]\ndata_dir = \"{dir}/data\"\nstate_dir = \"{dir}/state\"\n{jobs}\n[token]\nissuer = \"https://ci.example\"\naudience = \"https://a.example\"\nkeys = \"{dir}/keys\"\n[accounts]\nshells = [\"/usr/sbin/nologin\", \"/bin/false\"]\n{accounts}\n[log]\nfile = \"{dir}/audit.log\"\n[[map]]\nrun_as = \"{ACCOUNT}\"\n"
         );
@@ -162,26 +154,6 @@ impl World {
             .args(["--clear-groups", "bash"]);
         command.stdin(fs::File::open(script).expect("script")).env_clear().env("PATH", "/usr/bin:/bin");
         command
-    }
-
-    fn stage_cost(&self, jobs: &str) {
-        let session = self.session(jobs);
-        let script = self.script("true");
-        let (mut bare, mut run) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            bare.push(measure(self.bare(&script).stdout(Stdio::null())));
-            run.push(measure(self.run_stage(&session, &script).stdout(Stdio::null())));
-        }
-        let (bare, run) = (median(bare), median(run));
-        println!("one run stage ({jobs})");
-        println!("  setpriv bash script   {:>7.2} ms wall  {:>7.2} ms CPU", ms(bare.0), ms(bare.1));
-        println!("  motmot-run            {:>7.2} ms wall  {:>7.2} ms CPU", ms(run.0), ms(run.1));
-        println!(
-            "  added                 {:>7.2} ms wall  {:>7.2} ms CPU   (aim: under 15 ms wall)\n",
-            ms(run.0) - ms(bare.0),
-            ms(run.1) - ms(bare.1)
-        );
-        self.clean_up(&session);
     }
 
     /// A configuration of many rules beside one of one rule. The last rule is the one that decides.
@@ -321,6 +293,52 @@ impl World {
         println!("a line of the log: {:.2} ms from `date` to the runner (aim: under 50 ms)", ms(median(delays).0));
         self.clean_up(&session);
     }
+}
+
+/// One run stage, with PAM's phases and without, beside the same script without a driver.
+fn stages(plain: &World) {
+    let pam = Pam::install();
+    let account = World::new(&format!("pam_service = \"{}\"", pam.name));
+    let session = World::new(&format!("pam_service = \"{}\"\npam_session = true", pam.name));
+    let worlds =
+        [("motmot-run", plain), ("  and PAM's account phase", &account), ("  and its session phase", &session)];
+    let script = plain.script("true");
+    for jobs in ["login_shell = true", "login_shell = false"] {
+        let sessions: Vec<String> = worlds.iter().map(|(_, world)| world.session(jobs)).collect();
+        let mut rows = vec![("setpriv bash script", Vec::new()), ("su - account -c script", Vec::new())];
+        rows.extend(worlds.iter().map(|(name, _)| (*name, Vec::new())));
+        for _ in 0..ROUNDS {
+            let mut commands = vec![plain.bare(&script), login(&script)];
+            commands
+                .extend(worlds.iter().zip(&sessions).map(|((_, world), session)| world.run_stage(session, &script)));
+            for ((_, samples), command) in rows.iter_mut().zip(&mut commands) {
+                samples.push(measure(command.stdout(Stdio::null())));
+            }
+        }
+        let rows: Vec<_> = rows.into_iter().map(|(name, samples)| (name, median(samples))).collect();
+        println!(
+            "one run stage ({jobs}; pam_limits and pam_loginuid; aims: under 15 ms more, and no more than `su -`)"
+        );
+        let bare = rows[0].1;
+        for (name, (wall, cpu)) in &rows {
+            println!(
+                "  {name:<28}{:>7.2} ms wall  {:>7.2} ms CPU  {:>+7.2} ms",
+                ms(*wall),
+                ms(*cpu),
+                ms(*wall) - ms(bare.0)
+            );
+        }
+        println!();
+        worlds.iter().zip(&sessions).for_each(|((_, world), session)| world.clean_up(session));
+    }
+}
+
+/// The script behind a login of the same account: what people are used to wait for.
+fn login(script: &Path) -> Command {
+    let mut command = Command::new("su");
+    command.args(["-", ACCOUNT, "-s", "/bin/bash", "-c", &fs::read_to_string(script).expect("script")]);
+    command.stdin(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 /// Minting in one process, self-check included, beside a bare signature and its verification.

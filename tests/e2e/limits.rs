@@ -1,9 +1,11 @@
 //! What the processes of one job may use together, and that nobody else pays for it.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::world::check::check;
+use crate::world::stage::worker_of;
 use crate::world::version2;
 use crate::world::{JobEnd, Running, Single, World, cases, until};
 
@@ -66,6 +68,24 @@ cases!(
         end.assert_success().assert_log("in=yes").assert_no_line("writable=").assert_no_line("got=");
         assert_eq!(end.value("still"), "in");
         assert!(end.log.lines().any(|line| line == "max=64"), "{}", end.log);
+    },
+    /// An open file of the group would let whoever has it move others, with the rights of the driver, which has opened it.
+    fn a_jobs_processes_begin_in_its_control_group_and_hold_no_open_file_of_it(groups: ControlGroups) {
+        let world = World::root(groups).jobs(|jobs| jobs.limits([("pids", 64)])).build();
+        let running = Running::start(&world.simulate().script("touch ~/ready; until [ -e ~/go ]; do sleep 0.05; done"));
+        until("the job runs", || world.user.home.join("ready").exists());
+        let sessions: Vec<_> = fs::read_dir(world.sessions()).expect("sessions").flatten().collect();
+        let [session] = &sessions[..] else { panic!("one session: {sessions:?}") };
+        let group = format!("/motmot-{}", session.file_name().to_string_lossy());
+        let worker = worker_of(&world).expect("a worker");
+        let of_worker = fs::read_to_string(format!("/proc/{worker}/cgroup")).expect("its groups");
+        assert!(of_worker.lines().any(|line| line.ends_with(&group)), "{group}: {of_worker}");
+        let open: Vec<_> = fs::read_dir(format!("/proc/{worker}/fd")).expect("its descriptors").flatten().collect();
+        let open: Vec<_> = open.iter().filter_map(|fd| fs::read_link(fd.path()).ok()).collect();
+        assert!(open.len() > 2, "{open:?}");
+        assert!(!open.iter().any(|file| file.starts_with("/sys/fs/cgroup")), "{open:?}");
+        world.user_file("go", "");
+        running.end().assert_success();
     },
     fn a_job_that_kills_every_process_of_its_account_has_failed_by_itself(groups: ControlGroups) {
         let world = World::root(groups).build();

@@ -251,6 +251,18 @@ cases!(
         end.assert_success();
         assert_eq!(end.value("group"), format!("0::/{}", world.user.name));
     },
+    fn without_one_a_job_in_a_session_is_in_the_control_group_of_every_job(groups: ControlGroups) {
+        let mut world = World::root(groups).jobs(|jobs| jobs.limits([("pids", 64)])).build();
+        let _service = with_sessions(&mut world, "session required pam_permit.so");
+        let end = world
+            .simulate()
+            .script("echo in=$(grep -c \"/motmot-$MOTMOT_SESSION\\$\" /proc/self/cgroup)")
+            .script("for f in $(find /sys/fs/cgroup -path \"*motmot-$MOTMOT_SESSION*\" -name pids.max 2>/dev/null); do echo \"max=$(cat $f)\"; done")
+            .run();
+        end.assert_success();
+        assert!(end.value("in").parse::<u32>().is_ok_and(|groups| groups > 0), "{}", end.log);
+        assert!(end.log.lines().any(|line| line == "max=64"), "{}", end.log);
+    },
     fn a_runner_that_is_not_root_does_not_go_on_without_the_sessions_that_its_site_wants(root: Root) {
         let mut world = World::with_capabilities(root).build();
         let _service = with_sessions(&mut world, "session required pam_permit.so");

@@ -103,7 +103,7 @@ pub(super) fn judge_places(settings: &Settings, named: &[Named], findings: &mut 
                 );
             }
             Err(error @ NotSeen::Refused(_)) => {
-                findings.warning(what, format!("{shown} could not be looked at: {error}"))
+                findings.warning(what, format!("{shown} could not be looked at: {error}"));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! version 2, Linux 5.14), whatever its members did to their session, parent or environment. Its files are the driver's: a
 //! job can neither leave its group nor change a limit.
 
+mod entrance;
 mod hierarchy;
 mod limits;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
+pub use entrance::Entrance;
 pub use hierarchy::{Controller, Groups, Obstacle, Version};
 pub use limits::{Limits, Resource};
 use limits::{MemoryEvents, write_existing};
@@ -144,9 +146,27 @@ impl JobGroup {
         Ok((!self.groups.split.is_empty()).then_some(self))
     }
 
-    /// Puts a process in; what it starts from now on is in, too.
+    /// The way in for a process that is about to be forked.
+    pub fn entrance(&self) -> Entrance {
+        Entrance::of(&self.groups)
+    }
+
+    /// Whether somebody else has put a process that was to begin here into another group of version 2. Certainly so, not
+    /// where that cannot be told.
+    pub fn is_elsewhere(&self, pid: Pid) -> bool {
+        is_elsewhere(pid) && !self.groups.unified.as_deref().is_some_and(|dir| members(dir).contains(&pid))
+    }
+
+    /// Puts a process in that is not [in by itself](Entrance); what it starts from now on is in, too.
     pub fn add(&self, pid: Pid) -> io::Result<()> {
-        self.dirs().try_for_each(|dir| write_existing(&dir.join("cgroup.procs"), &pid.to_string()))
+        let mut left = self.dirs().filter(|dir| !members(dir).contains(&pid));
+        left.try_for_each(|dir| write_existing(&dir.join("cgroup.procs"), &pid.to_string()))
+    }
+
+    /// Whether a process is in all of it.
+    #[cfg(test)]
+    pub(super) fn holds(&self, pid: Pid) -> bool {
+        self.dirs().all(|dir| members(dir).contains(&pid))
     }
 
     /// Ends all processes of the group. Whether none is left when `limit` has passed.

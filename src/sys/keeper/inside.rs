@@ -5,16 +5,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, getppid};
 
 use super::{CLOSING, CONTROL, Message, OPENING, environment};
+use crate::sys::cgroup::{Entrance, JobGroup, is_elsewhere};
+use crate::sys::forked::Forked;
 use crate::sys::pam::LoginSession;
 use crate::sys::privilege::Become;
 use crate::sys::process;
@@ -65,7 +66,7 @@ impl Post {
     }
 
     /// Opens the session, starts the worker in it as `target`, and closes it when the stage says so or is gone.
-    pub fn keep(self, service: &str, name: &str, target: &Become, program: &WorkerProgram) {
+    pub fn keep(self, service: &str, name: &str, target: &Become, program: &WorkerProgram, group: Option<&JobGroup>) {
         let Self { mut control, worker } = self;
         let session = match within(OPENING, || LoginSession::open(service, name)) {
             Ok(session) => session,
@@ -74,7 +75,7 @@ impl Post {
         let environment = environment::passed_on(session.environment());
         // It may have been asked to end meanwhile.
         if !has_ended(&control) {
-            match work(&mut control, worker, target, program, environment) {
+            match work(&mut control, worker, target, program, &entrance(group), environment) {
                 Ok(()) => {}
                 Err(words) => tell(&mut control, &Message::NoWorker(words)),
             }
@@ -84,12 +85,20 @@ impl Post {
     }
 }
 
+/// The way into the job's control group. Modules may have put this process into a group of the account's own, whose limits are
+/// what they are for (pam_systemd(8)): then the worker stays in that.
+fn entrance(group: Option<&JobGroup>) -> Entrance {
+    let entrance = group.map(JobGroup::entrance).unwrap_or_default();
+    if is_elsewhere(getppid()) { entrance.without_version_two() } else { entrance }
+}
+
 /// The worker's life, and the stage's.
 fn work(
     control: &mut UnixStream,
-    [stdin, stdout, stderr]: [OwnedFd; 3],
+    streams: [OwnedFd; 3],
     target: &Become,
     program: &WorkerProgram,
+    entrance: &Entrance,
     environment: std::collections::BTreeMap<String, String>,
 ) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
@@ -97,9 +106,9 @@ fn work(
     signals.thread_block().map_err(|error| words(&error))?;
     let ended = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .map_err(|error| words(&error))?;
-    let mut worker = program.start_in_time(target, stdin, stdout, stderr).map_err(|error| words(&error))?;
-    tell(control, &Message::Started { worker: worker.id().cast_signed(), environment });
-    let pid = Pid::from_raw(worker.id().cast_signed());
+    let mut worker = program.start(target, entrance, streams).map_err(|error| words(&error))?;
+    let pid = worker.pid();
+    tell(control, &Message::Started { worker: pid.as_raw(), environment });
     let (mut told, mut deadline) = (false, None);
     loop {
         // Its status is not collected yet: until then its number is its own, and the stage may signal it.
@@ -113,7 +122,7 @@ fn work(
         match deadline {
             Some(_) if told => break,
             Some(at) if Instant::now() >= at => {
-                let _ = worker.kill();
+                worker.kill();
                 break;
             }
             _ => {}
@@ -136,9 +145,9 @@ fn work(
 }
 
 /// Collects the status of a worker that has ended, or has been killed; one that hangs in the kernel is left to it.
-fn collect(worker: &mut Child) {
+fn collect(worker: &mut Forked) {
     let deadline = Instant::now() + Duration::from_secs(2);
-    while let Ok(None) = worker.try_wait() {
+    while !worker.has_ended() {
         if Instant::now() >= deadline {
             return;
         }
