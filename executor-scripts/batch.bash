@@ -35,6 +35,14 @@ for name in HUP INT QUIT USR1 USR2 ALRM; do
     trap "motmot_forward $name" "$name"
 done
 
+# Waits so long, without starting a program each time: on a node where many jobs wait, that would be all that it does. Nobody
+# ever writes into 48. Where it is missing, the program it is.
+{ exec 48<> <(:); } 2>/dev/null || true
+motmot_nap() {
+    read -r -t "$1" -u 48
+    [ $? -gt 128 ] || sleep "$1"
+} 2>/dev/null
+
 motmot_signal() {
     [ -z "$script" ] || kill -"$1" -- "-$script" 2>/dev/null || true
 }
@@ -94,7 +102,7 @@ motmot_open_output() {
     # shellcheck disable=SC2094
     exec 44<> <(:) && exec 45>/proc/self/fd/44 46</proc/self/fd/44 || return 1
     set -m
-    motmot_copy 44<&- 45>&- &
+    motmot_copy 44<&- 45>&- 48<&- &
     copier=$!
     set +m
     exec 44<&- 46<&-
@@ -147,7 +155,7 @@ motmot_close_output() {
         elif [ "$try" -gt 5 ]; then
             kill -TTOU "$copier" 2>/dev/null || true
         fi
-        sleep 0.02
+        motmot_nap 0.02
     done
     { wait "$copier"; } 2>/dev/null
     [ $? != 1 ] || spilled=yes
@@ -164,7 +172,7 @@ motmot_await_token() {
         tries=$((tries + 1))
         [ "$tries" -le "$motmot_token_tries" ] || return 1
         [ "$terminated" = no ] && [ "$urgent" = no ] || return 1
-        if [ "$tries" -le 20 ]; then sleep 0.05; else sleep 0.25; fi
+        if [ "$tries" -le 20 ]; then motmot_nap 0.05; else motmot_nap 0.25; fi
     done
 }
 
@@ -180,14 +188,16 @@ motmot_is_copy() {
 motmot_start() {
     cd "${HOME:-/}" 2>/dev/null || cd /
     printf ' ' 1<>"$run/arrived"
+    local launcher
+    IFS= read -r -d '' launcher <"$motmot_dir/launcher" || true
     set -m
     # shellcheck disable=SC2016 # for the other shell
-    MOTMOT_LAUNCHER=$(<"$motmot_dir/launcher") "$motmot_shell" "$@" \
+    MOTMOT_LAUNCHER=$launcher "$motmot_shell" "$@" \
         -c '\eval "$MOTMOT_LAUNCHER"; \eval "$motmot_rest"' "$motmot_shell" \
-        40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- 47>&- </dev/null >/dev/null 2>&1 &
+        40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- 47>&- 48<&- </dev/null >/dev/null 2>&1 &
     script=$!
     set +m
-    while motmot_is_copy; do sleep 0.01; done
+    while motmot_is_copy; do motmot_nap 0.01; done
     # Said while nobody was there to hear it: from the login node, or by the scheduler, which tells the processes that it
     # has found when it ends a job, and not those that come later.
     if [ "$urgent" = yes ] || [ "$terminated" = yes ]; then
@@ -211,7 +221,9 @@ motmot_run() {
     script=
     spilled=no
     # The job came back after its script had come to an end of its own.
-    if [[ $(cat -- "$run/record" 2>/dev/null) == *$'\nterminated=no\n'* ]]; then
+    local record=
+    IFS= read -r -d '' record 2>/dev/null <"$run/record" || true
+    if [[ $record == *$'\nterminated=no\n'* ]]; then
         status=0
         return
     fi
@@ -280,7 +292,7 @@ while :; do
     "" | "$done")
         # Between two scripts of a job; or the job is being cleaned up.
         [ -d "$motmot_dir" ] && [ "$terminated" = no ] || exit 0
-        sleep 0.2
+        motmot_nap 0.2
         ;;
     *)
         run=$motmot_dir/$next

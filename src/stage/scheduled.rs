@@ -13,7 +13,8 @@ use super::{confine, ends, keeper, request};
 use crate::launch::batch::Ledger;
 use crate::launch::batch::course::{Job, Plan, StartBy, Until};
 use crate::launch::batch::drive::{self, Follow};
-use crate::launch::batch::pace::{Pace, Urgency};
+use crate::launch::batch::pace::Pace;
+use crate::launch::batch::remembered::Remembered;
 use crate::launch::batch::result::{AskedBy, BatchOutcome};
 use crate::launch::masking::Secrets;
 use crate::launch::orders::{Scripts, submission_environment, wrapper_settings};
@@ -38,8 +39,6 @@ const WRAPPER: &str = include_str!("../../executor-scripts/batch.bash");
 /// cleanup's; the runner waits five minutes for a stage.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// How long a scheduler may take to say something without which a job can be submitted all the same.
-const FIT: Duration = Duration::from_secs(10);
 /// So long before its time in GitLab is over a job is given up that still waits; or a quarter of a short time.
 const FAREWELL: Duration = Duration::from_mins(1);
 
@@ -136,11 +135,8 @@ impl BatchStage<'_> {
     }
 
     fn submission(&self, name: &JobName, what: &str, mut resources: Resources) -> (Submission, AskedBy) {
-        let pace = Pace::in_directory(self.session.store());
-        self.batch.fit(&mut resources, &mut |question| {
-            pace.wait(Urgency::High);
-            question.run(FIT)
-        });
+        let remembered = Remembered::in_directory(self.session.store());
+        self.batch.fit(&mut resources, &mut |question| remembered.ask(&question));
         let Resources { options, from_job } = resources;
         let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {

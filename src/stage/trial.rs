@@ -37,7 +37,7 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
         limit: LIMIT,
     };
     let said = inquiry::ask(inquiry, &stage.arguments.termination, |line| {
-        let answer = line.ask(call)?;
+        let answer = line.try_out(call)?;
         Some(stage.batch.tried(&submission, &answer, &mut |question| line.ask(question)))
     })?;
     if stage.arguments.termination.asked().is_some() {

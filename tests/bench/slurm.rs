@@ -42,7 +42,7 @@ const NOT_OURS: [&str; 9] = [
     "REQUEST_NODE_INFO",
 ];
 /// How long the parent of a script has existed when the script begins: motmot's wrapper, or Slurm's own process.
-const SINCE: &str = "read -r up _ </proc/uptime\nstat=$(</proc/$PPID/stat)\nset -- ${stat##*) }\necho \"up=$up\"\necho \"born=${20}\"\n";
+const SINCE: &str = "read -r up _ </proc/uptime\nstat=$(</proc/$PPID/stat)\nset -- ${stat##*) }\necho \"up=$up\"\necho \"born=${20}\"\necho \"began=$EPOCHREALTIME\"\n";
 /// Lines that each of many scripts writes.
 const LINES: u64 = 100;
 
@@ -432,7 +432,7 @@ impl Task {
         Self { number, user: usize::try_from(number % users).expect("small"), script, lines, code }
     }
 
-    fn judge(&self, text: &[&str], code: Option<i32>, ended: f64) -> Result<Good, String> {
+    fn judge(&self, text: &[&str], code: Option<i32>, submitted: f64, ended: f64) -> Result<Good, String> {
         let number = self.number;
         let lines: Vec<&str> = text.iter().copied().filter(|line| line.starts_with("out-")).collect();
         if code != Some(self.code) {
@@ -442,12 +442,20 @@ impl Task {
             return Err(format!("job {number}: {} of {LINES} lines, or other ones", lines.len()));
         }
         let value = |name| value(text.iter().copied(), name);
-        Ok(Good { idle_node: value("up=") - value("born=") / ticks(), unnoticed: ended - value("end=") })
+        Ok(Good {
+            submitted,
+            began: value("began="),
+            idle_node: value("up=") - value("born=") / ticks(),
+            unnoticed: ended - value("end="),
+        })
     }
 }
 
 /// Times of a task with the right result.
 struct Good {
+    /// When what submits it was started, and when the script began on its node.
+    submitted: f64,
+    began: f64,
     /// From the job's start on its node to the script's.
     idle_node: f64,
     /// From the script's end to the end of what waits for it.
@@ -586,7 +594,8 @@ fn many(slurm: Slurm) -> bool {
 
     let gate = Gate::new(base());
     let tasks: Vec<Task> = (1..=jobs).map(|number| Task::new(number, users, &gate.0)).collect();
-    let ours = at_once(&cluster, &tasks, &gate, &|task, started| through_stages(&site, task, started));
+    let ready = Ready { of: tasks.len(), are: AtomicUsize::new(0) };
+    let ours = at_once(&cluster, &tasks, &gate, &|task, started| through_stages(&site, task, started, &ready));
     let left = leftovers(&site, &cluster);
 
     let gate = Gate::new(base());
@@ -597,6 +606,13 @@ fn many(slurm: Slurm) -> bool {
         println!("  {name}: {} of {jobs} results are right", sum.good.len());
         println!("    until all scripts run      {:>8.1} s", sum.all_run);
         println!("    until all jobs have ended  {:>8.1} s", sum.total);
+        let first = sum.good.iter().map(|good| good.submitted).fold(f64::INFINITY, f64::min);
+        let last = sum.good.iter().map(|good| good.began).fold(0.0, f64::max);
+        println!("    all scripts have begun     {:>8.1} s after the start of the first that submits", last - first);
+        println!(
+            "    start of what submits to script's  {}",
+            spread(sum.good.iter().map(|good| good.began - good.submitted).collect())
+        );
         println!("    job's start to script's    {}", spread(sum.good.iter().map(|good| good.idle_node).collect()));
         println!("    script's end to stage's    {}", spread(sum.good.iter().map(|good| good.unnoticed).collect()));
         let Rates { peak, mean, steady, steady_peak, all } = sum.rates;
@@ -622,7 +638,7 @@ fn many(slurm: Slurm) -> bool {
         println!("    CPU time                   {:>8.1} s, {:.0} ms a job", sum.cpu, each(sum.cpu) * 1e3);
         println!("      while all scripts run    {:>8.2} s a minute\n", sum.idle);
     }
-    let question = cost_of_a_question(&cluster);
+    let question = cost_of_a_question(&site, &cluster);
     println!(
         "  one question (scontrol) takes {:.1} ms of CPU time; those of motmot while all scripts run take {:.2} s a minute\n",
         question * 1e3,
@@ -637,34 +653,51 @@ fn many(slurm: Slurm) -> bool {
     ours.wrong.is_empty() && left.is_empty()
 }
 
-fn through_stages(site: &Site, task: &Task, started: &AtomicUsize) -> Result<Good, String> {
-    let told = |words: String| format!("job {}: {words}", task.number);
-    let job = site.job(1000 + task.number, &site.users[task.user]).map_err(told)?;
-    job.simple("prepare").map_err(told)?;
+/// All jobs go to Slurm at the same time, as all `sbatch` do, however long it took one of them to come there.
+struct Ready {
+    of: usize,
+    are: AtomicUsize,
+}
+
+fn until_submission<'s>(site: &'s Site, task: &Task) -> Result<Job<'s>, String> {
+    let job = site.job(1000 + task.number, &site.users[task.user])?;
+    job.simple("prepare")?;
     let (lines, status) = job.run("get_sources", "#!/bin/bash\necho Fetching\n").lines(|_| ());
     if !status.success() || !lines.iter().any(|(_, line)| line == "Fetching") {
-        return Err(told(format!("get_sources: {status}: {lines:?} {}", job.errors())));
+        return Err(format!("get_sources: {status}: {lines:?} {}", job.errors()));
     }
+    Ok(job)
+}
+
+fn through_stages(site: &Site, task: &Task, started: &AtomicUsize, ready: &Ready) -> Result<Good, String> {
+    let told = |words: String| format!("job {}: {words}", task.number);
+    let job = until_submission(site, task);
+    ready.are.fetch_add(1, Ordering::AcqRel);
+    let job = job.map_err(told)?;
+    wait_until(|| ready.are.load(Ordering::Acquire) >= ready.of);
+    let submitted = now();
     let saw = |line: &str| {
         started.fetch_add(usize::from(line == "started"), Ordering::AcqRel);
     };
     let (lines, status) = job.run("build_script", &task.script).lines(saw);
     let ended = now();
     let text: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
-    let result = task.judge(&text, job.code(status), ended).map_err(|words| format!("{words}; {}", job.errors()));
+    let result =
+        task.judge(&text, job.code(status), submitted, ended).map_err(|words| format!("{words}; {}", job.errors()));
     job.simple("cleanup").map_err(told)?;
     result
 }
 
 fn through_sbatch(site: &Site, cluster: &Cluster, task: &Task, started: &AtomicUsize) -> Result<Good, String> {
     let (mut command, out) = sbatch(cluster, &site.users[task.user], &task.script, &task.number.to_string());
+    let submitted = now();
     let running = Running::start(&mut command);
     wait_until(|| fs::metadata(&out).is_ok_and(|meta| meta.len() > 0));
     started.fetch_add(1, Ordering::AcqRel);
     let status = running.end();
     let ended = now();
     let text = fs::read_to_string(&out).map_err(|error| error.to_string())?;
-    task.judge(&text.lines().collect::<Vec<_>>(), status.code(), ended)
+    task.judge(&text.lines().collect::<Vec<_>>(), status.code(), submitted, ended)
 }
 
 /// What is left when all jobs have been cleaned up.
@@ -743,11 +776,14 @@ fn cpu_of_waiting() -> f64 {
 }
 
 /// CPU seconds of one question to the controller.
-fn cost_of_a_question(cluster: &Cluster) -> f64 {
+fn cost_of_a_question(site: &Site, cluster: &Cluster) -> f64 {
     const TIMES: u32 = 20;
+    // Of those before none may be known any more.
+    let job = cluster.submit(&site.users[0], &["-o", "/dev/null"], "true").to_string();
     let before = cpu();
     for _ in 0..TIMES {
-        let asked = cluster.command("scontrol").args(["--oneliner", "show", "job", "1"]).stdout(Stdio::null()).status();
+        let asked =
+            cluster.command("scontrol").args(["--oneliner", "show", "job", &job]).stdout(Stdio::null()).status();
         assert!(asked.expect("scontrol").success());
     }
     (cpu().saturating_sub(before) / TIMES).as_secs_f64()

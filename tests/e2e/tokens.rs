@@ -136,15 +136,15 @@ cases!(
             (end.value("file"), end.value("dir"), end.value("same"), end.value("files")),
             ("400", "700", "yes", "1")
         );
-        assert!(!std::path::Path::new(end.value("path")).exists());
+        assert!(!Path::new(end.value("path")).exists());
         let single = Single::new(&world, 5);
         let script = single.script("echo $CI_JOB_JWT_FILE");
         let output = single.stage("run").arg(&script).arg("build_script").output().expect("run");
         assert!(output.status.success());
         let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert!(
-            std::path::Path::new(&path).parent().expect("a directory").exists()
-                && !std::path::Path::new(&path).exists(),
+            Path::new(&path).parent().expect("a directory").exists()
+                && !Path::new(&path).exists(),
             "gone already when the stage has ended"
         );
     },

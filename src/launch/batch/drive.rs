@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::Ledger;
 use super::course::{Action, BatchEvent, Calling, Course, Job, Plan, Question, Tokens};
-use super::pace::{Pace, Urgency};
+use super::pace::{Pace, Recall, Turn, Urgency, Wish};
 use super::result::BatchOutcome;
 use crate::launch::error::LaunchError;
 use crate::launch::masking::Secrets;
@@ -99,6 +99,7 @@ pub fn follow(follow: Follow<'_>, termination: &Termination) -> Result<BatchOutc
         secrets: follow.secrets,
         ledger: follow.ledger,
         pace: follow.pace,
+        recall: Recall::default(),
     };
     let outcome = drive.run();
     let _ = drive.commands.send(Command::Finish);
@@ -118,6 +119,8 @@ struct Drive<'a> {
     secrets: Secrets,
     ledger: &'a dyn Ledger,
     pace: Pace,
+    /// Of a submission that waits for its turn.
+    recall: Recall,
 }
 
 /// What an action brings at once.
@@ -172,6 +175,7 @@ impl Drive<'_> {
             }
             Action::Forget => self.ledger.not_submitted(name),
             Action::Call(what) => return self.call(&what),
+            Action::TakeBack => self.recall.take_back(),
             Action::Ask(question) => return self.ask(question),
             Action::LastLook => self.command(Command::LastLook),
             Action::MintToken(placement) => {
@@ -212,12 +216,21 @@ impl Drive<'_> {
     /// Has the worker call a program, when the pace allows it.
     fn call(&self, what: &Calling) -> Done {
         let Some(call) = self.command_line(what) else { return Done::Nothing };
-        // What is to be cancelled is something that somebody waits for.
-        let urgency = if *what == Calling::Submit { Urgency::Low } else { Urgency::High };
-        let (pace, commands) = (self.pace.clone(), self.commands.clone());
+        let submits = *what == Calling::Submit;
+        let (pace, recall) = (self.pace.clone(), self.recall.clone());
+        let (commands, events) = (self.commands.clone(), self.events.clone());
+        let command = Command::Call(Box::new(call));
         let called = threads::spawn("call", move || {
-            pace.wait(urgency);
-            let _ = commands.send(Command::Call(Box::new(call)));
+            if submits {
+                let its_turn = pace.wait_unless(Wish::Submission, &recall) == Turn::Taken;
+                if !its_turn || !recall.or_else_do(|| drop(commands.send(command))) {
+                    let _ = events.send(BatchEvent::NotCalled);
+                }
+            } else {
+                // What is to be cancelled is something that somebody waits for.
+                pace.wait(Urgency::High);
+                let _ = commands.send(command);
+            }
         });
         match called {
             Ok(()) => Done::Nothing,
@@ -255,12 +268,16 @@ fn answer(question: &Question, plan: &Plan, pace: &Pace) -> BatchEvent {
     let scheduler = &plan.scheduler;
     match question {
         Question::State(id, urgency) => {
-            pace.wait(*urgency);
+            if pace.wait(*urgency) == Turn::Crowded {
+                return BatchEvent::NotAsked;
+            }
             let asked = Instant::now();
             BatchEvent::State { asked, state: scheduler.state(id, &plan.expected, &scheduler.ask(id).run(QUESTION)) }
         }
         Question::Find(urgency) => {
-            pace.wait(*urgency);
+            if pace.wait(*urgency) == Turn::Crowded {
+                return BatchEvent::NotAsked;
+            }
             let answer = scheduler.find(&plan.expected.name).run(QUESTION);
             BatchEvent::Found(scheduler.found(&plan.expected, &answer))
         }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::pace::{Pace, Urgency};
+use super::pace::{Pace, Recall, Turn, Urgency, Wish};
 use crate::launch::error::LaunchError;
 use crate::launch::masking::Secrets;
 use crate::launch::workplace::{Opened, Roster, Start, Workplace, write_commands};
@@ -85,12 +85,25 @@ pub fn ask<T>(
 }
 
 impl Line {
-    /// One question, when the pace allows it. `None` without an answer in time, and to all that follow.
+    /// A job that is judged as if it were submitted: once for each CI job, as its submissions.
+    pub fn try_out(&mut self, call: Call) -> Option<Answer> {
+        self.call(Wish::Submission, call)
+    }
+
+    /// One question.
     pub fn ask(&mut self, call: Call) -> Option<Answer> {
+        self.call(Wish::Question(Urgency::High), call)
+    }
+
+    /// When the pace allows it. `None` without an answer in time, and to all that follow.
+    fn call(&mut self, wish: Wish, call: Call) -> Option<Answer> {
         let (pace, commands) = (self.pace.clone(), self.commands.clone());
+        let recall = Recall::default();
+        let waits = recall.clone();
         threads::spawn("call", move || {
-            pace.wait(Urgency::Low);
-            let _ = commands.send(Command::Call(Box::new(call)));
+            if pace.wait_unless(wish, &waits) == Turn::Taken {
+                waits.or_else_do(|| drop(commands.send(Command::Call(Box::new(call)))));
+            }
         })
         .ok()?;
         loop {
@@ -100,6 +113,8 @@ impl Line {
                 // That it is ready, above all. However many there are, they end with the time.
                 Ok(Event::Report(_)) if !left.is_zero() => {}
                 _ => {
+                    // Nor is anything asked for which nobody waits any more.
+                    recall.take_back();
                     self.until = Instant::now();
                     return None;
                 }

@@ -6,12 +6,14 @@
 //! * [`drive`]: the threads around it, which do what it says and tell it what happens.
 //! * [`inquiry`]: what only the account can ask before there is a job.
 //! * [`result`]: what the scheduler and the completion record say together, and what that means for the stage.
-//! * [`pace`]: keeps all stages of this machine together from asking too often.
+//! * [`pace`]: keeps all stages of this machine together from asking too often; [`remembered`]: and from asking the same.
 
 pub mod course;
 pub mod drive;
 pub mod inquiry;
+mod locked;
 pub mod pace;
+pub mod remembered;
 pub mod result;
 
 use crate::scheduler::{JobId, JobName};

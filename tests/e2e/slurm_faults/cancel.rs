@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::world::batch::{IN_QUEUE, POLITE, assert_nothing_left, runs, wait_for};
 use crate::world::stage::{Stage, worker_of};
@@ -58,6 +59,34 @@ cases!(
             assert_nothing_left(&world, &cluster);
             settle(&cluster, &world);
         }
+    },
+    fn a_stage_that_is_terminated_while_it_waits_for_its_turn_submits_nothing(slurm: Slurm) {
+        let cluster = Cluster::shared(slurm);
+        let world = World::root(slurm).at(cluster).build();
+        let single = Single::new(&world, 1);
+        // As if a thousand others had come before.
+        let turn =
+            clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).expect("a clock") + Duration::from_secs(10);
+        std::fs::write(
+            world.sessions().with_file_name("pace"),
+            vec![format!("{:020}", turn.as_nanos()); 4].join(" ") + "\n",
+        )
+        .expect("turns");
+        let stage = Stage::run_bare(&world, &single, POLITE);
+        let jobs = world.sessions().join(&single.session).join("jobs");
+        let is_remembered = || {
+            let mut entries = jobs.read_dir().into_iter().flatten().flatten();
+            entries.any(|entry| entry.file_name().to_string_lossy().starts_with("motmot-"))
+        };
+        until("the submission waits for its turn", is_remembered);
+        stage.signal(Signal::SIGTERM);
+        let end = stage.end();
+        assert_ne!(end.code, 0, "{}", end.log);
+        assert!(end.log.contains("ended on request"), "{}", end.log);
+        assert!(!end.log.contains("submitted as"), "{}", end.log);
+        assert!(!is_remembered(), "there is nothing that cleanup would have to look for");
+        single.clean_up();
+        assert_nothing_left(&world, cluster);
     },
     fn a_stage_that_is_terminated_in_a_job_of_several_ends_its_script_only(slurm: Slurm) {
         let cluster = Cluster::shared(slurm);

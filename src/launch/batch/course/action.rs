@@ -18,6 +18,9 @@ pub enum Action {
     Forget,
     /// Have the worker call a program of the scheduler, as the job's account.
     Call(Calling),
+    /// Do not make the submission that still waits for its turn; answered by
+    /// [`Event::NotCalled`](super::Event::NotCalled) if it did.
+    TakeBack,
     /// Ask the scheduler, as ourselves.
     Ask(Question),
     /// Have the worker look once more, but not for ever, for what the script has left.

@@ -20,7 +20,8 @@ pub(super) const WHILE_COMPLETING: [u64; 4] = [1, 1, 2, 5];
 const MARKS: u32 = 8;
 /// And how many records. Unlike marks they are never counted anew: no job is started that often.
 const RECORDS: u32 = 100;
-/// A question that could not be asked for lack of threads.
+/// Before a question is tried again that could not be asked, for lack of threads or because there are too many. Twice as long
+/// each time, up to four times as long.
 const NOT_ASKED: Duration = Duration::from_secs(1);
 
 /// When the scheduler is asked next.
@@ -34,6 +35,8 @@ pub(super) struct Asking {
     count: u32,
     marks: u32,
     records: u32,
+    /// Questions in a row that could not be asked.
+    not_asked: u32,
 }
 
 /// One question at a time.
@@ -45,7 +48,16 @@ enum Line {
 
 impl Default for Asking {
     fn default() -> Self {
-        Self { line: Line::Free, due: None, urgency: Urgency::Low, last: None, count: 0, marks: 0, records: 0 }
+        Self {
+            line: Line::Free,
+            due: None,
+            urgency: Urgency::Low,
+            last: None,
+            count: 0,
+            marks: 0,
+            records: 0,
+            not_asked: 0,
+        }
     }
 }
 
@@ -60,8 +72,24 @@ impl Asking {
 
     /// Somebody waits for the answer.
     pub(super) fn now(&mut self, now: Instant) {
+        self.soonest(Urgency::High, now);
+    }
+
+    /// The wrapper says that the job has begun. The first time, a script waits for this one answer. The second time it may be
+    /// the first of another start, of which the scheduler has yet to tell. Whatever comes then is an account that says so
+    /// again and again: nobody waits for that.
+    pub(super) fn begun(&mut self, now: Instant) {
+        let urgency = match self.marks {
+            0 | 1 => Urgency::Start,
+            2 => Urgency::High,
+            _ => Urgency::Low,
+        };
+        self.soonest(urgency, now);
+    }
+
+    fn soonest(&mut self, urgency: Urgency, now: Instant) {
         self.due = Some(self.not_before(now, BETWEEN));
-        self.urgency = Urgency::High;
+        self.urgency = self.urgency.max(urgency);
     }
 
     /// When it is worth a first look at a job that has just been submitted.
@@ -127,11 +155,15 @@ impl Asking {
 
     pub(super) fn answered(&mut self) {
         self.line = Line::Free;
+        self.not_asked = 0;
     }
 
     pub(super) fn not_asked(&mut self, now: Instant) {
         self.line = Line::Free;
-        self.at(now + NOT_ASKED);
+        let at = now + NOT_ASKED * (1 << self.not_asked.min(2));
+        self.not_asked = self.not_asked.saturating_add(1);
+        // There may be a better reason by now.
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 }
 
@@ -149,5 +181,72 @@ impl Course {
         };
         self.asking.line = Line::Busy;
         self.act(Action::Ask(question));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_word_of_a_start_has_a_lane_of_its_own_and_for_those_that_repeat_it_nobody_waits() {
+        let now = Instant::now();
+        let mut asking = Asking::default();
+        for _ in 0..2 {
+            let mut urgencies = Vec::new();
+            while asking.mark_is_worth_a_question() {
+                asking.begun(now);
+                urgencies.push(std::mem::replace(&mut asking.urgency, Urgency::Low));
+            }
+            assert_eq!(urgencies[..2], [Urgency::Start, Urgency::High]);
+            assert_eq!(urgencies.len(), MARKS as usize);
+            assert!(urgencies[2..].iter().all(|urgency| *urgency == Urgency::Low), "{urgencies:?}");
+            // The scheduler itself says that there was another start.
+            asking.marks_anew();
+        }
+    }
+
+    #[test]
+    fn a_question_on_its_way_does_not_become_less_urgent() {
+        let now = Instant::now();
+        let mut asking = Asking::default();
+        for _ in 0..3 {
+            assert!(asking.mark_is_worth_a_question());
+            asking.begun(now);
+            asking.now(now);
+            assert_eq!(asking.urgency, Urgency::Start);
+        }
+    }
+
+    #[test]
+    fn a_question_that_had_no_turn_does_not_put_off_a_better_one() {
+        let now = Instant::now();
+        let mut asking = Asking { line: Line::Busy, last: Some(now), ..Asking::default() };
+        assert!(asking.mark_is_worth_a_question());
+        asking.begun(now);
+        asking.not_asked(now);
+        assert_eq!((asking.next_deadline(), asking.urgency), (Some(now + BETWEEN), Urgency::Start));
+        let mut asking = Asking { line: Line::Busy, ..Asking::default() };
+        asking.not_asked(now);
+        assert_eq!((asking.next_deadline(), asking.urgency), (Some(now + NOT_ASKED), Urgency::Low));
+    }
+
+    #[test]
+    fn who_finds_a_crowd_again_and_again_comes_less_often() {
+        let mut now = Instant::now();
+        let mut asking = Asking::default();
+        let mut pauses = Vec::new();
+        for _ in 0..4 {
+            asking.due = None;
+            asking.not_asked(now);
+            let due = asking.next_deadline().expect("it is tried again");
+            pauses.push((due - now).as_secs());
+            now = due;
+        }
+        assert_eq!(pauses, [1, 2, 4, 4]);
+        asking.answered();
+        asking.due = None;
+        asking.not_asked(now);
+        assert_eq!(asking.next_deadline(), Some(now + NOT_ASKED));
     }
 }

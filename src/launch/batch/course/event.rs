@@ -33,6 +33,8 @@ pub enum BatchEvent {
     Canceller(Option<u32>),
     /// A question on state or name could not be asked.
     NotAsked,
+    /// The submission was taken back before it was made.
+    NotCalled,
     /// Whether the job's name is on disk; otherwise why not.
     Remembered(Result<(), String>),
     /// The job's number could not be remembered, and why.

@@ -137,6 +137,7 @@ impl Course {
             BatchEvent::Found(found) => self.on_found(found, now),
             BatchEvent::Canceller(uid) => self.seen.canceller.answered(uid),
             BatchEvent::NotAsked => self.asking.not_asked(now),
+            BatchEvent::NotCalled => self.on_not_called(),
             BatchEvent::Remembered(remembered) => self.on_remembered(remembered),
             BatchEvent::NumberLost(why) => self.on_number_lost(&why),
             BatchEvent::Token(next) => self.token.came(next),

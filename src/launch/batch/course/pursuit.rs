@@ -27,6 +27,9 @@ impl Course {
         let own = matches!(self.plan.job, Job::New(..));
         let way = if own || self.seen.waits() { Way::Job } else { Way::Script(Sent::Nothing) };
         self.ending = Some(JobEnding::new(now, way, EndingCause::Asked));
+        if self.calling == Some(Calling::Submit) {
+            self.act(Action::TakeBack);
+        }
     }
 
     /// The job was left by an earlier stage. First it is looked at: as a rule it has ended by itself.

@@ -77,7 +77,7 @@ impl Course {
         if self.script.completed.as_ref().is_some_and(|completed| restarts > completed.completion.restarts) {
             self.script.forget_end();
         }
-        self.asking.now(now);
+        self.asking.begun(now);
     }
 
     /// One script, one record; others would be somebody's who likes to have the scheduler asked.

@@ -123,6 +123,13 @@ impl Course {
         }
     }
 
+    /// It had not had its turn when the stage was asked to end.
+    pub(super) fn on_not_called(&mut self) {
+        if self.calling.take_if(|calling| *calling == Calling::Submit).is_some() {
+            self.forget_submission();
+        }
+    }
+
     /// There is no job, of this submission. One before it, whose answer nobody knows, may still have made one, whatever the
     /// queue looks like: then cleanup has to look for it.
     fn forget_submission(&mut self) {
@@ -140,8 +147,10 @@ impl Course {
         self.note_known(now);
         self.submitting.stage = SubmissionStage::Done(id.clone());
         self.asking.soon(now);
-        if self.script.mark.is_some() || self.plan.until == Until::Gone {
+        if self.plan.until == Until::Gone {
             self.asking.now(now);
+        } else if self.script.mark.is_some() {
+            self.asking.begun(now);
         }
         if self.plan.until == Until::Submitted && self.ending.is_none() {
             self.finish(BatchOutcome::Submitted(id));

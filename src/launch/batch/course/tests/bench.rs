@@ -301,6 +301,7 @@ impl Bench {
             ["found", ..] => BatchEvent::Found(Ok(words[1..].iter().copied().map(id).collect())),
             ["canceller", uid] => BatchEvent::Canceller(uid.parse().ok()),
             ["not-asked"] => BatchEvent::NotAsked,
+            ["not-called"] => BatchEvent::NotCalled,
             _ => BatchEvent::State { asked: self.asked, state: state(&words, restarts)? },
         })
     }
@@ -365,12 +366,13 @@ fn is_like(actual: &str, expected: &str) -> bool {
 }
 
 fn words_of(action: &Action) -> String {
-    let urgent = |urgency| if urgency == Urgency::High { "!" } else { "" };
+    let urgent = |urgency| if urgency == Urgency::Low { "" } else { "!" };
     match action {
         Action::RememberName => "remember".into(),
         Action::RememberNumber(id) => format!("number {id}"),
         Action::Forget => "forget".into(),
         Action::Call(Calling::Submit) => "submit".into(),
+        Action::TakeBack => "take-back".into(),
         Action::Call(Calling::Cancel(id)) => format!("cancel {id}"),
         Action::Call(Calling::CancelByName) => "cancel-by-name".into(),
         Action::Call(Calling::Signal(id, Signal::Terminate)) => format!("SIGTERM {id}"),

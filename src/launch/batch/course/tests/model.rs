@@ -32,6 +32,8 @@ pub struct Model {
     pub question: Option<(Question, Instant)>,
     pub canceller: Option<Question>,
     pub call: Option<Calling>,
+    /// The submission is not to be made any more, if it has not been made.
+    pub taken_back: bool,
     pub ready: bool,
     /// The worker owes the word that the output has come to its end.
     pub drain_awaited: bool,
@@ -86,6 +88,7 @@ impl Model {
             question: None,
             canceller: None,
             call: None,
+            taken_back: false,
             ready: false,
             drain_awaited: false,
             disk: Ok(()),
@@ -203,6 +206,10 @@ impl Model {
             }
             BatchEvent::Canceller(_) => self.canceller = None,
             BatchEvent::NotAsked => self.question = None,
+            BatchEvent::NotCalled => {
+                self.call = None;
+                self.possible -= 1;
+            }
             _ => {}
         }
     }
@@ -272,6 +279,11 @@ impl Model {
                     must(self.terminated.is_none(), "nothing is submitted for a stage that is to end")?;
                 }
                 self.call = Some(call);
+            }
+            Action::TakeBack => {
+                let waits = matches!(self.call, Some(Calling::Submit));
+                must(waits && self.terminated.is_some(), "a submission is taken back for a stage that is to end")?;
+                self.taken_back = true;
             }
             Action::Ask(question @ Question::Canceller(_)) => {
                 must(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestError, TestRunner};
 
-use super::super::{BatchEvent, Question};
+use super::super::{BatchEvent, Calling, Question};
 use super::bench::{For, UNKNOWN_TIMEOUT, alive, id};
 use super::model::Model;
 use crate::order::completion::{Completion, ScriptEnd, Started};
@@ -42,6 +42,7 @@ enum Step {
     Found(u8),
     Canceller(Option<u32>),
     NotAsked,
+    NotCalled,
     Called(Answer),
     Says(Report),
     WorkerEnded,
@@ -93,7 +94,8 @@ impl Dice {
             47..55 => Step::Found(self.of(&[0, 1, 2])),
             55..58 => Step::Canceller(self.of(&[None, Some(1001), Some(0)])),
             58 => Step::NotAsked,
-            59..74 => Step::Called(self.answer()),
+            59 => Step::NotCalled,
+            60..74 => Step::Called(self.answer()),
             74..97 => Step::Says(self.report()),
             97..99 => Step::Terminate,
             _ => self.of(&[Step::DiskFull, Step::WorkerEnded, Step::NoMoreReports]),
@@ -181,6 +183,7 @@ fn take(model: &mut Model, step: Step) -> Result<(), String> {
             _ => Ok(vec![id("17"), id("18")]),
         }),
         (Step::NotAsked, Some(_)) => BatchEvent::NotAsked,
+        (Step::NotCalled, _) if model.taken_back && model.call == Some(Calling::Submit) => BatchEvent::NotCalled,
         (Step::Canceller(uid), _) if model.canceller.is_some() => BatchEvent::Canceller(uid),
         (Step::Called(answer), _) if model.call.is_some() => BatchEvent::Report(Report::Answered(answer)),
         // Twice it would only end the walk.

@@ -8,17 +8,43 @@ pub const ROWS: &[Row] = &[
         "before the number is known: the job is cancelled as soon as it is",
         For::Stage,
         "0    ready               => remember & submit
-         0.1  SIGTERM             =>
+         0.1  SIGTERM             => take-back
          3    called 17           => number 17 & tell submitted as & cancel 17
          3.2  called ok           =>
          3.35 time                => ask 17
          3.4  cancelled never-ran => canceller 17 & last-look & finish terminated",
     ),
     (
+        "before the submission has had its turn: there is none",
+        For::Stage,
+        "0    ready      => remember & submit
+         0.1  SIGTERM    => take-back
+         0.1  not-called => forget & finish terminated",
+    ),
+    (
+        "before an allocation has had its turn: there is none",
+        For::Allocating,
+        "0    ready      => remember & submit
+         0.1  SIGTERM    => take-back
+         0.1  not-called => forget & finish terminated",
+    ),
+    (
+        "before a second submission has had its turn: the first may have made a job, for which cleanup looks",
+        For::Stage,
+        "0    ready        => remember & submit
+         1    called hangs => say it is not known
+         2    time         => find
+         2    found        =>
+         6    time         => find
+         6    found        => tell submitting it once more & remember & submit
+         6.1  SIGTERM      => take-back
+         6.1  not-called   => finish terminated",
+    ),
+    (
         "while an allocation is submitted: it is cancelled, and not handed on",
         For::Allocating,
         "0    ready     => remember & submit
-         0.1  SIGTERM   =>
+         0.1  SIGTERM   => take-back
          3    called 17 => number 17 & tell submitted as & cancel 17
          3.2  called ok =>
          3.35 time      => ask 17
@@ -28,7 +54,7 @@ pub const ROWS: &[Row] = &[
         "while the submission has no answer: looked for, not found, and cancelled by name",
         For::Stage,
         "0    ready        => remember & submit
-         0    SIGTERM      =>
+         0    SIGTERM      => take-back
          1    called hangs => say whether the job is gone is not known; trying again
          2    time         => find
          2    found        =>
@@ -42,7 +68,7 @@ pub const ROWS: &[Row] = &[
         "while the submission has no answer: a job that shows up is cancelled",
         For::Stage,
         "0   ready        => remember & submit
-         0   SIGTERM      =>
+         0   SIGTERM      => take-back
          1   called hangs => say whether the job is gone is not known; trying again
          2   time         => find
          2   found 17     => number 17 & tell submitted as & tell Slurm answers again
@@ -52,7 +78,7 @@ pub const ROWS: &[Row] = &[
         "while the submission was not answered at all, and never is",
         For::Stage,
         "0   ready   => remember & submit
-         0   SIGTERM =>
+         0   SIGTERM => take-back
          100 time    => tell warning: Slurm has not confirmed that job motmot-1-a-1 is gone; the cleanup stage goes on with that & finish terminated",
     ),
     (
