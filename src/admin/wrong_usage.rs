@@ -94,7 +94,7 @@ mod tests {
         ] {
             let told = told(words);
             assert!(!told.contains("FUzI1") && !told.contains("c2lnbm") && !told.contains("FrDLLQ"), "{told}");
-            assert!(told.contains("error: ") && told.contains("Usage: motmot"), "{told}");
+            assert!(told.contains("error: ") && told.contains("For more information, try '--help'."), "{told}");
         }
         assert!(told(&["check", &format!("--token={SECRET}")]).contains("--token"));
     }

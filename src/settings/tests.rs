@@ -74,6 +74,7 @@ fn all_wrong_words_for_sbatch_are_told_at_once_and_nobody_is_asked_for_a_name_th
     let error = parse(&format!("{MINIMAL}{text}")).expect_err("refused");
     let of = |part: &str| error.lines().filter(|line| line.contains(part)).count();
     for part in [
+        "`--tim=3` can mean --time, --time-min",
         "`--output=x` cannot be set",
         "`time=3` is not an option",
         "`--uid` cannot be set",
@@ -81,7 +82,7 @@ fn all_wrong_words_for_sbatch_are_told_at_once_and_nobody_is_asked_for_a_name_th
     ] {
         assert_eq!(of(part), 1, "{part}: {error}");
     }
-    assert_eq!(of("`slurm.defaults`"), 4, "no value of a wrong option, and none of a good one: {error}");
+    assert_eq!(of("`slurm.defaults`"), 5, "no value of a wrong option, and none of a good one: {error}");
     for part in ["\"t\" is not an option of sbatch (did you mean \"time\"?)", "(did you mean \"partition\"?)"] {
         assert_eq!(of(part), 1, "{part}: {error}");
     }

@@ -143,8 +143,7 @@ cases!(
         assert!(output.status.success());
         let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         assert!(
-            Path::new(&path).parent().expect("a directory").exists()
-                && !Path::new(&path).exists(),
+            Path::new(&path).parent().expect("a directory").exists() && !Path::new(&path).exists(),
             "gone already when the stage has ended"
         );
     },
