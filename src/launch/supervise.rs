@@ -68,12 +68,55 @@ impl Fresh {
     }
 }
 
-/// Everything that a run needs.
-pub struct Run<'a> {
+/// A worker to be, and what surrounds it.
+pub struct Launch<'a> {
     /// The worker's program.
     pub program: &'a WorkerProgram,
     /// How it starts, and as whom.
     pub start: Start,
+    /// What is masked in the output.
+    pub secrets: Secrets,
+    /// The control group that its processes are put in.
+    pub group: Option<JobGroup>,
+    /// Where its worker is written down.
+    pub roster: Option<&'a dyn Roster>,
+}
+
+impl<'a> Launch<'a> {
+    /// A worker in no group, that nobody writes down.
+    pub fn new(program: &'a WorkerProgram, start: Start) -> Self {
+        Self { program, start, secrets: Secrets::default(), group: None, roster: None }
+    }
+
+    /// Starts it. It does nothing until it has [an order](Started::run).
+    pub fn begin(self) -> Result<Started, LaunchError> {
+        Ok(Started(Some(Workplace::open(self.program, &self.start, self.secrets, self.group, self.roster)?)))
+    }
+
+    /// Starts it, and gives it its order.
+    pub fn run(self, run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
+        self.begin()?.run(run, termination)
+    }
+}
+
+/// A worker that has no order yet. If it gets none, nothing of it is left.
+#[must_use]
+pub struct Started(Option<Opened>);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(Opened { workplace, mut worker, socket, .. }) = self.0.take() {
+            // Then it ends.
+            drop(socket);
+            worker.end();
+            drop(worker);
+            workplace.close();
+        }
+    }
+}
+
+/// What a worker is to do.
+pub struct Run<'a> {
     /// What it is asked.
     pub order: Order,
     /// The script, if the order runs one.
@@ -82,35 +125,16 @@ pub struct Run<'a> {
     pub token: Option<(Zeroizing<Vec<u8>>, Duration)>,
     /// Where later ones come from.
     pub feed: Option<&'a mut dyn TokenFeed>,
-    /// What is masked in the output.
-    pub secrets: Secrets,
     /// Between SIGTERM and SIGKILL.
     pub kill_timeout: Duration,
     /// Longest time for it. Scripts have none of ours: the runner knows the job's.
     pub limit: Option<Duration>,
-    /// The control group that its processes are put in.
-    pub group: Option<JobGroup>,
-    /// Where its worker is written down.
-    pub roster: Option<&'a dyn Roster>,
 }
 
-impl<'a> Run<'a> {
+impl Run<'_> {
     /// A run without script and token.
-    pub fn new(program: &'a WorkerProgram, start: Start, order: Order, kill_timeout: Duration) -> Self {
-        let secrets = Secrets::default();
-        Self {
-            program,
-            start,
-            order,
-            script: None,
-            token: None,
-            feed: None,
-            secrets,
-            kill_timeout,
-            limit: None,
-            group: None,
-            roster: None,
-        }
+    pub fn new(order: Order, kill_timeout: Duration) -> Self {
+        Self { order, script: None, token: None, feed: None, kill_timeout, limit: None }
     }
 }
 
@@ -120,40 +144,42 @@ enum RunEvent {
     Terminate,
 }
 
-/// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
-pub fn run(mut run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
-    let Opened { workplace, mut worker, socket, environment } =
-        Workplace::open(run.program, &run.start, run.secrets, run.group, run.roster)?;
-    if let Order::Run(order) = &mut run.order {
-        // The site's word in jobs.environment counts more.
-        for (name, value) in environment {
-            order.environment.entry(name).or_insert(value);
+impl Started {
+    /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
+    pub fn run(mut self, mut run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
+        let Opened { workplace, mut worker, socket, environment } = self.0.take().ok_or(LaunchError::WorkerLost)?;
+        if let Order::Run(order) = &mut run.order {
+            // The site's word in jobs.environment counts more.
+            for (name, value) in environment {
+                order.environment.entry(name).or_insert(value);
+            }
         }
+        let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
+        let (events, inbox) = channel();
+        let (on_terminate, on_end) = (events.clone(), events.clone());
+        termination.subscribe(move || drop(on_terminate.send(RunEvent::Terminate)));
+        worker.when_ended(move || drop(on_end.send(RunEvent::WorkerEnded)))?;
+        read_report(socket.try_clone()?, events)?;
+        let commands = write_commands(socket)?;
+        // The writer thread ends with the worker; there is nobody to tell if that is now.
+        let _ = commands.send(Command::Order(Box::new(run.order)));
+        let refresh = run.token.map(|(token, delay)| {
+            let _ = commands.send(Command::Token(token));
+            Instant::now() + delay
+        });
+        if let Some(script) = run.script {
+            let _ = commands.send(Command::Script(script));
+        }
+        let stage = RunStage::Running { until: run.limit.map(|limit| Instant::now() + limit) };
+        let kill_timeout = run.kill_timeout;
+        let mut supervisor =
+            Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout, stage, expected };
+        let outcome = supervisor.supervise();
+        let end = supervisor.worker.end();
+        drop(supervisor);
+        let memory = workplace.close();
+        outcome.map_err(|error| aftermath::blame(error, end, memory))
     }
-    let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
-    let (events, inbox) = channel();
-    let (on_terminate, on_end) = (events.clone(), events.clone());
-    termination.subscribe(move || drop(on_terminate.send(RunEvent::Terminate)));
-    worker.when_ended(move || drop(on_end.send(RunEvent::WorkerEnded)))?;
-    read_report(socket.try_clone()?, events)?;
-    let commands = write_commands(socket)?;
-    // The writer thread ends with the worker; there is nobody to tell if that is now.
-    let _ = commands.send(Command::Order(Box::new(run.order)));
-    let refresh = run.token.map(|(token, delay)| {
-        let _ = commands.send(Command::Token(token));
-        Instant::now() + delay
-    });
-    if let Some(script) = run.script {
-        let _ = commands.send(Command::Script(script));
-    }
-    let stage = RunStage::Running { until: run.limit.map(|limit| Instant::now() + limit) };
-    let kill_timeout = run.kill_timeout;
-    let mut supervisor = Supervisor { worker, inbox, commands, feed: run.feed, refresh, kill_timeout, stage, expected };
-    let outcome = supervisor.supervise();
-    let end = supervisor.worker.end();
-    drop(supervisor);
-    let memory = workplace.close();
-    outcome.map_err(|error| aftermath::blame(error, end, memory))
 }
 
 /// The report of the worker, as an event. A worker has one thing to say. Reading blocks, and one that is stopped says
@@ -335,11 +361,14 @@ impl Supervisor<'_> {
 mod tests {
     use std::path::Path;
 
+    use nix::sys::signal::{Signal, kill};
+
     use super::*;
     use crate::order::CleanUpOrder;
     use crate::policy::Account;
     use crate::sys::alone::alone;
     use crate::sys::installed::Prize;
+    use crate::sys::process;
 
     #[test]
     fn a_worker_that_neither_listens_nor_speaks_is_ended_when_its_time_is_over() {
@@ -358,10 +387,28 @@ mod tests {
             let limit = Some(Duration::from_millis(100));
             let as_itself = Start::Directly(Account::for_test("ada").to_become());
             let start = Instant::now();
-            let outcome =
-                run(Run { limit, ..Run::new(&program, as_itself, order, Duration::from_secs(1)) }, &termination);
+            let run = Run { limit, ..Run::new(order, Duration::from_secs(1)) };
+            let outcome = Launch::new(&program, as_itself).run(run, &termination);
             assert!(matches!(outcome, Ok(Outcome::TookTooLong)), "{outcome:?}");
             assert!(start.elapsed() < LAST_WORDS * 2 + LAST_REPORT * 2, "{:?}", start.elapsed());
+        });
+    }
+
+    #[test]
+    fn a_worker_that_gets_no_order_is_gone_before_anybody_goes_on() {
+        alone(module_path!(), "a_worker_that_gets_no_order_is_gone_before_anybody_goes_on", || {
+            let program = WorkerProgram::open(Path::new("/usr/bin/tail"), Prize::OtherAccounts).expect("tail");
+            let worker = || Launch::new(&program, Start::Directly(Account::for_test("ada").to_become())).begin();
+            let started = worker().expect("started");
+            assert_eq!(process::children().len(), 1);
+            drop(started);
+            assert!(process::children().is_empty(), "it ends by itself");
+            let started = worker().expect("started");
+            for worker in process::children() {
+                kill(worker, Signal::SIGSTOP).expect("stopped");
+            }
+            drop(started);
+            assert!(process::children().is_empty(), "or is ended");
         });
     }
 }

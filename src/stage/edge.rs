@@ -17,6 +17,7 @@ use crate::runner::{Contract, ExitCodes, PROCESS_NAME as RUNNER};
 use crate::settings::{DEFAULT_PATH, Settings, config_file};
 use crate::sys::privilege::hide_this_process;
 use crate::sys::signals::Termination;
+use crate::sys::threads::share_one_heap;
 
 /// What a stage was given.
 pub struct Arguments {
@@ -122,6 +123,7 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
         tell(format_args!("this is a bug in motmot{place}; please report it"));
         std::process::exit(i32::from(codes.system_failure));
     }));
+    share_one_heap();
     let termination = match Termination::watch(codes.system_failure) {
         Ok(termination) => termination,
         Err(error) => return fail(&Failure::site(format!("cannot watch signals: {error}")), codes, None),

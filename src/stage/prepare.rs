@@ -13,7 +13,7 @@ use super::scheduled::{BatchStage, resources};
 use super::trial::{try_out, warn_of_a_late_start};
 use super::{confine, ends, lines, request};
 use crate::evidence::payload::Payload;
-use crate::launch::supervise::{self, Outcome, Run};
+use crate::launch::supervise::{Launch, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
 use crate::policy::Account;
@@ -85,11 +85,14 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let run = Run {
         script: Some(Zeroizing::new(probe(&payload, batch.as_ref().map(|(batch, _)| *batch)).into_bytes())),
         limit: Some(LIMIT),
+        ..Run::new(Order::Run(order), settings.jobs.kill_timeout)
+    };
+    let launch = Launch {
         group: confine::first_group(arguments, &settings, &session)?,
         roster: Some(session.roster()),
-        ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
+        ..Launch::new(&program, start)
     };
-    let outcome = supervise::run(run, &arguments.termination)?;
+    let outcome = launch.run(run, &arguments.termination)?;
     match outcome {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => {}
         Outcome::Terminated => {

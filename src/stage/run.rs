@@ -1,9 +1,9 @@
 //! `run_exec <script> <sub-stage>`: one script of a job, as the job's account, with a token of its own.
 //!
-//! The whole program in one page: what was decided is looked up, the account admitted once more, a token minted for this
-//! very sub-stage, a worker started that has become the account for good, the script handed to it, and the end told. What is looked up was decided
-//! in `stage::config`. Where
-//! the script goes to a batch scheduler, that part of the story is in `stage::scheduled`.
+//! The whole program in one page: what was decided is looked up, the account admitted once more, a worker started that has
+//! become the account for good, a token minted for this very sub-stage, the script handed to the worker, and the end told.
+//! What is looked up was decided in `stage::config`. Where the script goes to a batch scheduler, that part of the story is
+//! in `stage::scheduled`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::scheduled::{BatchStage, scheduler_of};
 use super::tokens::StageTokens;
 use super::{confine, ends, lines, request};
 use crate::launch::masking::Secrets;
-use crate::launch::supervise::{self, Run, TokenFeed};
+use crate::launch::supervise::{Launch, Run, TokenFeed};
 use crate::order::{Order, RunOrder};
 use crate::report::Failure;
 use crate::report::events::AuditEvent;
@@ -35,15 +35,28 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let script = read_script(&script_file)?;
 
     let secrets = Secrets::default();
-    let mut tokens = match &settings.token {
-        Some(token) => Some(StageTokens::new(token, &settings, &session, &account, &sub_stage, secrets.clone())?),
-        None => None,
+    let tokens = || {
+        let of = |token| StageTokens::new(token, &settings, &session, &account, &sub_stage, secrets.clone());
+        settings.token.as_ref().map(of).transpose()
     };
     if let Some(batch) = scheduler_of(&settings, &sub_stage) {
         let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
-        return stage.run(&sub_stage, script, tokens.as_mut(), secrets);
+        return stage.run(&sub_stage, script, tokens()?.as_mut(), secrets.clone());
     }
 
+    // The worker's program starts while the token is minted; it does nothing without an order. And there was no key yet in the
+    // memory that its process began with a copy of.
+    let program = WorkerProgram::beside_this_program()?;
+    let start = keeper::start(arguments, &settings, &session, &account)?;
+    let launch = Launch {
+        secrets: secrets.clone(),
+        group: confine::group(arguments, &settings, &session)?,
+        roster: Some(session.roster()),
+        ..Launch::new(&program, start)
+    };
+    let worker = launch.begin()?;
+
+    let mut tokens = tokens()?;
     let directories = session.directories();
     let mut order = RunOrder::new(&account, &settings.jobs, directories, session.name(), ProfileOutput::Hide);
     let mut first = None;
@@ -51,19 +64,13 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         first = Some(tokens.first()?);
         order = order.with_token(directories, &token.variable);
     }
-
-    let program = WorkerProgram::beside_this_program()?;
-    let start = keeper::start(arguments, &settings, &session, &account)?;
     let run = Run {
         script: Some(script),
         token: first,
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
-        secrets,
-        group: confine::group(arguments, &settings, &session)?,
-        roster: Some(session.roster()),
-        ..Run::new(&program, start, Order::Run(order), settings.jobs.kill_timeout)
+        ..Run::new(Order::Run(order), settings.jobs.kill_timeout)
     };
-    let outcome = supervise::run(run, &arguments.termination)?;
+    let outcome = worker.run(run, &arguments.termination)?;
     let (job_id, account) = (session.facts().job_id(), session.decision().account());
     let end = ends::audited(&outcome, || request::reason(arguments, &settings, &session));
     AuditEvent::Ended { job_id, account, session: session.name(), sub_stage: sub_stage.as_str(), end }.log();

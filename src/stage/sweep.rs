@@ -8,7 +8,7 @@ use super::attempt;
 use super::edge::Arguments;
 use super::scheduled::give_back;
 use super::survivors;
-use crate::launch::supervise::{self, Outcome, Run};
+use crate::launch::supervise::{Launch, Outcome, Run};
 use crate::launch::workplace::{Roster, Start};
 use crate::order::directories::Directories;
 use crate::order::{CleanUpOrder, Order};
@@ -222,9 +222,9 @@ impl Broom<'_> {
         // In no login session: a module that refuses or hangs, or a limit that holds in there, must not keep what is left.
         let start = Start::Directly(self.account.to_become());
         let roster: Option<&dyn Roster> = Some(self.session.roster());
-        let run = Run { limit: Some(limit), roster, ..Run::new(&self.program, start, order, kill_timeout) };
+        let run = Run { limit: Some(limit), ..Run::new(order, kill_timeout) };
         // Unless it is done the session stays, so that a later cleanup finds it.
-        match supervise::run(run, &self.arguments.termination)? {
+        match (Launch { roster, ..Launch::new(&self.program, start) }).run(run, &self.arguments.termination)? {
             Outcome::Done | Outcome::Ended(_) => Ok(()),
             Outcome::Terminated => Err(Failure::site("asked to end while cleaning up")),
             Outcome::TookTooLong => {

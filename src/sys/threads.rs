@@ -1,4 +1,5 @@
 //! Threads that wait for one thing: a pipe, a child, an answer.
+#![allow(unsafe_code)] // mallopt(3)
 
 use std::io;
 
@@ -15,3 +16,15 @@ const STACK: usize = 128 << 10;
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).stack_size(STACK).spawn(body).map(drop)
 }
+
+/// Has all threads of this process share one heap. glibc makes one for each, of 64 MiB of addresses, with system calls and
+/// pages of its own; and these threads hardly ever allocate at the same time. To be called before there is another thread.
+#[cfg(target_env = "gnu")]
+pub fn share_one_heap() {
+    // SAFETY: plain integers.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Elsewhere they do.
+#[cfg(not(target_env = "gnu"))]
+pub fn share_one_heap() {}
