@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn a_worker_that_gets_no_order_is_gone_before_anybody_goes_on() {
         alone(module_path!(), "a_worker_that_gets_no_order_is_gone_before_anybody_goes_on", || {
-            let program = WorkerProgram::open(Path::new("/usr/bin/tail"), Prize::OtherAccounts).expect("tail");
+            let program = WorkerProgram::open(Path::new("/usr/bin/tail"), Prize::of_this_process()).expect("tail");
             let worker = || Launch::new(&program, Start::Directly(Account::for_test("ada").to_become())).begin();
             let started = worker().expect("started");
             assert_eq!(process::children().len(), 1);
