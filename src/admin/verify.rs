@@ -16,7 +16,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::terminal::{answer, complain};
-use super::wrong_usage::shown;
+use super::wrong_usage::{has_long_word, shown};
 
 /// Arguments that make no sense, or an input that cannot be read.
 pub const USAGE: u8 = 2;
@@ -181,8 +181,10 @@ fn read_token(args: &VerifyArgs) -> Result<Zeroizing<String>, Refusal> {
             let name = if path == Path::new("-") { "standard input".to_owned() } else { shown(path) };
             read_token_file(path).map_err(|error| Refusal::Input { source_name: name, error })?
         }
-        (None, Some(name)) if !is_name(name) => return Err(Refusal::NoVariable),
-        (None, Some(name)) => Zeroizing::new(std::env::var(name).map_err(|_| Refusal::Variable(name.clone()))?),
+        (None, Some(name)) => Zeroizing::new(
+            std::env::var(name)
+                .map_err(|_| if is_name(name) { Refusal::Variable(name.clone()) } else { Refusal::NoVariable })?,
+        ),
         (None, None) => return Err(Refusal::Variable(String::new())), // clap insists on one of both
     };
     let length = text.trim_end_matches(['\r', '\n']).len();
@@ -190,9 +192,9 @@ fn read_token(args: &VerifyArgs) -> Result<Zeroizing<String>, Refusal> {
     Ok(text)
 }
 
-/// Whether a variable may be called that. A token has dots.
+/// Whether a variable may be called that, rather than hold it: a token has dots, other secrets are long.
 fn is_name(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !has_long_word(text)
 }
 
 fn read_token_file(path: &Path) -> io::Result<Zeroizing<String>> {

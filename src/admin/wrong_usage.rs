@@ -33,7 +33,7 @@ pub(super) fn without_secrets(mut error: clap::Error) -> clap::Error {
 
 /// Whether some part of it is as long as a secret. Names of our own options with their placeholders are not: they have
 /// spaces and brackets.
-fn has_long_word(text: &str) -> bool {
+pub(super) fn has_long_word(text: &str) -> bool {
     longest(text) >= LONG
 }
 

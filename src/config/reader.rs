@@ -380,7 +380,7 @@ impl<'f> Section<'f> {
                 continue;
             }
             let known: BTreeSet<&str> = self.known.iter().copied().collect();
-            let nearest = known.iter().map(|known| (strsim::levenshtein(known, name), known)).min();
+            let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
             let help = match nearest {
                 _ if self.name.is_empty() && ["include", "includes", "import", "imports"].contains(&name) => {
                     "there is one file, and it includes no other: write everything here".to_owned()

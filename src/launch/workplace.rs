@@ -236,8 +236,9 @@ impl Worker {
             if Instant::now() >= deadline {
                 return false;
             }
-            if pidfd::await_end_before(self.id(), deadline).is_err() {
-                std::thread::sleep(Duration::from_micros(300)); // an old kernel; it is about to exit
+            // An old kernel; or somebody traces it, who is told of its end first.
+            if pidfd::await_end_before(self.id(), deadline).is_err() || !self.has_ended() {
+                std::thread::sleep(Duration::from_micros(300));
             }
         }
         true

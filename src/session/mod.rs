@@ -17,6 +17,8 @@
 //! <state_dir>/sessions/<name>/workers/<number>  a process that runs as the account, and since when
 //! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
+//! <state_dir>/pace                         when the scheduler may be asked next
+//! <state_dir>/remembered                   what it has said of partitions
 //! ```
 
 mod jobs;
@@ -46,6 +48,7 @@ use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Admission;
 use crate::scheduler::Cluster;
+use crate::sys::installed::Prize;
 
 /// The store of all sessions of this machine's runner.
 #[derive(Clone, Debug)]
@@ -79,8 +82,8 @@ impl Sessions {
     pub const PARTS: [&str; 5] = store::PARTS;
 
     /// Whether everything above a directory that is to be such a store is safe; nothing is made.
-    pub fn may_be_in(dir: &Path) -> Result<(), SessionError> {
-        store::judge_above(dir)
+    pub fn may_be_in(dir: &Path, prize: Prize) -> Result<(), SessionError> {
+        store::judge_above(dir, prize)
     }
 
     /// Records a decision under a new name. `cluster` is where its batch jobs will go, if it has some. `lay_out` says where a job works that has this slot and this name.

@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::{Admission, Decision};
 use crate::sys::cgroup::{Groups, JobGroup};
-use crate::sys::process::ProcessMark;
+use crate::sys::process::{ProcessMark, boot_id};
 
 /// In the directory of a session.
 const FILE: &str = "session.json";
@@ -108,8 +108,7 @@ pub(super) fn machine() -> String {
 /// The mount namespace of this process, and the boot that it belongs to.
 pub(super) fn tree() -> String {
     let namespace = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    format!("{} {}", namespace.display(), boot.trim())
+    format!("{} {}", namespace.display(), boot_id())
 }
 
 /// The boot in what [`tree`] says.

@@ -10,10 +10,12 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::{Uid, geteuid};
 
 use crate::launch::batch::pace::Pace;
+use crate::launch::batch::remembered::Remembered;
 use crate::report::{FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::atomic::{self, Kind};
-use crate::sys::files::{Owner, TrustError, trusted_directory};
+use crate::sys::files::TrustError;
+use crate::sys::installed::{Prize, believed_directory};
 
 /// Something is wrong with the store.
 #[derive(Debug, thiserror::Error)]
@@ -132,19 +134,19 @@ impl Store {
 /// whoever could, in his home say, would be asked by root for the sessions of all others, or have it write where he likes.
 fn make_above(dir: &Path) -> Result<(), SessionError> {
     let Some(above) = dir.parent() else { return Ok(()) };
-    match trusted_directory(above, Owner::RootOrSelf) {
+    match believed_directory(above, Prize::of_this_process()) {
         Err(error) if error.is_missing() => {}
         judged => return Ok(judged.map(drop)?),
     }
     make_above(above)?;
     make(above)?;
-    Ok(trusted_directory(above, Owner::RootOrSelf).map(drop)?)
+    Ok(believed_directory(above, Prize::of_this_process()).map(drop)?)
 }
 
 /// Judges what is there above a directory, and makes nothing.
-pub(super) fn judge_above(dir: &Path) -> Result<(), SessionError> {
+pub(super) fn judge_above(dir: &Path, prize: Prize) -> Result<(), SessionError> {
     for above in dir.ancestors().skip(1) {
-        match trusted_directory(above, Owner::RootOrSelf) {
+        match believed_directory(above, prize) {
             Err(error) if error.is_missing() => {}
             judged => return Ok(judged.map(drop)?),
         }
@@ -181,7 +183,7 @@ pub(super) enum MadeBy {
 
 /// All that the driver writes into its directory. Who writes another file there adds it here: a directory that is not known
 /// again is told to be given up, with the batch jobs of all its sessions.
-pub(super) const PARTS: [&str; 5] = ["sessions", "slots", "lock", Pace::FILE, "remembered"];
+pub(super) const PARTS: [&str; 5] = ["sessions", "slots", "lock", Pace::FILE, Remembered::FILE];
 /// What a process that was killed while it wrote one of them may leave ([`atomic`]).
 const UNFINISHED: &str = ".new-";
 

@@ -242,13 +242,13 @@ fn a_store_below_a_directory_that_others_can_change_or_aim_elsewhere_is_refused_
         let words = open(&temp.path().join(place)).expect_err("refused").to_string();
         assert!(words.contains("shared: is a directory with mode 0777") && words.contains("jobs.state_dir"), "{words}");
         assert!(!words.contains("chmod"), "{words}");
-        Sessions::may_be_in(&temp.path().join(place)).expect_err("refused beforehand");
+        Sessions::may_be_in(&temp.path().join(place), Prize::of_this_process()).expect_err("refused beforehand");
     }
     assert_eq!(fs::read_dir(&shared).expect("listed").count(), 0);
     // Where only root and this account can exchange anything, what is missing is made, and private.
     fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).expect("chmod");
     for place in ["shared/a/b/state", "link/state"] {
-        Sessions::may_be_in(&temp.path().join(place)).expect("good");
+        Sessions::may_be_in(&temp.path().join(place), Prize::of_this_process()).expect("good");
         open(&temp.path().join(place)).expect("a store");
     }
     let mode = fs::metadata(shared.join("a")).expect("made").permissions().mode();

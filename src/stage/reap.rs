@@ -19,7 +19,7 @@ use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
 use super::whose::{refuse_other_cluster, session_scheduler, why_left_alone};
 use crate::report::events::AuditEvent;
-use crate::report::{Failure, one_line, tell, unless_nobody_reads};
+use crate::report::{Failure, about_in_words, one_line, tell, unless_nobody_reads};
 use crate::session::{Claim, Holder, LeftBehind, Session, Sessions};
 use crate::settings::Settings;
 
@@ -119,7 +119,7 @@ fn list(settings: &Settings, sessions: &Sessions) -> Result<(), Failure> {
 fn trouble(session: &Session) -> Option<String> {
     let trouble = session.trouble().read()?;
     let next = match trouble.pause(SystemTime::now()) {
-        Some(pause) => format!("the next in {} min", pause.as_secs().div_ceil(60)),
+        Some(pause) => format!("the next in {}", about_in_words(pause)),
         None => "the next is due".to_owned(),
     };
     Some(format!("failed cleanups: {}, {next}; the last: {}", trouble.tries(), trouble.why()))

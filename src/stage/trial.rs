@@ -23,7 +23,7 @@ pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<O
     if !stage.batch.tries_out() {
         return Ok(None);
     }
-    // Which may itself be a question.
+    // Partitions may be asked for.
     let (submission, asked_by) = stage.submission_to_try(resources.clone());
     let call = stage.batch.try_out(&submission);
     let name = stage.batch.kind().name();

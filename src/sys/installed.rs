@@ -31,7 +31,7 @@ impl Prize {
 ///
 /// # Errors
 /// [`TrustError`] names the first directory in which others could put another program, or another directory, in place.
-pub fn programs_in(dir: &Path, prize: Prize) -> Result<PathBuf, TrustError> {
+pub fn believed_directory(dir: &Path, prize: Prize) -> Result<PathBuf, TrustError> {
     match prize {
         Prize::OtherAccounts => trusted_directory(dir, Owner::RootOrSelf),
         Prize::OneAccount => not_everybodys(dir),
@@ -65,7 +65,7 @@ mod tests {
         let judged = |path: &str, mode: u32| {
             let path = temp.path().join(path);
             fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("chmod");
-            let judged = [Prize::OtherAccounts, Prize::OneAccount].map(|prize| programs_in(&dir, prize).is_ok());
+            let judged = [Prize::OtherAccounts, Prize::OneAccount].map(|prize| believed_directory(&dir, prize).is_ok());
             fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("chmod");
             judged
         };

@@ -23,6 +23,11 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
+/// Which boot of the machine this is (random(4)): numbers of processes and times since boot are those of one.
+pub fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
 /// The child that is not ended with the others; 0 for none.
 static SPARED: AtomicI32 = AtomicI32::new(0);
 

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 
 use super::cgroup::Entrance;
 use super::forked::{Forked, fork};
-use super::installed::{Prize, programs_in};
+use super::installed::{Prize, believed_directory};
 use super::offspring::{mark_job, mark_worker};
 use super::privilege::{Become, drop_to};
 use super::scheduling;
@@ -75,7 +75,8 @@ impl WorkerProgram {
         let missing = |source| SpawnError::Missing { path: path.to_owned(), source };
         let untrusted = |why: String| SpawnError::Untrusted { path: path.to_owned(), why };
         // Before it is opened: what is in such a directory now may not be what was put there.
-        programs_in(path.parent().unwrap_or(Path::new("/")), prize).map_err(|error| untrusted(error.to_string()))?;
+        believed_directory(path.parent().unwrap_or(Path::new("/")), prize)
+            .map_err(|error| untrusted(error.to_string()))?;
         // O_PATH: the descriptor is good for fstat and exec only, and crosses the drop whatever directory it came from.
         let file =
             File::options().read(true).custom_flags(libc::O_PATH | libc::O_CLOEXEC).open(path).map_err(missing)?;

@@ -77,7 +77,7 @@ cases!(
             .assert_log("owner root and mode 1777; in a directory of a project, with its group and mode 3770");
         assert!(!ci.exists(), "it would have been this account's alone");
         check(&world).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "no job makes it", "-m 3770"]);
-        // As a job of an earlier version has made it, of somebody else.
+        // Somebody else's own.
         make_dir(&ci, 0o700);
         chown(&ci, NEIGHBOUR, NEIGHBOUR);
         check(&world).is_good(false).says(&["PROBLEM  jobs.data_dir: ", "no other account can pass it"]);

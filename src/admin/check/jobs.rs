@@ -80,7 +80,7 @@ fn data_directory(jobs: &JobSettings, runner: &Runner, findings: &mut Findings) 
             return findings.problem(what, words);
         }
     }
-    // One account's own, perhaps by a job of an earlier version that was the first to come.
+    // One account's own.
     if meta.mode() & 0o011 == 0 && !own {
         return findings.problem(
             what,

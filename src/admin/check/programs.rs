@@ -13,7 +13,7 @@ use crate::launch::settings::Downscope;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::file_capabilities::FileCapabilities;
-use crate::sys::installed::{Prize, programs_in};
+use crate::sys::installed::{Prize, believed_directory};
 use crate::sys::spawn::WorkerProgram;
 
 const STAGES: [&str; 4] = ["motmot-config", "motmot-prepare", "motmot-run", "motmot-cleanup"];
@@ -27,8 +27,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             return findings.problem("programs", format!("cannot find this program itself: {}", plain(&error)));
         }
     };
-    let one_account = settings.jobs.downscope == Downscope::None && !runner.uid().is_root();
-    let prize = if one_account { Prize::OneAccount } else { Prize::OtherAccounts };
+    let prize = runner.prize(settings);
     if runner.can_be_the_runner(settings) {
         let capable = settings.jobs.downscope == Downscope::Setuid && !runner.uid().is_root();
         let mut good = true;
@@ -61,7 +60,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
 
 /// Where they are. No command is proposed: others may need the directory as it is.
 fn directory(dir: &Path, prize: Prize, runner: &Runner) -> Result<(), String> {
-    runner.act(|| programs_in(dir, prize))?.map(drop).map_err(|error| {
+    runner.act(|| believed_directory(dir, prize))?.map(drop).map_err(|error| {
         format!("{} can be exchanged by others than the runner: {}", dir.display(), without_number(&error))
     })
 }

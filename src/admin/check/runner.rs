@@ -11,6 +11,7 @@ use crate::policy::Mode;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::acting::{Credentials, act_as};
+use crate::sys::installed::Prize;
 use crate::sys::privilege::can_change_user;
 
 /// The account that the stages run as.
@@ -99,6 +100,12 @@ impl Runner {
     /// Whether what belongs to the runner can be judged from here.
     pub(super) fn can_be_the_runner(&self, settings: &Settings) -> bool {
         self.named || settings.jobs.downscope == Downscope::None || can_change_user()
+    }
+
+    /// What whoever can exchange its programs, or its state directory, gets by it.
+    pub(super) fn prize(&self, settings: &Settings) -> Prize {
+        let one_account = settings.jobs.downscope == Downscope::None && !self.uid().is_root();
+        if one_account { Prize::OneAccount } else { Prize::OtherAccounts }
     }
 
     /// For a directory or file of another account than the one that looks: who, and what to do. Only for what motmot itself

@@ -20,6 +20,7 @@ use crate::settings::Settings;
 use crate::stage::caller::runner_by;
 use crate::stage::configuration;
 use crate::sys::files::{Owner, trusted_directory};
+use crate::sys::installed::Prize;
 use crate::token::settings::TokenSettings;
 
 const LOG_ELSEWHERE: &str =
@@ -33,7 +34,7 @@ pub(super) fn judge(config: &Path, settings: &Settings, runner: &Runner, finding
     let account = &runner.account;
     let state = settings.jobs.state_dir.expand(account.home(), account.name(), account.uid().as_raw());
     let open = || Sessions::open(&state, configuration(config, settings));
-    let judged = whose(settings, runner).and_then(|()| state_directory(&state, runner, open));
+    let judged = whose(settings, runner).and_then(|()| state_directory(&state, runner.prize(settings), runner, open));
     let good = judged.is_ok();
     findings.judged("state directory", judged);
     if good {
@@ -101,11 +102,12 @@ fn whose(settings: &Settings, runner: &Runner) -> Result<(), String> {
 
 fn state_directory(
     dir: &Path,
+    prize: Prize,
     runner: &Runner,
     open: impl FnOnce() -> Result<Sessions, SessionError>,
 ) -> Result<String, String> {
     // By the store's own judgement: whoever can exchange what is in a directory above it can put another in its place.
-    runner.act(|| Sessions::may_be_in(dir))?.map_err(|error| error.to_string())?;
+    runner.act(|| Sessions::may_be_in(dir, prize))?.map_err(|error| error.to_string())?;
     let mut complete = true;
     let is_made = Sessions::are_in(dir);
     for part in [dir.to_owned(), dir.join("sessions"), dir.join("slots")] {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::locked;
 use super::pace::{Pace, Urgency, now};
 use crate::sys::call::{Answer, Call};
+use crate::sys::process::boot_id;
 
 /// How old an answer may be.
 const FRESH: Duration = Duration::from_mins(1);
@@ -19,8 +20,8 @@ const FRESH: Duration = Duration::from_mins(1);
 const FRESH_FAILURE: Duration = Duration::from_secs(5);
 /// How long the scheduler may take.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long somebody else may be asking. Then everybody asks.
-const HELD: Duration = Duration::from_secs(12);
+/// How long somebody else may be asking: for a turn, and then for an answer. Then everybody asks.
+const HELD: Duration = Duration::from_secs(22);
 /// More than there is in an answer.
 const MOST: u64 = 2 << 20;
 
@@ -33,16 +34,21 @@ pub struct Remembered {
 
 #[derive(Serialize, Deserialize)]
 struct Entry {
-    /// Since boot.
+    /// Which boot. The file may outlive one.
+    boot: String,
+    /// Since then.
     asked: Duration,
     question: Call,
     answer: Answer,
 }
 
 impl Remembered {
+    /// What it is called there.
+    pub const FILE: &str = "remembered";
+
     /// In a directory that only the driver can write to.
     pub fn in_directory(dir: &Path) -> Self {
-        Self { file: dir.join("remembered"), pace: Pace::in_directory(dir) }
+        Self { file: dir.join(Self::FILE), pace: Pace::in_directory(dir) }
     }
 
     /// What the scheduler says, or said not long ago.
@@ -63,7 +69,7 @@ impl Remembered {
             return entry.answer;
         }
         let answer = ask(question);
-        let entry = Entry { asked: now(), question: question.clone(), answer };
+        let entry = Entry { boot: boot_id(), asked: now(), question: question.clone(), answer };
         // Half of it is no entry.
         if let Ok(text) = serde_json::to_vec(&entry) {
             let _ = file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(&text));
@@ -73,10 +79,9 @@ impl Remembered {
 }
 
 impl Entry {
-    /// One from the future is of another boot.
     fn is_fresh(&self, now: Duration) -> bool {
         let fresh = if matches!(self.answer, Answer::Exited { status: 0, .. }) { FRESH } else { FRESH_FAILURE };
-        now.checked_sub(self.asked).is_some_and(|age| age < fresh)
+        self.boot == boot_id() && now.checked_sub(self.asked).is_some_and(|age| age < fresh)
     }
 }
 

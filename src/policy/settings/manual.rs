@@ -54,7 +54,7 @@ pub const ACCOUNTS: Part = Part {
                 while there is an /etc/nologin. With PAM and without it a job is refused whose account has a locked password (an exclamation \
                 mark before it in /etc/shadow: passwd -l, usermod -L), also where its keys are welcome to sshd. An account that \
                 has keys and no password gets usermod -p '*', which locks nothing; nor is one locked that never had a password (the \
-                mark alone), whatever passwd -l says. All of it takes a runner that is root.",
+                mark alone), whatever passwd -l says. Expiry and locks take a runner that can read /etc/shadow; nologin holds for every one.",
             used_by: ADMITTED_BY,
         },
         Key {

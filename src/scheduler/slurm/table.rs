@@ -212,7 +212,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     TABLE
         .iter()
         .filter(possible)
-        .map(|spec| (strsim::levenshtein(spec.name, name), spec.name))
+        .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec.name))
         .min()
         .filter(|(far, _)| *far <= 2 && far * 2 < name.len())
         .map(|(_, name)| name)

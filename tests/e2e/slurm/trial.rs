@@ -47,7 +47,7 @@ cases!(
         let run = |parameters: &str| world.simulate().option("--variable", wish(parameters)).script("true").run();
         let end = run("--partition=short --time=5");
         end.assert_failed("script_failure").assert_not_in_log("submitted as").assert_log("the job has set --");
-        end.assert_log("--time=5 is more than partition short admits (at most 1m; PartitionTimeLimit); it would wait");
+        end.assert_log("--time=5 is more than partition short admits (at most 1m; PartitionTimeLimit); a job like this never starts");
         assert!(cluster.jobs_of(&world.user.name).is_empty());
         // Slurm makes it shorter.
         run("--partition=short --time=5 --time-min=1").assert_success();
@@ -65,7 +65,9 @@ cases!(
         cluster.add_user(&world.user);
         let job = || world.simulate().option("--stage-retry-interval", "10ms").script("true");
         let end = job().run();
-        end.assert_failed("runner_system_failure").assert_not_in_log("submitted as").assert_log("it would wait in the");
+        end.assert_failed("runner_system_failure")
+            .assert_not_in_log("submitted as")
+            .assert_log("a job like this never starts");
         cluster.change_accounting(&["add", "qos", "longer", "Flags=PartitionTimeLimit"], "QOS=longer(");
         let running = Running::start(&job());
         running.until_log("unless a plugin of Slurm or a QOS of this site makes an exception; it goes on");

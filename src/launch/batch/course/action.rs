@@ -19,7 +19,7 @@ pub enum Action {
     /// Have the worker call a program of the scheduler, as the job's account.
     Call(Calling),
     /// Do not make the submission that still waits for its turn; answered by
-    /// [`Event::NotCalled`](super::Event::NotCalled) if it did.
+    /// [`BatchEvent::NotCalled`](super::BatchEvent::NotCalled), unless it was made already.
     TakeBack,
     /// Ask the scheduler, as ourselves.
     Ask(Question),

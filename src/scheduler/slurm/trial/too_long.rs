@@ -87,7 +87,7 @@ mod tests {
     const PARTITIONS: &str = "PartitionName=debug Default=YES MaxTime=UNLIMITED State=UP\n\
                               PartitionName=short Default=NO MaxTime=01:00:00 State=UP\n\
                               PartitionName=shorter Default=NO MaxTime=00:10:00 State=UP\n";
-    const CONFIG: &str = "Configuration data as of 2026-11-27T03:36:33\nAccountingStorageType   = accounting_storage/none\n\
+    const CONFIG: &str = "AccountingStorageType   = accounting_storage/none\n\
                           CliFilterPlugins        = (null)\nJobSubmitPlugins        = (null)\n";
 
     fn judged(options: &[&str], placed: &str, config: &str, qos: Option<&str>) -> Option<Trial> {
