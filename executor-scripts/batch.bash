@@ -188,8 +188,6 @@ motmot_is_copy() {
 motmot_start() {
     cd "${HOME:-/}" 2>/dev/null || cd /
     printf ' ' 1<>"$run/arrived"
-    local launcher
-    IFS= read -r -d '' launcher <"$motmot_dir/launcher" || true
     set -m
     # shellcheck disable=SC2016 # for the other shell
     MOTMOT_LAUNCHER=$launcher "$motmot_shell" "$@" \
@@ -254,6 +252,14 @@ motmot_run() {
     if [ "$urgent" = yes ] || [ "$terminated" = yes ]; then
         motmot_close_output
         motmot_record 143 0
+        return
+    fi
+    # To its last word: without it the shell would answer for a script that it has not run.
+    local launcher=
+    IFS= read -r -d '' launcher 2>/dev/null <"$motmot_dir/launcher" || true
+    if [[ $launcher != *' TERM'$'\n' ]]; then
+        motmot_close_output
+        motmot_record no-launcher 0
         return
     fi
     export MOTMOT_TMPDIR="$motmot_tmpdir"

@@ -105,12 +105,8 @@ pub struct Started(Option<Opened>);
 
 impl Drop for Started {
     fn drop(&mut self) {
-        if let Some(Opened { workplace, mut worker, socket, .. }) = self.0.take() {
-            // Then it ends.
-            drop(socket);
-            worker.end();
-            drop(worker);
-            workplace.close();
+        if let Some(opened) = self.0.take() {
+            opened.abandon();
         }
     }
 }
@@ -147,20 +143,23 @@ enum RunEvent {
 impl Started {
     /// Runs it, and returns when nothing of it is left: the worker, what it started, and its output.
     pub fn run(mut self, mut run: Run<'_>, termination: &Termination) -> Result<Outcome, LaunchError> {
-        let Opened { workplace, mut worker, socket, environment } = self.0.take().ok_or(LaunchError::WorkerLost)?;
+        let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
+        let (events, inbox) = channel();
+        let (on_terminate, on_end) = (events.clone(), events.clone());
+        termination.subscribe(move || drop(on_terminate.send(RunEvent::Terminate)));
+        // What fails here leaves nothing either.
+        let opened = self.0.as_mut().ok_or(LaunchError::WorkerLost)?;
+        opened.worker.when_ended(move || drop(on_end.send(RunEvent::WorkerEnded)))?;
+        read_report(opened.socket.try_clone()?, events)?;
+        let commands = write_commands(opened.socket.try_clone()?)?;
+        let Opened { workplace, worker, socket, environment } = self.0.take().ok_or(LaunchError::WorkerLost)?;
+        drop(socket);
         if let Order::Run(order) = &mut run.order {
             // The site's word in jobs.environment counts more.
             for (name, value) in environment {
                 order.environment.entry(name).or_insert(value);
             }
         }
-        let expected = if run.script.is_some() { ExpectedReport::Ending } else { ExpectedReport::Done };
-        let (events, inbox) = channel();
-        let (on_terminate, on_end) = (events.clone(), events.clone());
-        termination.subscribe(move || drop(on_terminate.send(RunEvent::Terminate)));
-        worker.when_ended(move || drop(on_end.send(RunEvent::WorkerEnded)))?;
-        read_report(socket.try_clone()?, events)?;
-        let commands = write_commands(socket)?;
         // The writer thread ends with the worker; there is nobody to tell if that is now.
         let _ = commands.send(Command::Order(Box::new(run.order)));
         let refresh = run.token.map(|(token, delay)| {

@@ -77,6 +77,47 @@ pub struct Opened {
     pub environment: BTreeMap<String, String>,
 }
 
+impl Opened {
+    /// Writes the worker down, and makes sure of its group.
+    fn settle(&mut self, group: Option<JobGroup>, roster: Option<&dyn Roster>) -> Result<(), LaunchError> {
+        let (workplace, worker) = (&mut self.workplace, self.worker.id());
+        workplace.group = group;
+        // One that cannot be seen (`hidepid`) cannot be written down either.
+        if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.as_raw().cast_unsigned())) {
+            roster.started(&mark)?;
+        }
+        // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
+        if workplace.keeper.is_some()
+            && let Some(group) = workplace.group.take_if(|group| group.is_elsewhere(worker))
+        {
+            workplace.group = group.without_version_two().map_err(limits::lost_in_login_session)?;
+        }
+        // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain; but
+        // nothing else holds a limit.
+        if let Some(group) = &workplace.group
+            && let Err(error) = group.add(worker)
+        {
+            group.remove();
+            if group.is_limited() {
+                let words = format!("the worker cannot be put in its control group: {error}");
+                return Err(LaunchError::SetUp(io::Error::new(error.kind(), words)));
+            }
+            workplace.group = None;
+        }
+        Ok(())
+    }
+
+    /// Ends a worker that gets no order, and all that is around it.
+    pub fn abandon(self) {
+        let Self { workplace, mut worker, socket, .. } = self;
+        // Then it ends.
+        drop(socket);
+        worker.end();
+        drop(worker);
+        workplace.close();
+    }
+}
+
 impl Workplace {
     /// Starts a worker.
     pub fn open(
@@ -108,31 +149,15 @@ impl Workplace {
                 (Worker(Process::Kept(worker)), Some(keeper), environment)
             }
         };
-        // One that cannot be seen (`hidepid`) cannot be written down either.
-        if let (Some(roster), Some(mark)) = (roster, ProcessMark::of(worker.id().as_raw().cast_unsigned())) {
-            roster.started(&mark)?;
+        let workplace = Self { out, err, group: None, keeper };
+        let mut opened = Opened { workplace, worker, socket: ours, environment };
+        match opened.settle(group, roster) {
+            Ok(()) => Ok(opened),
+            Err(error) => {
+                opened.abandon();
+                Err(error)
+            }
         }
-        // Modules may have put it into a group of the account's own, whose limits are what they are for (pam_systemd(8)).
-        let group = match group {
-            Some(group) if keeper.is_some() && group.is_elsewhere(worker.id()) => {
-                group.without_version_two().map_err(limits::lost_in_login_session)?
-            }
-            group => group,
-        };
-        // Before it has an order, so before it has started anything. Where that fails the other ways to end it remain; but
-        // nothing else holds a limit.
-        let group = match group.map(|group| (group.add(worker.id()), group)) {
-            Some((Err(error), group)) => {
-                group.remove();
-                if group.is_limited() {
-                    let words = format!("the worker cannot be put in its control group: {error}");
-                    return Err(LaunchError::SetUp(io::Error::new(error.kind(), words)));
-                }
-                None
-            }
-            joined => joined.map(|(_, group)| group),
-        };
-        Ok(Opened { workplace: Self { out, err, group, keeper }, worker, socket: ours, environment })
     }
 
     /// Sees to it that nothing is left, when the worker has ended. Tells what went for lack of memory, and returns it.

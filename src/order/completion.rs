@@ -46,6 +46,8 @@ pub enum ScriptEnd {
     RanBefore,
     /// It did not begin: its output file could not be opened.
     NoOutput,
+    /// It did not begin: what runs before it could not be read.
+    NoLauncher,
 }
 
 /// The complete lines of a file, or `None`.
@@ -77,6 +79,7 @@ impl Completion {
             "no-token" => ScriptEnd::NoToken,
             "ran-before" => ScriptEnd::RanBefore,
             "no-output" => ScriptEnd::NoOutput,
+            "no-launcher" => ScriptEnd::NoLauncher,
             status => ScriptEnd::Exited(status.parse().ok()?),
         };
         Some(Self {

@@ -197,7 +197,7 @@ pub fn forecast(
 
 /// Whether the machine's own rules for logging in let an account begin a session now. One user's own runner runs in a session
 /// that has begun already.
-pub fn may_begin(
+fn may_begin(
     entry: &PasswdEntry,
     limits: &AccountLimits,
     mode: Mode,

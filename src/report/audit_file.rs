@@ -1,15 +1,18 @@
 //! The file of the audit log: how a record gets into it whole, and who is told when it does not.
 
-use std::fs::{DirBuilder, File, Metadata};
+use std::fs::{DirBuilder, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::tell;
 use crate::sys::files::{Owner, trusted_directory};
 
 /// How often a record is begun: a disk may fill up in the middle of one, and another process begin a line of its own behind it.
 const TRIES: usize = 3;
+/// For how long another one may write.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The file, open. Several stages append to it at the same time.
 #[derive(Debug)]
@@ -43,6 +46,18 @@ impl AuditFile {
     /// A disk that fills up takes a part of it. The rest must not follow, since another process may have begun its own line
     /// there: the record is written once more, on a new line.
     fn append(&self, record: &[u8]) -> io::Result<()> {
+        // While another one writes, the end of the file can look like half a line. Who holds the lock for long is stopped, or hangs
+        // in the file system: the record is written all the same.
+        let start = Instant::now();
+        while matches!(self.file.try_lock(), Err(TryLockError::WouldBlock)) && start.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1)); // nothing tells when it is free, but for a wait without end
+        }
+        let appended = self.append_alone(record);
+        let _ = self.file.unlock();
+        appended
+    }
+
+    fn append_alone(&self, record: &[u8]) -> io::Result<()> {
         for _ in 0..TRIES {
             let mended;
             let line = if self.ends_in_the_middle() {

@@ -43,7 +43,8 @@ fn not_everybodys(dir: &Path) -> Result<PathBuf, TrustError> {
     let real = fs::canonicalize(dir).map_err(|error| fault(dir, Distrust::Io(error)))?;
     for above in real.ancestors() {
         let meta = fs::symlink_metadata(above).map_err(|error| fault(above, Distrust::Io(error)))?;
-        if exchanger(meta.uid(), meta.mode(), Believed::OwnersAndGroups).is_some() {
+        let is_own = [0, geteuid().as_raw()].contains(&meta.uid());
+        if !is_own || exchanger(meta.uid(), meta.mode(), Believed::OwnersAndGroups).is_some() {
             let (owner, wanted) = (account_name(meta.uid()), account_name(geteuid().as_raw()));
             return Err(fault(above, Distrust::DirectoryWritable { mode: meta.mode() & 0o7777, owner, wanted }));
         }

@@ -168,6 +168,9 @@ fn become_worker(target: &Become, entrance: &Entrance, scratch: &mut [libc::gid_
     // Before the drop: groups are the driver's. After the above: some kernels let no process into a group that has a class of
     // scheduling of its own.
     entrance.enter();
+    // A signal between the change of user and the word that no core may be dumped would have the kernel write the driver's memory
+    // down for the account (core(5)). SIGKILL and SIGSTOP, which cannot be held back, dump nothing.
+    hold_signals();
     drop_to(target, scratch)?;
     default_signals();
     // SAFETY: a string literal.
@@ -175,6 +178,16 @@ fn become_worker(target: &Become, entrance: &Entrance, scratch: &mut [libc::gid_
         return Err(io::Error::last_os_error());
     }
     close_on_exec_from(3)
+}
+
+/// Holds back whatever can be held back.
+fn hold_signals() {
+    // SAFETY: a set on this stack, filled before it is used.
+    unsafe {
+        let mut all = std::mem::zeroed::<libc::sigset_t>();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+    }
 }
 
 /// Gives every signal its default action and lets it through. A runner started by nohup ignores SIGHUP, stage and worker

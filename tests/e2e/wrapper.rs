@@ -36,6 +36,19 @@ cases!(
         assert_eq!(output.contains("begun"), output.contains("trapped"), "{output}\n{record}");
         assert!(record.contains("\nterminated=yes\n"), "{record}");
     },
+    fn a_script_whose_launcher_cannot_be_read_to_its_end_has_not_succeeded() {
+        let whole = fs::read(LAUNCHER).expect("the launcher");
+        for part in [Some(&[] as &[u8]), Some(&whole[..whole.len() / 2]), None] {
+            let dir = tempfile::Builder::new().prefix("wrapper-").tempdir_in(base()).expect("a directory");
+            if let Some(part) = part {
+                fs::write(dir.path().join("launcher"), part).expect("the launcher");
+            }
+            let mut wrapper = start(dir.path(), "exit 3\n");
+            wrapper.wait().expect("ended");
+            let record = read(dir.path(), "record");
+            assert!(record.contains("end-of-script=no-launcher\n"), "{:?}: {record}", part.map(<[u8]>::len));
+        }
+    },
     fn all_that_a_script_has_written_is_there_at_its_end_whoever_still_holds_its_output() {
         // Nobody; who only waits; who writes, slowly and as fast as he can; and who has put an end to the copying.
         for held in [

@@ -11,14 +11,12 @@ use super::findings::{Findings, plain};
 use super::jobs::exchangeable;
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
-use crate::policy;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss, PasswdEntry};
 use crate::sys::acting::Credentials;
 use crate::sys::exchange::Believed;
 use crate::sys::login::{Barred, LoginRules};
 use crate::sys::looking::{NotSeen, look_as};
-use crate::sys::pam;
 
 /// Of so many accounts it is asked: behind each may be a directory service, and a file server.
 const MOST: usize = 100;
@@ -33,34 +31,41 @@ pub(super) struct Named {
     pub(super) entry: PasswdEntry,
 }
 
-/// Whether they may log in now. `false` if there is one that may not.
+/// Whether they may log in now, by the files: PAM's modules may keep count of those they are asked about (pam_faillock(8)), and a
+/// look must not change who gets in. `false` if there is one that may not.
 pub(super) fn judge_logins(settings: &Settings, runner: &Runner, named: &[Named], findings: &mut Findings) -> bool {
-    let mode = runner.mode(settings);
-    let can_be_asked = match mode.login_rules(&settings.accounts) {
-        None => false,
-        Some(LoginRules::Files) => geteuid().is_root(),
-        // That the service itself cannot be asked is told elsewhere, once.
-        Some(LoginRules::Pam(service)) => {
-            geteuid().is_root() && runner.uid().is_root() && pam::can_be_asked(&service, &bystander()).is_ok()
-        }
-    };
-    if !can_be_asked {
+    let rules = runner.mode(settings).login_rules(&settings.accounts);
+    if rules.is_none() || !geteuid().is_root() {
         return true;
     }
     let mut good = true;
     for Named { what, entry } in named.iter().take(MOST) {
-        let words = match runner.act(|| policy::may_begin(entry, &settings.accounts, mode, &Nss)) {
-            // The machine is closed for everybody: told elsewhere, once.
-            Ok(Ok(Ok(()) | Err(Barred::Closed(_)))) => continue,
-            Ok(Ok(Err(why))) => format!(
+        let refused = |why: &dyn std::fmt::Display| {
+            format!(
                 "every job that it maps is refused: the account {:?} may not begin a session here: {why}",
                 entry.name()
-            ),
-            Ok(Err(error)) => format!("every job that it maps fails: {error}"),
-            Err(words) => words,
+            )
         };
-        good = false;
-        findings.problem(what, words);
+        match runner.act(|| Nss.may_begin(entry, &LoginRules::Files)) {
+            // The machine is closed for everybody: told elsewhere, once.
+            Ok(Ok(Ok(()) | Err(Barred::Closed(_)))) => {}
+            // The service may be one that does not look at that.
+            Ok(Ok(Err(why @ Barred::Expired))) if rules != Some(LoginRules::Files) => {
+                findings.warning(what, format!("{}, unless PAM does not mind", refused(&why)));
+            }
+            Ok(Ok(Err(why))) => {
+                good = false;
+                findings.problem(what, refused(&why));
+            }
+            Ok(Err(error)) => {
+                good = false;
+                findings.problem(what, format!("every job that it maps fails: {error}"));
+            }
+            Err(words) => {
+                good = false;
+                findings.problem(what, words);
+            }
+        }
     }
     if named.len() > MOST {
         findings.skipped("rules", format!("only the first {MOST} accounts that rules name are looked at"));

@@ -232,6 +232,10 @@ pub(super) fn judge(case: &Case<'_>, scheduler: &dyn Scheduler) -> Option<Verdic
             (ScriptEnd::NoOutput, _) => {
                 site(format!("{} could not open the output file of the job; is a quota used up?", record.node))
             }
+            (ScriptEnd::NoLauncher, _) => site(format!(
+                "{} could not read the job's directory (jobs.data_dir), so the script was not started; does its file system answer there?",
+                record.node
+            )),
         },
         (None, Said::Ended(end)) if end.reason == EndReason::Failed => {
             let (code, how) = match (end.status, end.signal) {
@@ -361,7 +365,7 @@ mod tests {
         ] {
             assert!(is_site(verdict(None, &ended(reason.clone(), 0, 0))), "{reason:?}");
         }
-        for end in [ScriptEnd::NoToken, ScriptEnd::RanBefore, ScriptEnd::NoOutput] {
+        for end in [ScriptEnd::NoToken, ScriptEnd::RanBefore, ScriptEnd::NoOutput, ScriptEnd::NoLauncher] {
             assert!(is_site(verdict(Some(end), &Said::Alive)), "{end:?}");
         }
         assert_eq!(code(verdict_by(None, &ended(EndReason::Cancelled, 0, 0), Some(1001))), Some(1));

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::world::check::{check, first_rule};
 use crate::world::pam::Service;
-use crate::world::{Rule, World, cases, change_accounts, chmod, chown, make_dir};
+use crate::world::{Rule, World, cases, change_accounts, chmod, chown, make_dir, make_script};
 
 /// A world with a rule that names its account.
 fn with_a_rule_for_its_account(root: impl Into<crate::world::Root>) -> World {
@@ -56,7 +56,7 @@ cases!(
         check(&world).is_good(true);
         assert!(!data.exists(), "nothing is made");
     },
-    fn a_closed_machine_and_an_account_that_pam_keeps_out_are_told(root: Root) {
+    fn a_closed_machine_is_told_and_pam_is_asked_of_no_account_that_a_rule_names(root: Root) {
         let mut world = with_a_rule_for_its_account(root);
         let service = Service::new(&world, "account required pam_nologin.so\naccount required pam_permit.so\n");
         for rules in ["none", &service.name] {
@@ -71,7 +71,13 @@ cases!(
             assert_eq!(words.matches("Back at 8.").count(), 1, "once, and not for each account: {words}");
             check(&world).is_good(true).does_not_say("logins: ");
         }
-        fs::write(&service.file, "account required pam_deny.so\n").expect("write");
-        check(&world).is_good(false).says(&["PROBLEM  rule at ", "PAM (service motmot-"]);
+        // A module that keeps count would be told of a login that was none.
+        let asked = world.dir.join("asked");
+        let script = world.dir.join("count");
+        make_script(&script, &format!("#!/bin/sh\necho \"$PAM_USER\" >>{}\n", asked.display()));
+        fs::write(&service.file, format!("account required pam_exec.so {}\n", script.display())).expect("write");
+        check(&world).is_good(true);
+        let asked = fs::read_to_string(asked).expect("the service itself is tried");
+        assert!(!asked.lines().any(|name| name == world.user.name), "{asked}");
     }
 );

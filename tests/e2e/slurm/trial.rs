@@ -110,16 +110,20 @@ cases!(
     fn a_forged_answer_about_a_job_is_plain_text_of_some_length(slurm: Slurm) {
         let cluster = Cluster::shared(slurm);
         let world = World::root(slurm).at(cluster).build();
-        let single = Single::new(&world, 5);
+        // A job is prepared once.
+        let mut job = 4;
         let bins = world.dir.join("slurm-bin");
         make_dir(&bins, 0o755);
         for name in ["scancel", "scontrol", "squeue", "sinfo"] {
             std::os::unix::fs::symlink(format!("/usr/bin/{name}"), bins.join(name)).expect("a link");
         }
-        let prepare = |says: &str| {
+        let mut prepare = |says: &str| {
+            job += 1;
+            let single = Single::new(&world, job);
             make_script(&bins.join("sbatch"), &format!("#!/bin/bash\n{says}\n"));
             world.write_config_with(|config| config.slurm(|slurm| slurm.bin_dir(bins.as_path())));
             let prepare = single.stage("prepare").output().expect("prepare");
+            single.clean_up();
             (prepare.status.code(), String::from_utf8_lossy(&prepare.stderr).into_owned())
         };
         let forged = r"printf 'Invalid qos specification\rmotmot: all is well \e[2J%s' $(head -c 100000 /dev/zero | tr '\0' x) >&2; exit 1";
@@ -130,7 +134,6 @@ cases!(
         assert_eq!(code, Some(0), "{said}");
         let (code, said) = prepare("yes");
         assert!(code == Some(0) && said.contains("it goes on"), "{said}");
-        single.clean_up();
     },
     fn a_job_is_not_refused_by_a_controller_that_does_not_answer(slurm: Slurm) {
         let cluster = Cluster::build(slurm).nodes(1).start();
