@@ -35,13 +35,13 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let script = read_script(&script_file)?;
 
     let secrets = Secrets::default();
-    let tokens = || {
+    let load_tokens = || {
         let of = |token| StageTokens::new(token, &settings, &session, &account, &sub_stage, secrets.clone());
         settings.token.as_ref().map(of).transpose()
     };
     if let Some(batch) = scheduler_of(&settings, &sub_stage) {
         let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
-        return stage.run(&sub_stage, script, tokens()?.as_mut(), secrets.clone());
+        return stage.run(&sub_stage, script, load_tokens()?.as_mut(), secrets.clone());
     }
 
     // The worker's program starts while the token is minted; it does nothing without an order. And there was no key yet in the
@@ -56,7 +56,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     };
     let worker = launch.begin()?;
 
-    let mut tokens = tokens()?;
+    let mut tokens = load_tokens()?;
     let directories = session.directories();
     let mut order = RunOrder::new(&account, &settings.jobs, directories, session.name(), ProfileOutput::Hide);
     let mut first = None;

@@ -67,9 +67,6 @@ pub(super) fn judge_logins(settings: &Settings, runner: &Runner, named: &[Named]
             }
         }
     }
-    if named.len() > MOST {
-        findings.skipped("rules", format!("only the first {MOST} accounts that rules name are looked at"));
-    }
     good
 }
 
@@ -85,6 +82,9 @@ pub(super) fn judge_places(settings: &Settings, named: &[Named], findings: &mut 
     let jobs = &settings.jobs;
     if jobs.downscope == Downscope::None || !geteuid().is_root() {
         return;
+    }
+    if named.len() > MOST {
+        findings.skipped("rules", format!("only the first {MOST} accounts that rules name are looked at"));
     }
     for Named { what, entry } in named.iter().take(MOST) {
         let Ok(groups) = Nss.groups(entry) else { continue };
