@@ -252,7 +252,7 @@ fn fault(path: &Path, fault: Distrust) -> TrustError {
     TrustError { path: path.to_owned(), fault }
 }
 
-fn from_io(error: io::Error) -> Distrust {
+pub(super) fn from_io(error: io::Error) -> Distrust {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => Distrust::Missing,
         Some(libc::ELOOP) => Distrust::Symlink,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 
 use super::exchange::{Believed, exchanger};
-use super::files::{Distrust, Owner, TrustError, account_name, trusted_directory};
+use super::files::{Distrust, Owner, TrustError, account_name, from_io, trusted_directory};
 use super::privilege::can_change_user;
 
 /// What whoever can exchange a program gets by it.
@@ -40,12 +40,14 @@ pub fn believed_directory(dir: &Path, prize: Prize) -> Result<PathBuf, TrustErro
 
 fn not_everybodys(dir: &Path) -> Result<PathBuf, TrustError> {
     let fault = |path: &Path, fault| TrustError { path: path.to_owned(), fault };
-    let real = fs::canonicalize(dir).map_err(|error| fault(dir, Distrust::Io(error)))?;
+    let real = fs::canonicalize(dir).map_err(|error| fault(dir, from_io(error)))?;
     for above in real.ancestors() {
-        let meta = fs::symlink_metadata(above).map_err(|error| fault(above, Distrust::Io(error)))?;
-        let is_own = [0, geteuid().as_raw()].contains(&meta.uid());
-        if !is_own || exchanger(meta.uid(), meta.mode(), Believed::OwnersAndGroups).is_some() {
-            let (owner, wanted) = (account_name(meta.uid()), account_name(geteuid().as_raw()));
+        let meta = fs::symlink_metadata(above).map_err(|error| fault(above, from_io(error)))?;
+        let (owner, wanted) = (account_name(meta.uid()), account_name(geteuid().as_raw()));
+        if ![0, geteuid().as_raw()].contains(&meta.uid()) {
+            return Err(fault(above, Distrust::DirectoryOwner { found: owner, wanted }));
+        }
+        if exchanger(meta.uid(), meta.mode(), Believed::OwnersAndGroups).is_some() {
             return Err(fault(above, Distrust::DirectoryWritable { mode: meta.mode() & 0o7777, owner, wanted }));
         }
     }
@@ -70,6 +72,8 @@ mod tests {
             fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("chmod");
             judged
         };
+        let absent = believed_directory(&dir.join("absent"), Prize::OneAccount).expect_err("absent");
+        assert!(absent.is_missing(), "whoever makes it is told: {absent}");
         for path in ["above/programs", "above"] {
             assert_eq!(judged(path, 0o755), [true, true], "{path}");
             assert_eq!(judged(path, 0o2775), [false, true], "{path}");
