@@ -73,5 +73,6 @@ motmot_terminated=no
 \exec 40<&- 41>&-
 case $motmot_options in *:expand_aliases:*) \builtin shopt -s expand_aliases ;; esac
 # This shell outlives the script, which alone answers: what is caught here is not caught in a child. Between this line and the
-# script's begin it is too late for another answer.
+# script's begin it is too late for another answer. (This line stays the last: the wrapper on a node knows by its last word that
+# it has read all of this.)
 \trap 'motmot_terminated=yes motmot_script="\\exit 143"' TERM

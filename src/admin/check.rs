@@ -22,9 +22,10 @@ use super::terminal::Colours;
 use crate::evidence::job_api::{Content, JobApiError, Probed, check_certificates, probe};
 use crate::evidence::settings::GitLabSettings;
 use crate::launch::settings::Downscope;
+use crate::report::counted;
 use crate::settings::{Settings, SettingsError};
 use batch::Ask;
-use findings::{Findings, Form, Strictness, counted, without_number};
+use findings::{Findings, Form, Strictness, without_number};
 use runner::Runner;
 
 /// Somebody is waiting at a terminal.

@@ -152,7 +152,7 @@ pub fn decide(
     let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
     let account = Account::admit(name, limits, mode, db)?.map_err(by_rule)?;
     // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
-    match may_begin(account.entry(), limits, mode, db)? {
+    match account.may_begin(limits, mode, db)? {
         Ok(()) => {}
         Err(Barred::Closed(words)) => return Err(PolicyError::Closed(words)),
         Err(why) => return Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
@@ -193,17 +193,6 @@ pub fn forecast(
     db: &dyn AccountDb,
 ) -> Result<Result<PasswdEntry, NotAdmitted>, LookupError> {
     Ok(Account::admit(name, limits, mode, db)?.map(|account| account.entry().clone()))
-}
-
-/// Whether the machine's own rules for logging in let an account begin a session now. One user's own runner runs in a session
-/// that has begun already.
-fn may_begin(
-    entry: &PasswdEntry,
-    limits: &AccountLimits,
-    mode: Mode,
-    db: &dyn AccountDb,
-) -> Result<Result<(), Barred>, LookupError> {
-    mode.login_rules(limits).map_or(Ok(Ok(())), |rules| db.may_begin(entry, &rules))
 }
 
 fn holds(when: &When, facts: &JobFacts) -> bool {

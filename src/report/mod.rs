@@ -15,7 +15,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 pub use times::{about_in_words, time_in_words};
-pub use words::{indented, one_line, printable};
+pub use words::{counted, indented, one_line, printable};
 
 /// How a failure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

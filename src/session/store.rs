@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use nix::unistd::{Uid, geteuid};
+use nix::unistd::geteuid;
 
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::remembered::Remembered;
 use crate::report::{FailureKind, Fault};
-use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::atomic::{self, Kind};
-use crate::sys::files::TrustError;
+use crate::sys::files::{TrustError, account_name};
 use crate::sys::installed::{Prize, believed_directory};
 
 /// Something is wrong with the store.
@@ -225,7 +224,7 @@ pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(
         return Err(not_private("it is not a directory".into()));
     }
     if meta.uid() != own.as_raw() {
-        let (owner, me) = (name_of(Uid::from_raw(meta.uid())), name_of(own));
+        let (owner, me) = (account_name(meta.uid()), account_name(own.as_raw()));
         let remedy = remedy(&format!("chown -R {me} it"));
         // Root may only be trying what the runner will do.
         let advice = if own.is_root() {
@@ -241,13 +240,6 @@ pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(
         return Err(not_private(format!("its mode is {:04o}; {}", meta.mode() & 0o7777, remedy("chmod 0700 it"))));
     }
     Ok(())
-}
-
-fn name_of(uid: Uid) -> String {
-    match Nss.by_uid(uid) {
-        Ok(Some(account)) => account.name().to_owned(),
-        _ => format!("uid {uid}"),
-    }
 }
 
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {

@@ -1,8 +1,8 @@
 //! The four stages of a job, one page each. Read [`run`] first.
 //!
 //! What they share: `edge` is where they begin and end, `account` says as whom a job runs, `tokens` mints for it, and
-//! `scheduled` is a stage whose script runs at a batch scheduler, `whose` tells sessions of this configuration from those of others, `lines` refuses a stage in
-//! the place of another.
+//! `scheduled` is a stage whose script runs at a batch scheduler, `whose` tells sessions of this configuration from those of
+//! others, `lines` refuses a stage in the place of another.
 
 mod account;
 mod attempt;

@@ -19,7 +19,7 @@ use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
 use super::whose::{refuse_other_cluster, session_scheduler, why_left_alone};
 use crate::report::events::AuditEvent;
-use crate::report::{Failure, about_in_words, one_line, tell, unless_nobody_reads};
+use crate::report::{Failure, about_in_words, counted, one_line, tell, unless_nobody_reads};
 use crate::session::{Claim, Holder, LeftBehind, Session, Sessions};
 use crate::settings::Settings;
 
@@ -155,7 +155,7 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     let mut accounts = HashMap::<_, Vec<Session>>::new();
     let LeftBehind { ours, others } = sessions.left_behind();
     // What may not be touched here stays all the same.
-    let (mut done, mut left) = (0_u32, others.len());
+    let (mut done, mut left) = (0, others.len());
     for session in ours {
         if session.trouble().read().is_none_or(|trouble| trouble.is_over(now)) {
             accounts.entry(session.decision().uid()).or_default().push(session);
@@ -185,14 +185,15 @@ fn all(arguments: &Arguments, sessions: &Sessions) -> Result<(), Failure> {
     match (done, left) {
         (0, 0) if idle => {}
         (0, 0) => tell("nothing was left behind"),
-        (_, 0) => tell(format_args!("cleaned up after {}", jobs(done))),
-        _ => return Err(Failure::noted(format!("cleaned up after {}; of {left} something is left", jobs(done)))),
+        (_, 0) => tell(format_args!("cleaned up after {}", counted(done, "job"))),
+        _ => {
+            return Err(Failure::noted(format!(
+                "cleaned up after {}; of {left} something is left",
+                counted(done, "job")
+            )));
+        }
     }
     Ok(())
-}
-
-fn jobs(count: u32) -> String {
-    format!("{count} {}", if count == 1 { "job" } else { "jobs" })
 }
 
 fn tell_left(session: &Session, why: &str) {

@@ -244,7 +244,7 @@ pub fn make_private_directory(path: &Path, owner: Owner) -> Result<PathBuf, Trus
 }
 
 /// The login name of `uid`, or the number where it has none; for people to read, never to decide by.
-pub(super) fn account_name(uid: u32) -> String {
+pub fn account_name(uid: u32) -> String {
     users::get_user_by_uid(uid).map_or_else(|| format!("uid {uid}"), |user| user.name().to_string_lossy().into_owned())
 }
 

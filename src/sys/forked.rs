@@ -11,10 +11,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+
+use super::readiness::is_readable_before;
 
 /// A child.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ pub(super) unsafe fn fork(
     }
     drop(tell);
     let child = Forked { pid: Pid::from_raw(pid), state: State::Uncollected };
-    let in_time = is_ready(told.as_fd(), limit);
+    let in_time = is_readable_before(told.as_fd(), Instant::now() + limit);
     if !in_time {
         child.kill(); // a stopped process, too
     }
@@ -108,20 +109,6 @@ pub(super) unsafe fn fork(
     } else {
         io::Error::new(io::ErrorKind::TimedOut, "it was stopped before it had begun")
     })
-}
-
-/// Whether there is something to read before `limit` has passed.
-fn is_ready(fd: BorrowedFd<'_>, limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
-            Ok(ready) if ready > 0 => return true,
-            _ if Instant::now() >= deadline => return false,
-            _ => {}
-        }
-    }
 }
 
 /// `struct clone_args` of clone3(2), as of Linux 5.7.

@@ -26,6 +26,7 @@ pub mod pam;
 pub mod pidfd;
 pub mod privilege;
 pub mod process;
+mod readiness;
 mod scheduling;
 pub mod signals;
 pub mod spawn;

@@ -2,11 +2,13 @@
 #![allow(unsafe_code)] // nix does not wrap them
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
+
+use super::readiness::is_readable_before;
 
 /// Of a process that is there.
 #[derive(Debug)]
@@ -45,15 +47,8 @@ impl PidFd {
 /// # Errors
 /// Of [`PidFd::open`]: then this has not waited.
 pub fn await_end_before(pid: Pid, deadline: Instant) -> Result<(), Errno> {
-    let process = PidFd::open(pid)?;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
-        let ready = poll(&mut [PollFd::new(process.0.as_fd(), PollFlags::POLLIN)], timeout);
-        if ready.is_ok_and(|ready| ready > 0) || left.is_zero() {
-            return Ok(());
-        }
-    }
+    is_readable_before(PidFd::open(pid)?.0.as_fd(), deadline);
+    Ok(())
 }
 
 /// Waits until one of these processes has ended.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use crate::admin::terminal::{Colours, complain};
-use crate::report::{indented, printable};
+use crate::report::{counted, indented, printable};
 
 /// So many lines of one kind are shown: behind a mistake of a generator there may be one for each of 20,000 rules.
 const SHOWN: usize = 20;
@@ -182,11 +182,6 @@ impl Findings {
             self.broken.get_or_insert(error);
         }
     }
-}
-
-/// `1 rule`, `2 rules`.
-pub(super) fn counted(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// An error of the operating system without its number.

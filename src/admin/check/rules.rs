@@ -6,11 +6,12 @@ use std::fs;
 use nix::unistd::Group;
 
 use super::accounts::{self, Named};
-use super::findings::{Findings, counted};
+use super::findings::Findings;
 use super::runner::Runner;
 use crate::launch::settings::Downscope;
 use crate::policy;
 use crate::policy::settings::{AccountLimits, Conditions, MapRule, RunAs, When};
+use crate::report::counted;
 use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 

@@ -9,12 +9,13 @@ use std::time::{Duration, SystemTime};
 use nix::sys::statvfs::statvfs;
 use nix::unistd::AccessFlags;
 
-use super::findings::{Findings, counted, plain, without_number};
+use super::findings::{Findings, plain, without_number};
 use super::runner::{Remedy, Runner};
 use crate::issuer::KeyError;
 use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
 use crate::launch::settings::Downscope;
 use crate::report::audit::is_audit_log;
+use crate::report::counted;
 use crate::session::{NAME_ANOTHER, SessionError, Sessions, Whose};
 use crate::settings::Settings;
 use crate::stage::caller::runner_by;

@@ -98,16 +98,18 @@ fn said(answer: &Answer) -> Trial {
     }
 }
 
-/// The partition of that line; see [`start`].
+/// What comes before the start in
+/// `sbatch: Job 17 to start at 1767225600 using 1 processors on nodes n1 in partition debug`
+const PROMISE: &str = " to start at ";
+
+/// The partition in that line.
 fn place(answer: &Answer) -> Option<&str> {
     let Answer::Exited { out, err, .. } = answer else { return None };
     let (_, rest) = [err, out].into_iter().find_map(|text| text.lines().find_map(|line| line.split_once(PROMISE)))?;
     rest.rsplit_once(" in partition ").map(|(_, name)| name.trim())
 }
 
-/// `sbatch: Job 17 to start at 1767225600 using 1 processors on nodes n1 in partition debug`
-const PROMISE: &str = " to start at ";
-
+/// The start in that line.
 fn start(text: &str) -> Option<SystemTime> {
     let (_, rest) = text.lines().find_map(|line| line.split_once(PROMISE))?;
     let seconds = rest.split_whitespace().next()?.parse().ok()?;
