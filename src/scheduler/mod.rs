@@ -104,8 +104,8 @@ pub trait Scheduler: Send + Sync {
     /// What an author can do about it.
     fn advice(&self, topic: Advice) -> &'static str;
 
-    /// The same about a job that waits for this reason, where no end of other jobs will start it.
-    fn advice_on_waiting(&self, reason: &str) -> Option<&'static str>;
+    /// Whether a job that waits for this reason is one that no end of other jobs will start; in words.
+    fn never_starts(&self, reason: &str) -> Option<&'static str>;
 
     /// How a person looks a job up.
     fn look_up(&self, id: &JobId) -> String;

@@ -11,7 +11,7 @@ use super::tokens::StageTokens;
 use super::whose::{cluster, refuse_other_cluster, session_scheduler};
 use super::{confine, ends, keeper, request};
 use crate::launch::batch::Ledger;
-use crate::launch::batch::course::{Job, Plan, StartBy, Until};
+use crate::launch::batch::course::{Hopeless, Job, Plan, StartBy, Until};
 use crate::launch::batch::drive::{self, Follow};
 use crate::launch::batch::pace::Pace;
 use crate::launch::batch::remembered::Remembered;
@@ -51,6 +51,14 @@ pub struct BatchStage<'a> {
     pub account: &'a Account,
 }
 
+/// The job that a stage follows, and how far.
+struct What {
+    job: Job,
+    asked_by: AskedBy,
+    name: JobName,
+    until: Until,
+}
+
 /// The scheduler that a sub-stage goes to, if it goes to one.
 pub fn scheduler_of<'a>(settings: &'a Settings, sub_stage: &SubStage) -> Option<&'a dyn Batch> {
     settings.batch().filter(|batch| batch.settings().runs(sub_stage.as_str()))
@@ -75,21 +83,24 @@ impl BatchStage<'_> {
     ) -> Result<(), Failure> {
         self.same_cluster_as_before()?;
         let number = self.session.take_number()?;
-        let (job, name, settings) = match self.batch.settings().allocation {
+        let resources = resources(self.batch, self.session)?;
+        let (job, asked_by, name, settings) = match self.batch.settings().allocation {
             Allocation::Stage => {
                 let name = JobName::new(self.session.name(), number);
-                let resources = resources(self.batch, self.session)?;
-                let job = self.new_job(&name, sub_stage.as_str(), resources);
-                (job, name, Some(self.wrapper_settings(Scripts::One)))
+                let (submission, asked_by) = self.submission(&name, sub_stage.as_str(), resources);
+                (Job::New(submission), asked_by, name, Some(self.wrapper_settings(Scripts::One)))
             }
             Allocation::Job => match self.session.jobs().into_iter().next() {
-                Some(KnownJob { name, id: Some(id), .. }) => (Job::Existing(id), name, None),
+                Some(KnownJob { name, id: Some(id), .. }) => {
+                    (Job::Existing(id), AskedBy::of(resources.from_job), name, None)
+                }
                 _ => return Err(Failure::site("the prepare stage has not left an allocation for this job")),
             },
         };
         let run = format!("run-{number}");
         let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
-        let outcome = self.follow(job, name.clone(), Until::ScriptEnd, settings, Some((run, script)), feed, secrets)?;
+        let what = What { job, asked_by, name: name.clone(), until: Until::ScriptEnd };
+        let outcome = self.follow(what, settings, Some((run, script)), feed, secrets)?;
         if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.batch.settings().allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.
             let _ = self.session.ledger().ended(&name, id);
@@ -102,9 +113,10 @@ impl BatchStage<'_> {
     pub fn allocate(&self, resources: Resources) -> Result<(), Failure> {
         self.same_cluster_as_before()?;
         let name = JobName::new(self.session.name(), self.session.take_number()?);
-        let job = self.new_job(&name, "allocation", resources);
+        let (submission, asked_by) = self.submission(&name, "allocation", resources);
+        let what = What { job: Job::New(submission), asked_by, name, until: Until::Submitted };
         let settings = Some(self.wrapper_settings(Scripts::Many));
-        match self.follow(job, name, Until::Submitted, settings, None, None, Secrets::default())? {
+        match self.follow(what, settings, None, None, Secrets::default())? {
             outcome @ BatchOutcome::Terminated(_) => {
                 self.audit("prepare", &outcome);
                 ends::conclude_batch(outcome)
@@ -124,11 +136,6 @@ impl BatchStage<'_> {
         }
     }
 
-    fn new_job(&self, name: &JobName, what: &str, resources: Resources) -> Job {
-        let (submission, asked_by) = self.submission(name, what, resources);
-        Job::New(submission, asked_by)
-    }
-
     /// One like those to come, for which there is no job yet, and by this name never will be.
     pub(super) fn submission_to_try(&self, resources: Resources) -> (Submission, AskedBy) {
         self.submission(&JobName::new(self.session.name(), 0), "trial", resources)
@@ -138,7 +145,6 @@ impl BatchStage<'_> {
         let remembered = Remembered::in_directory(self.session.store());
         self.batch.fit(&mut resources, &mut |question| remembered.ask(&question));
         let Resources { options, from_job } = resources;
-        let asked_by = if from_job.is_empty() { AskedBy::Site } else { AskedBy::Job(from_job) };
         let submission = Submission {
             name: name.clone(),
             comment: self.address(what),
@@ -149,7 +155,7 @@ impl BatchStage<'_> {
             requeue: self.batch.settings().requeue,
             new_privileges: self.settings.jobs.new_privileges,
         };
-        (submission, asked_by)
+        (submission, AskedBy::of(from_job))
     }
 
     fn place(&self, name: &JobName) -> PathBuf {
@@ -181,12 +187,9 @@ impl BatchStage<'_> {
         wrapper_settings(self.account, jobs, directories, self.session.name(), token, scripts, requeue)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what differs between the two stages, and nothing else")]
     fn follow<'f>(
         &'f self,
-        job: Job,
-        name: JobName,
-        until: Until,
+        What { job, asked_by, name, until }: What,
         settings: Option<String>,
         run: Option<(String, Zeroizing<Vec<u8>>)>,
         feed: Option<&'f mut (dyn TokenFeed + 'f)>,
@@ -213,6 +216,7 @@ impl BatchStage<'_> {
         let plan = Plan {
             scheduler,
             job,
+            asked_by,
             expected: Expected { name, uid: self.account.uid().as_raw() },
             owner: self.account.name().to_owned(),
             until,
@@ -221,6 +225,7 @@ impl BatchStage<'_> {
             patience: PATIENCE,
             unknown_timeout: self.batch.settings().unknown_timeout,
             start_by: self.start_by(),
+            hopeless: if self.batch.tries_out() { Hopeless::Cancel } else { Hopeless::Wait },
         };
         let follow = Follow {
             plan,
@@ -277,6 +282,7 @@ pub fn give_back(
         let plan = Plan {
             scheduler: Arc::clone(&scheduler),
             job,
+            asked_by: AskedBy::Site,
             expected,
             owner: account.name().to_owned(),
             until: Until::Gone,
@@ -285,6 +291,7 @@ pub fn give_back(
             patience: limit,
             unknown_timeout: limit,
             start_by: None,
+            hopeless: Hopeless::Wait,
         };
         let follow = Follow {
             plan,

@@ -241,7 +241,7 @@ impl Drive<'_> {
     fn command_line(&self, what: &Calling) -> Option<Call> {
         let (plan, scheduler) = (&self.plan, &self.plan.scheduler);
         Some(match (what, &plan.job) {
-            (Calling::Submit, Job::New(submission, _)) => scheduler.submit(submission),
+            (Calling::Submit, Job::New(submission)) => scheduler.submit(submission),
             // Nothing but a new job is ever submitted.
             (Calling::Submit, _) => return None,
             (Calling::Cancel(id), _) => scheduler.cancel(id),

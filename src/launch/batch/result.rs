@@ -70,18 +70,28 @@ impl Verdict {
 
     /// The scheduler does not want the job. Its words may quote the account, so they are no more than text.
     pub(super) fn refused(scheduler: &str, asked_by: &AskedBy, words: &str) -> Self {
-        let words = printable(words);
+        Self::of_wishes(asked_by, &format!("{scheduler} does not accept this job"), &printable(words))
+    }
+
+    /// It waits for something that the end of no other job brings.
+    pub(super) fn never_starts(asked_by: &AskedBy, words: &str, look_up: &str) -> Self {
+        Self::of_wishes(
+            asked_by,
+            "the job can never start, and is cancelled",
+            &format!("{} ({look_up})", printable(words)),
+        )
+    }
+
+    /// A failure of whoever has asked for the resources.
+    fn of_wishes(asked_by: &AskedBy, what: &str, words: &str) -> Self {
         match asked_by {
             AskedBy::Job(options) => Self {
                 judgement: Judgement::Job(1),
-                words: format!(
-                    "{scheduler} does not accept this job: {words} (the job has set {}; all else is the site's)",
-                    options.join(", ")
-                ),
+                words: format!("{what}: {words} (the job has set {}; all else is the site's)", options.join(", ")),
             },
-            AskedBy::Site => Self::site(format!(
-                "{scheduler} does not accept this job, which asks for nothing but what the site's own configuration says: {words}"
-            )),
+            AskedBy::Site => {
+                Self::site(format!("{what}; it asks for nothing but what the site's own configuration says: {words}"))
+            }
         }
     }
 
@@ -131,6 +141,13 @@ pub enum AskedBy {
     Job(Vec<String>),
     /// All of them are the site's.
     Site,
+}
+
+impl AskedBy {
+    /// With the options that the job itself has set.
+    pub fn of(from_job: Vec<String>) -> Self {
+        if from_job.is_empty() { Self::Site } else { Self::Job(from_job) }
+    }
 }
 
 /// What the scheduler says, at a time when the script has ended or cannot run any more.

@@ -17,10 +17,9 @@ pub(super) fn advice(topic: Advice) -> &'static str {
 
 /// The job itself is what keeps it: it asks for more than any one may have. Not of limits that jobs share, nor of what an
 /// administrator has stopped and lets go again.
-pub(super) fn on_waiting(reason: &str) -> Option<&'static str> {
-    (reason == "PartitionTimeLimit" || reason.contains(OF_ONE_JOB)).then_some(
-        "waiting does not start it: it asks for more than one job may have here; cancel it, and ask for less",
-    )
+pub(super) fn never_starts(reason: &str) -> Option<&'static str> {
+    (reason == "PartitionTimeLimit" || reason.contains(OF_ONE_JOB))
+        .then_some("it asks for more than one job may have here")
 }
 
 pub(super) fn look_up(id: &JobId) -> String {
@@ -32,17 +31,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_of_a_job_that_asks_for_too_much_its_author_is_told_that_waiting_does_not_help() {
+    fn only_a_job_that_asks_for_more_than_any_may_have_never_starts() {
         for reason in
             ["PartitionTimeLimit", "AssocMaxNodePerJobLimit", "QOSMaxWallDurationPerJobLimit", "AssocMaxGRESPerJob"]
         {
-            assert!(on_waiting(reason).is_some(), "{reason}");
+            assert!(never_starts(reason).is_some(), "{reason}");
         }
         for reason in ["", "Priority", "Resources", "JobHeldUser", "PartitionDown", "PartitionNodeLimit"] {
-            assert_eq!(on_waiting(reason), None, "{reason}");
+            assert_eq!(never_starts(reason), None, "{reason}");
         }
         for reason in ["AssocMaxJobsLimit", "QOSMaxJobsPerUserLimit", "QOSMaxCpuPerUserLimit", "AssocGrpNodeLimit"] {
-            assert_eq!(on_waiting(reason), None, "{reason}");
+            assert_eq!(never_starts(reason), None, "{reason}");
         }
     }
 }

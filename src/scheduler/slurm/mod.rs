@@ -105,8 +105,8 @@ impl Scheduler for Slurm {
         advice::advice(topic)
     }
 
-    fn advice_on_waiting(&self, reason: &str) -> Option<&'static str> {
-        advice::on_waiting(reason)
+    fn never_starts(&self, reason: &str) -> Option<&'static str> {
+        advice::never_starts(reason)
     }
 
     fn look_up(&self, id: &JobId) -> String {

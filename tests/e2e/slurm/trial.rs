@@ -71,13 +71,14 @@ cases!(
         cluster.change_accounting(&["add", "qos", "longer", "Flags=PartitionTimeLimit"], "QOS=longer(");
         let running = Running::start(&job());
         running.until_log("unless a plugin of Slurm or a QOS of this site makes an exception; it goes on");
-        running.until_log("waiting in the queue: PartitionTimeLimit; waiting does not start it: it asks for more than");
-        let number = running.until_submitted();
-        order(&cluster, "scontrol", &["update", &format!("jobid={number}"), "timelimit=1"]);
-        running.end().assert_success();
+        running.until_log("waiting in the queue: PartitionTimeLimit");
+        // This QOS is not the job's.
+        let end = running.end();
+        end.assert_failed("runner_system_failure").assert_log("the job can never start, and is cancelled; it asks for");
+        assert!(cluster.jobs_of(&world.user.name).is_empty());
     },
     /// Of limits that wait for nobody `sbatch --test-only` speaks only where submission refuses them, too.
-    fn a_job_above_the_limit_of_one_job_is_refused_or_told_in_the_queue_as_slurm_says(accounting: Accounting) {
+    fn a_job_above_the_limit_of_one_job_is_refused_or_cancelled_in_the_queue_as_slurm_says(accounting: Accounting) {
         let enforce = ("AccountingStorageEnforce", "limits");
         let cluster = Cluster::build(accounting).accounting().set(enforce.0, enforce.1).nodes(2).start();
         let world = World::root(accounting).at(&cluster).build();
@@ -85,12 +86,20 @@ cases!(
         let job = || world.simulate().option("--variable", "SCHEDULER_PARAMETERS=--nodes=2").script("true");
         let of_user = format!("name={}", world.user.name);
         cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=1"], "MaxTRESPJ=node=1");
+        let end = job().run();
+        end.assert_failed("script_failure").assert_log("waiting in the queue: AssocMaxNodePerJobLimit");
+        end.assert_log("the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than");
+        end.assert_log("the job has set --nodes");
+        assert!(cluster.jobs_of(&world.user.name).is_empty());
+        // A site that wants it so may change the limit meanwhile.
+        world.write_config_with(|config| config.slurm(|slurm| slurm.test_only(false)));
         let running = Running::start(&job());
         running.until_log(
             "waiting in the queue: AssocMaxNodePerJobLimit; waiting does not start it: it asks for more than",
         );
         cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=-1"], "MaxTRESPJ=");
         running.end().assert_success();
+        world.write_config_with(|config| config.slurm(|slurm| slurm.test_only(true)));
         let deny = ["modify", "qos", "normal", "set", "MaxTRESPerJob=node=1", "Flags=DenyOnLimit"];
         cluster.change_accounting(&deny, "MaxTRESPJ=node=1");
         let end = job().run();

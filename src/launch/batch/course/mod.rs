@@ -12,7 +12,7 @@
 //!   output is the worker's to tell; an account that stops its worker keeps its own stage until SIGTERM.)
 //!
 //! Each concern has a file with its state: the [submission], the questions ([`asking`]) and the [answers] to them,
-//! [silence], the [queue] that is too long, the [script] as the worker sees it, its [token], the [ending] that somebody asks for and its [pursuit], and the
+//! [silence], the [queue] that is too long or that has no end, the [script] as the worker sees it, its [token], the [ending] that somebody asks for and its [pursuit], and the
 //! [conclusion].
 
 mod action;
@@ -41,7 +41,7 @@ use crate::scheduler::JobId;
 
 pub use action::{Action, Calling, Question};
 pub use event::BatchEvent;
-pub use plan::{Job, Plan, StartBy, Until};
+pub use plan::{Hopeless, Job, Plan, StartBy, Until};
 pub use token::Tokens;
 
 use asking::Asking;
@@ -156,6 +156,7 @@ impl Course {
         }
         self.keep_token_fresh(now);
         self.conclude();
+        self.end_what_never_starts(now);
         self.end_what_never_started(now);
         if self.ending.is_some() {
             self.pursue_ending(now);

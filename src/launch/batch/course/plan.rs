@@ -10,7 +10,7 @@ use crate::scheduler::{Expected, JobId, Requeue, Scheduler, Submission};
 #[derive(Clone, Debug)]
 pub enum Job {
     /// One that has to be submitted first.
-    New(Submission, AskedBy),
+    New(Submission),
     /// One that waits or runs already, for scripts of several stages.
     Existing(JobId),
     /// One that an earlier stage has left, if there is one.
@@ -39,12 +39,23 @@ pub struct StartBy {
     pub timeout: Duration,
 }
 
+/// What becomes of a job that waits for something which the end of no other job brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hopeless {
+    /// It is cancelled, and has failed.
+    Cancel,
+    /// It waits: somebody may change what it waits for.
+    Wait,
+}
+
 /// What is to be done, and how long it may take.
 pub struct Plan {
     /// Who runs the job. Only asked for words and meanings.
     pub scheduler: Arc<dyn Scheduler>,
     /// The job.
     pub job: Job,
+    /// Whose doing its resources are.
+    pub asked_by: AskedBy,
     /// What it must be to be ours.
     pub expected: Expected,
     /// The name of its owner.
@@ -61,4 +72,6 @@ pub struct Plan {
     pub unknown_timeout: Duration,
     /// Until when the job has to have begun, if there is such a time.
     pub start_by: Option<StartBy>,
+    /// What becomes of it if it can never start.
+    pub hopeless: Hopeless,
 }

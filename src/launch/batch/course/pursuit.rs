@@ -24,7 +24,7 @@ impl Course {
         }
         // A job that serves several stages is given back by cleanup. But one that waits has no script to be told, and would
         // begin with this one when its time comes.
-        let own = matches!(self.plan.job, Job::New(..));
+        let own = matches!(self.plan.job, Job::New(_));
         let way = if own || self.seen.waits() { Way::Job } else { Way::Script(Sent::Nothing) };
         self.ending = Some(JobEnding::new(now, way, EndingCause::Asked));
         if self.calling == Some(Calling::Submit) {

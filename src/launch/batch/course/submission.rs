@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use super::{Action, BatchOutcome, Calling, Course, Job, Until, Verdict};
-use crate::launch::batch::result::AskedBy;
 use crate::scheduler::{JobId, SubmitAnswer};
 use crate::sys::call::Answer;
 
@@ -103,11 +102,7 @@ impl Course {
                 SubmitAnswer::Id(id) => self.on_number(id, now),
                 SubmitAnswer::Refused(words) => {
                     self.forget_submission();
-                    let asked_by = match &self.plan.job {
-                        Job::New(_, asked_by) => asked_by,
-                        _ => &AskedBy::Site,
-                    };
-                    self.judged(Verdict::refused(self.plan.scheduler.name(), asked_by, &words));
+                    self.judged(Verdict::refused(self.plan.scheduler.name(), &self.plan.asked_by, &words));
                 }
                 SubmitAnswer::NotAsked(words) => {
                     self.forget_submission();

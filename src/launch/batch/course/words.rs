@@ -1,7 +1,7 @@
 //! What the author of a job is told while it waits and runs.
 
 use super::submission::SubmissionStage;
-use super::{Action, Course, Verdict};
+use super::{Action, Course, Hopeless, Verdict};
 use crate::launch::batch::result::Judgement;
 use crate::report::time_in_words;
 use crate::scheduler::{Alive, JobId, Phase, Setting};
@@ -26,8 +26,10 @@ impl Course {
                     return;
                 }
                 let start = start.as_ref().map(|start| format!("; expected to start at {start}")).unwrap_or_default();
-                let advice = self.plan.scheduler.advice_on_waiting(reason);
-                let advice = advice.map(|advice| format!("; {advice}")).unwrap_or_default();
+                let never = self.plan.scheduler.never_starts(reason).filter(|_| self.plan.hopeless == Hopeless::Wait);
+                let advice =
+                    never.map(|why| format!("; waiting does not start it: {why}; cancel it, and ask for less"));
+                let advice = advice.unwrap_or_default();
                 let reason = if reason.is_empty() { "no reason given yet" } else { reason };
                 self.act(Action::Say(format!("waiting in the queue: {reason}{advice}{start}")));
                 self.told.waiting = Some(news);

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Action, BatchOutcome, Course, LaunchError, Until};
+use super::{Action, Course, LaunchError, Until};
 use crate::launch::workplace::LAST_REPORT;
 use crate::order::frames::{Report, WorkerFailure};
 
@@ -58,9 +58,7 @@ impl Course {
                 }
             }
             Report::Failed(WorkerFailure { blame, words }) => match &self.ending {
-                Some(_) if self.plan.until != Until::Gone => {
-                    self.finish(BatchOutcome::Terminated(self.id().cloned()));
-                }
+                Some(_) if self.plan.until != Until::Gone => self.finish_ended(),
                 _ => self.fail(WorkerFailure { blame, words }.into()),
             },
             // A worker that somebody has taken over.

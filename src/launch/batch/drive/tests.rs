@@ -3,7 +3,8 @@ use std::path::Path;
 use super::*;
 use crate::policy::Account;
 
-use crate::launch::batch::course::Until;
+use crate::launch::batch::course::{Hopeless, Until};
+use crate::launch::batch::result::AskedBy;
 use crate::scheduler::slurm::Slurm;
 use crate::scheduler::{Expected, JobId, JobName, Requeue};
 use crate::sys::alone::alone;
@@ -39,6 +40,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
                 plan: Plan {
                     scheduler: Arc::new(Slurm::new(Path::new("/nonexistent"), None)),
                     job: Job::Left(JobId::parse("17")),
+                    asked_by: AskedBy::Site,
                     expected: Expected { name, uid: 1001 },
                     owner: "ada".into(),
                     until: Until::Gone,
@@ -47,6 +49,7 @@ fn a_worker_that_its_account_has_stopped_makes_no_cleanup_longer() {
                     patience: Duration::from_millis(100),
                     unknown_timeout: Duration::from_hours(1),
                     start_by: None,
+                    hopeless: Hopeless::Wait,
                 },
                 program,
                 start: Start::Directly(Account::for_test("ada").to_become()),

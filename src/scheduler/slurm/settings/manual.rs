@@ -41,8 +41,9 @@ pub const SLURM: &[Part] = &[
                 example: "",
                 says: "Whether Slurm is asked in the prepare stage (sbatch --test-only) if it can ever start a job like this one, which \
                     is refused at once if it cannot. One more call for each job, and a second one for a job with --time, since of a \
-                    time above the limit of its partitions that answer says nothing.",
-                used_by: &[Prepare],
+                    time above the limit of its partitions that answer says nothing. And whether a job that Slurm says in the queue to \
+                    ask for more than one job may have is cancelled there.",
+                used_by: &[Prepare, Run],
             },
             Key {
                 name: "defaults",

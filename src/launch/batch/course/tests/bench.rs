@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{Action, BatchEvent, Calling, Course, Job, Plan, Question, StartBy, Tokens, Until};
+use super::super::{Action, BatchEvent, Calling, Course, Hopeless, Job, Plan, Question, StartBy, Tokens, Until};
 use crate::launch::batch::pace::Urgency;
 use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
@@ -71,12 +71,15 @@ pub fn plan(what: For) -> Plan {
         options: Vec::new(),
         requeue: Requeue::Never,
     };
+    let asked_by = match what {
+        For::ChosenResources => AskedBy::Job(vec!["--mem".into()]),
+        _ => AskedBy::Site,
+    };
     let (job, until) = match what {
-        For::Stage | For::NoTokens | For::Requeue | For::Impatient => {
-            (Job::New(submission, AskedBy::Site), Until::ScriptEnd)
+        For::Stage | For::ChosenResources | For::NoTokens | For::Requeue | For::Impatient => {
+            (Job::New(submission), Until::ScriptEnd)
         }
-        For::ChosenResources => (Job::New(submission, AskedBy::Job(vec!["--mem".into()])), Until::ScriptEnd),
-        For::Allocating => (Job::New(submission, AskedBy::Site), Until::Submitted),
+        For::Allocating => (Job::New(submission), Until::Submitted),
         For::Allocated => (Job::Existing(id("17")), Until::ScriptEnd),
         For::Left => (Job::Left(Some(id("17"))), Until::Gone),
         For::LeftWithoutNumber => (Job::Left(None), Until::Gone),
@@ -85,6 +88,7 @@ pub fn plan(what: For) -> Plan {
     Plan {
         scheduler: Arc::new(Slurm::new(Path::new("/usr/bin"), None)),
         job,
+        asked_by,
         expected: Expected { name, uid: 1001 },
         owner: "ada".into(),
         until,
@@ -93,6 +97,7 @@ pub fn plan(what: For) -> Plan {
         patience: PATIENCE,
         unknown_timeout: UNKNOWN_TIMEOUT,
         start_by: None,
+        hopeless: if what == For::Impatient { Hopeless::Wait } else { Hopeless::Cancel },
     }
 }
 

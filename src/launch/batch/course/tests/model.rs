@@ -46,6 +46,8 @@ pub struct Model {
     /// So many submissions have not been refused: each may be a job.
     possible: u32,
     refused: bool,
+    /// It was seen waiting for something that will not come.
+    hopeless: bool,
     number: bool,
     /// So often in a row nothing was found since then.
     unsure: Option<(Instant, u32)>,
@@ -97,9 +99,10 @@ impl Model {
             questions: 0,
             submissions: 0,
             // What is there already was remembered by who left it.
-            remembered: !matches!(plan.job, super::super::Job::New(..)),
-            possible: u32::from(!matches!(plan.job, super::super::Job::New(..))),
+            remembered: !matches!(plan.job, super::super::Job::New(_)),
+            possible: u32::from(!matches!(plan.job, super::super::Job::New(_))),
             refused: false,
+            hopeless: false,
             number: false,
             unsure: None,
             ended_on_node: None,
@@ -175,6 +178,8 @@ impl Model {
                         if alive.phase == Phase::Running {
                             self.running = Some(self.now);
                         }
+                        self.hopeless |=
+                            matches!(&alive.phase, Phase::Pending { reason, .. } if reason.contains("PerJob"));
                     }
                     State::Ended(end) => {
                         self.silent_since = None;
@@ -366,7 +371,7 @@ impl Model {
             Ok(BatchOutcome::Submitted(_)) => must(self.number, "what was submitted has a number"),
             Ok(BatchOutcome::Judged(_, verdict)) => self.check_verdict(verdict.judgement()),
             Ok(BatchOutcome::Terminated(_)) => {
-                must(self.terminated.is_some() || self.restarted, "nobody is told that he asked for the end")?;
+                must(self.terminated.is_some(), "nobody is told that he asked for the end")?;
                 must(
                     self.plan.until != Until::ScriptEnd
                         || self.drained
@@ -400,18 +405,12 @@ impl Model {
                 self.exited_with_zero && self.said_after,
                 "success needs a record of it, and a word of the scheduler that was asked for after it",
             ),
-            Judgement::Job(_) => {
-                let asked_by = match &self.plan.job {
-                    super::super::Job::New(_, asked_by) => asked_by.clone(),
-                    _ => AskedBy::Site,
-                };
-                must(
-                    (self.script_ended.is_some() && self.said_after)
-                        || self.ended
-                        || (self.refused && asked_by != AskedBy::Site),
-                    "a failure of the job needs evidence",
-                )
-            }
+            Judgement::Job(_) => must(
+                (self.script_ended.is_some() && self.said_after)
+                    || self.ended
+                    || ((self.refused || self.hopeless) && self.plan.asked_by != AskedBy::Site),
+                "a failure of the job needs evidence",
+            ),
             Judgement::NeverStarted => must(
                 self.plan.start_by.is_some_and(|start_by| self.now >= start_by.at) && !self.exited_with_zero,
                 "a job is given up when its time is over, and not before",
@@ -419,6 +418,7 @@ impl Model {
             Judgement::Site => must(
                 self.disk.is_err()
                     || self.refused
+                    || self.hopeless
                     || self.submissions == MOST_SUBMISSIONS
                     || (self.script_ended.is_some() && self.said_after)
                     || self.ended

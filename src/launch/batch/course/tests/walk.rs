@@ -107,7 +107,10 @@ impl Dice {
             0..6 => {
                 let phase = match self.below(6) {
                     0..3 => Phase::Running,
-                    3 => Phase::Pending { reason: "Priority".into(), start: None },
+                    3 => {
+                        let reason = self.of(&["Priority", "Priority", "Priority", "AssocMaxNodePerJobLimit"]);
+                        Phase::Pending { reason: reason.into(), start: None }
+                    }
                     4 => Phase::Suspended,
                     _ => Phase::Completing,
                 };

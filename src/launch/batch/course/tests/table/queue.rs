@@ -1,4 +1,4 @@
-//! A queue that is longer than GitLab's patience.
+//! A queue that is longer than GitLab's patience, or that nobody ever leaves.
 
 use super::{For, Row};
 
@@ -35,6 +35,37 @@ pub const ROWS: &[Row] = &[
          58   always pending Priority => 3 questions
          59   mark             => ask 17!
          61   running          => say runs on n1",
+    ),
+    (
+        "a job that asks for more than any may have is cancelled, and has failed",
+        For::ChosenResources,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         5    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit & cancel 17
+         5.1  called ok        =>
+         5.25 time             => ask 17
+         5.3  cancelled never-ran => canceller 17 & last-look & finish job 1 the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than one job may have here (Slurm job 17",
+    ),
+    (
+        "where the site itself has asked for so much, the site has failed",
+        For::Stage,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         5    pending PartitionTimeLimit => say waiting in the queue: PartitionTimeLimit & cancel 17
+         5.1  called ok        =>
+         5.25 time             => ask 17
+         5.3  cancelled never-ran => canceller 17 & last-look & finish site what the site's own configuration says",
+    ),
+    (
+        "where the site wants it, it waits all the same, and its author is told",
+        For::Impatient,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         5    pending AssocMaxNodePerJobLimit => say waiting does not start it: it asks for more than one job may have here; cancel it
+         59   always pending AssocMaxNodePerJobLimit => 3 questions",
     ),
     (
         "a job of which nothing is known may run",
