@@ -149,10 +149,15 @@ motmot_close_output() {
     exec 45>&-
     while kill -0 "$copier" 2>/dev/null; do
         try=$((try + 1))
+        # As a rule nothing is left behind, and then it is a matter of milliseconds.
+        if [ "$try" -le 10 ]; then
+            motmot_nap 0.002
+            continue
+        fi
         # Something writes faster than it is copied, or no disk takes it.
-        if [ "$try" -gt 200 ]; then
+        if [ "$try" -gt 210 ]; then
             kill -KILL -- "-$copier" 2>/dev/null || true
-        elif [ "$try" -gt 5 ]; then
+        elif [ "$try" -gt 15 ]; then
             kill -TTOU "$copier" 2>/dev/null || true
         fi
         motmot_nap 0.02
