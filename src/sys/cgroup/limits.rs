@@ -79,13 +79,14 @@ pub(super) fn write_existing(path: &Path, value: &str) -> io::Result<()> {
 pub(super) struct MemoryEvents {
     /// Processes that were ended for it, whoever was out of memory.
     pub(super) kills: u64,
-    /// How often the group itself had no more to give.
+    /// How often the group itself had no more to give. Of a group without a limit that is not counted.
     pub(super) own: u64,
 }
 
 impl MemoryEvents {
-    /// Read from the group, if it counts them.
-    pub(super) fn read(version: Version, dir: &Path) -> Option<Self> {
+    /// Read from a group with these limits, if it counts them.
+    pub(super) fn read(version: Version, dir: &Path, limits: &Limits) -> Option<Self> {
+        let is_limited = limits.contains_key(&Resource::Memory);
         let read = |file: &str| fs::read_to_string(dir.join(file)).ok();
         match version {
             Version::Two => {
@@ -100,12 +101,12 @@ impl MemoryEvents {
                         (number(&format!("{name}.max_usage_in_bytes"))?, number(&format!("{name}.limit_in_bytes"))?);
                     Some(u64::from(most.saturating_add(NEARLY) >= limit))
                 };
-                let counted = ["memory", "memory.memsw"].map(|name| {
+                let counted = ["memory", "memory.memsw"].into_iter().filter(|_| is_limited).map(|name| {
                     number(&format!("{name}.failcnt")).unwrap_or(0).saturating_add(used_up(name).unwrap_or(0))
                 });
                 // Kernels before 4.13 do not count what they end.
                 let kills = counter(&read("memory.oom_control")?, "oom_kill")?;
-                Some(Self { kills, own: counted.into_iter().fold(0, u64::saturating_add) })
+                Some(Self { kills, own: counted.fold(0, u64::saturating_add) })
             }
         }
     }
@@ -134,15 +135,19 @@ mod tests {
     #[test]
     fn a_group_that_does_not_count_says_nothing_rather_than_none() {
         let dir = tempfile::tempdir().expect("a directory");
-        assert_eq!(MemoryEvents::read(Version::Two, dir.path()), None);
+        let limited = Limits::from([(Resource::Memory, 100_663_296)]);
+        let read = |version| MemoryEvents::read(version, dir.path(), &limited);
+        assert_eq!(read(Version::Two), None);
         file(dir.path(), "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n");
-        assert_eq!(MemoryEvents::read(Version::One, dir.path()), None);
+        assert_eq!(read(Version::One), None);
         file(dir.path(), "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
         file(dir.path(), "memory.limit_in_bytes", "100663296\n");
         file(dir.path(), "memory.max_usage_in_bytes", "1000000\n");
-        assert_eq!(MemoryEvents::read(Version::One, dir.path()), Some(MemoryEvents { kills: 2, own: 0 }));
+        assert_eq!(read(Version::One), Some(MemoryEvents { kills: 2, own: 0 }));
         file(dir.path(), "memory.max_usage_in_bytes", "100659200\n");
-        assert_eq!(MemoryEvents::read(Version::One, dir.path()), Some(MemoryEvents { kills: 2, own: 1 }));
+        assert_eq!(read(Version::One), Some(MemoryEvents { kills: 2, own: 1 }));
+        let unlimited = MemoryEvents::read(Version::One, dir.path(), &Limits::new());
+        assert_eq!(unlimited, Some(MemoryEvents { kills: 2, own: 0 }));
     }
 
     #[test]

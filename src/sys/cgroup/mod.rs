@@ -107,7 +107,7 @@ impl JobGroup {
         if groups != Groups::default() {
             let mut limits = limits.clone();
             limits.retain(|resource, _| made.unmet.iter().all(|(unmet, _)| unmet != resource));
-            let before = memory_events(&groups);
+            let before = memory_events(&groups, &limits);
             made.group = Some(Self { groups, limits, before });
         }
         made
@@ -200,7 +200,7 @@ impl JobGroup {
 
     /// What the kernel has done in it for lack of memory since it was made; `None` where that is not counted.
     pub fn out_of_memory(&self) -> Option<OutOfMemory> {
-        let (before, now) = (self.before?, memory_events(&self.groups)?);
+        let (before, now) = (self.before?, memory_events(&self.groups, &self.limits)?);
         let exhausted = match self.limits.get(&Resource::Memory) {
             Some(most) if now.own > before.own => Exhausted::Limit(*most),
             _ => Exhausted::Machine,
@@ -238,9 +238,9 @@ fn group_of(process: &str) -> Option<String> {
     groups.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-fn memory_events(groups: &Groups) -> Option<MemoryEvents> {
+fn memory_events(groups: &Groups, limits: &Limits) -> Option<MemoryEvents> {
     let (version, dir) = groups.of_controller(Controller::Memory)?;
-    MemoryEvents::read(version, dir)
+    MemoryEvents::read(version, dir, limits)
 }
 
 fn make_dir(dir: &Path) -> io::Result<()> {
