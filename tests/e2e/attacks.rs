@@ -380,6 +380,9 @@ cases!(
         end.assert_success();
         assert_eq!((end.value("full"), end.value("after")), ("yes", "yes"));
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+        // They outlive the account, and the kernel walks through all keys whenever a keyring goes.
+        let mut clear = world.user.command(std::path::Path::new("perl"));
+        assert!(clear.arg("-e").arg(format!("syscall({keyctl}, 7, -4)")).status().expect("perl").success());
     },
     fn somebody_who_stops_every_process_of_the_driver_does_not_hold_it_for_ever(root: Root) {
         // With the default of a minute it ends all the same, but later.
