@@ -63,16 +63,18 @@ fn clean_up_after_earlier_jobs(arguments: &Arguments, sessions: &Sessions, accou
 
 /// The session that `job_env` names, or those that a config stage left whose answer never arrived.
 fn find(sessions: &Sessions, arguments: &Arguments) -> Result<Vec<Session>, Failure> {
+    // Config did not succeed, or did not even start: then there may be no payload.
+    let payload = arguments.payload().ok();
     if let Ok(name) = arguments.contract.session() {
-        return match sessions.find(name) {
-            Ok(session) => Ok(vec![session]),
+        match sessions.find(name) {
+            // Not that of a job in which this runner was started: without an answer of config the variable is still that one's.
+            Ok(session) if payload.as_ref().is_some_and(|payload| payload.job_id != session.facts().job_id()) => {}
+            Ok(session) => return Ok(vec![session]),
             // Cleaned up before.
-            Err(SessionError::Unknown(_)) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        };
+            Err(SessionError::Unknown(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        }
     }
-    // Config did not succeed, or did not even start; then there may be no payload either.
-    let Ok(file) = arguments.contract.job_response_file() else { return Ok(Vec::new()) };
-    let Ok(payload) = arguments.payload() else { return Ok(Vec::new()) };
+    let (Ok(file), Some(payload)) = (arguments.contract.job_response_file(), payload) else { return Ok(Vec::new()) };
     Ok(sessions.of_attempt(payload.job_id, file.parent().unwrap_or(file)))
 }

@@ -283,6 +283,17 @@ cases!(
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
     },
+    fn cleanup_of_another_job_with_the_variable_of_this_one_leaves_it_alone() {
+        let world = World::one_user().build();
+        let single = Single::new(&world, 77);
+        // As of a runner that this job has started, whose own config stage has failed.
+        world.write_payload(&payload(78));
+        assert!(single.stage("cleanup").output().expect("cleanup").status.success());
+        assert_eq!(world.sessions().read_dir().expect("sessions").count(), 1);
+        world.write_payload(&payload(77));
+        assert!(single.stage("cleanup").output().expect("cleanup").status.success());
+        assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+    },
     fn sigterm_reaches_the_whole_group_and_the_stage_ends_non_zero(_root: Root) {
         check_sigterm(&World::one_user().build());
     },
