@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::nearest::nearest;
 use super::outline::{Form, Outline, Part};
 use super::place::{Place, Placed, Source};
 use super::problems::{ConfigError, Problem};
@@ -380,15 +381,13 @@ impl<'f> Section<'f> {
                 continue;
             }
             let known: BTreeSet<&str> = self.known.iter().copied().collect();
-            let nearest = known.iter().map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
-            let help = match nearest {
+            let help = match nearest(name, known.iter().copied()) {
                 _ if self.name.is_empty() && ["include", "includes", "import", "imports"].contains(&name) => {
                     "there is one file, and it includes no other: write everything here".to_owned()
                 }
-                // Of three letters two are another word.
-                Some((far @ 0..=2, known)) if far * 2 < name.len() => format!("did you mean `{known}`?"),
-                Some(_) => format!("allowed here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
-                None => "no key is allowed here".to_owned(),
+                Some(known) => format!("did you mean `{known}`?"),
+                None if known.is_empty() => "no key is allowed here".to_owned(),
+                None => format!("allowed here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
             };
             self.reading.add(self.moved(key.span()), format!("unknown key `{}`", self.full(name)), Some(help));
         }

@@ -14,6 +14,8 @@ pub enum Believed {
     Root,
     /// Root, and the account of this number.
     RootAnd(u32),
+    /// The same, and the group of each directory.
+    RootAndGroups(u32),
     /// Whoever owns a directory, and its group: a site has said so. Never everybody.
     OwnersAndGroups,
 }
@@ -36,7 +38,7 @@ pub enum Exchanger {
 pub fn exchanger(uid: u32, mode: u32, believed: Believed) -> Option<Exchanger> {
     let owner = match believed {
         Believed::Root => uid == 0,
-        Believed::RootAnd(own) => uid == 0 || uid == own,
+        Believed::RootAnd(own) | Believed::RootAndGroups(own) => uid == 0 || uid == own,
         Believed::OwnersAndGroups => true,
     };
     if !owner {
@@ -46,7 +48,8 @@ pub fn exchanger(uid: u32, mode: u32, believed: Believed) -> Option<Exchanger> {
     if open_to(WRITABLE_BY_ALL) {
         return Some(Exchanger::Everybody);
     }
-    (open_to(WRITABLE_BY_GROUP) && believed != Believed::OwnersAndGroups).then_some(Exchanger::Group)
+    let group = matches!(believed, Believed::RootAndGroups(_) | Believed::OwnersAndGroups);
+    (open_to(WRITABLE_BY_GROUP) && !group).then_some(Exchanger::Group)
 }
 
 /// The first who may add something to a directory that is itself relied upon: there the sticky bit is no help.
@@ -60,7 +63,7 @@ mod tests {
 
     #[test]
     fn only_those_who_are_believed_can_exchange_what_is_in_a_directory_that_is_passed() {
-        use Believed::{OwnersAndGroups, Root, RootAnd};
+        use Believed::{OwnersAndGroups, Root, RootAnd, RootAndGroups};
         use Exchanger::{Everybody, Group, Owner};
         for (uid, mode, believed, who) in [
             (0, 0o755, Root, None),
@@ -76,6 +79,10 @@ mod tests {
             (8, 0o700, RootAnd(7), Some(Owner)),
             (8, 0o1777, RootAnd(7), Some(Owner)),
             (0, 0o770, RootAnd(7), Some(Group)),
+            (7, 0o2775, RootAndGroups(7), None),
+            (0, 0o775, RootAndGroups(7), None),
+            (8, 0o2775, RootAndGroups(7), Some(Owner)),
+            (7, 0o2777, RootAndGroups(7), Some(Everybody)),
             (8, 0o2775, OwnersAndGroups, None),
             (8, 0o1777, OwnersAndGroups, None),
             (8, 0o2777, OwnersAndGroups, Some(Everybody)),

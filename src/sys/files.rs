@@ -28,11 +28,14 @@ pub enum Owner {
     Root,
     /// Root's, and those of the account this process acts as (its effective user).
     RootOrSelf,
+    /// The same, in directories that their groups may write to: where an account runs its own jobs alone, it is its own affair with
+    /// whom it shares a directory (an umask of 002).
+    RootOrSelfAndGroups,
 }
 
 impl Owner {
     fn accepts(self, uid: u32) -> bool {
-        uid == 0 || (self == Self::RootOrSelf && uid == nix::unistd::geteuid().as_raw())
+        uid == 0 || (self != Self::Root && uid == nix::unistd::geteuid().as_raw())
     }
 
     /// The same of directories.
@@ -40,6 +43,7 @@ impl Owner {
         match self {
             Self::Root => Believed::Root,
             Self::RootOrSelf => Believed::RootAnd(nix::unistd::geteuid().as_raw()),
+            Self::RootOrSelfAndGroups => Believed::RootAndGroups(nix::unistd::geteuid().as_raw()),
         }
     }
 
@@ -47,7 +51,7 @@ impl Owner {
     fn wanted(self) -> String {
         match self {
             Self::Root => "root".to_owned(),
-            Self::RootOrSelf => account_name(nix::unistd::geteuid().as_raw()),
+            Self::RootOrSelf | Self::RootOrSelfAndGroups => account_name(nix::unistd::geteuid().as_raw()),
         }
     }
 }
@@ -252,7 +256,7 @@ fn fault(path: &Path, fault: Distrust) -> TrustError {
     TrustError { path: path.to_owned(), fault }
 }
 
-pub(super) fn from_io(error: io::Error) -> Distrust {
+fn from_io(error: io::Error) -> Distrust {
     match error.raw_os_error() {
         Some(libc::ENOENT | libc::ENOTDIR) => Distrust::Missing,
         Some(libc::ELOOP) => Distrust::Symlink,

@@ -17,6 +17,9 @@ use nix::unistd::Pid;
 
 use super::readiness::is_readable_before;
 
+/// How long a child may take to end that has been killed.
+const DEATH: Duration = Duration::from_secs(1);
+
 /// A child.
 #[derive(Debug)]
 pub struct Forked {
@@ -92,23 +95,24 @@ pub(super) unsafe fn fork(
         }
     }
     drop(tell);
-    let child = Forked { pid: Pid::from_raw(pid), state: State::Uncollected };
-    let in_time = is_readable_before(told.as_fd(), Instant::now() + limit);
-    if !in_time {
+    let mut child = Forked { pid: Pid::from_raw(pid), state: State::Uncollected };
+    if !is_readable_before(told.as_fd(), Instant::now() + limit) {
         child.kill(); // a stopped process, too
+        // What hangs in the kernel does not end: it is left, and collected with whatever this process has left at its end.
+        let until = Instant::now() + DEATH;
+        while !child.has_ended() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1)); // nothing tells, but for a wait without end
+        }
+        return Err(io::Error::new(io::ErrorKind::TimedOut, "it was stopped before it had begun"));
     }
     let mut number = [0; size_of::<libc::c_int>()];
     // Exec closes the other end, and so does the end of the child.
-    let words = File::from(told).read_exact(&mut number);
-    if in_time && words.is_err() {
+    if File::from(told).read_exact(&mut number).is_err() {
         return Ok(child);
     }
+    // It has said so in its last instruction but one.
     let _ = waitpid(child.pid, None);
-    Err(if in_time {
-        io::Error::from_raw_os_error(libc::c_int::from_ne_bytes(number))
-    } else {
-        io::Error::new(io::ErrorKind::TimedOut, "it was stopped before it had begun")
-    })
+    Err(io::Error::from_raw_os_error(libc::c_int::from_ne_bytes(number)))
 }
 
 /// `struct clone_args` of clone3(2), as of Linux 5.7.

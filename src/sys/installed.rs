@@ -1,17 +1,14 @@
-//! Where motmot's own programs are. Whoever can exchange them there decides what the runner executes, and the worker is what
-//! every account executes.
+//! Where motmot's own programs and its state are. Whoever can exchange a program there decides what the runner executes, and the
+//! worker is what every account executes.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use super::exchange::{Believed, exchanger};
-use super::files::{Distrust, Owner, TrustError, account_name, from_io, trusted_directory};
+use super::files::{Owner, TrustError, trusted_directory};
 use super::privilege::can_change_user;
 
-/// What whoever can exchange a program gets by it.
+/// What whoever can exchange such a thing gets by it: the more, the less is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prize {
     /// Root, or the accounts of all jobs.
@@ -27,35 +24,22 @@ impl Prize {
     }
 }
 
-/// The real path of a directory of programs, if it can be relied upon with all that are above it.
+/// The real path of a directory of programs, or of the driver's own state, if it can be relied upon with all directories and links
+/// that lead there.
 ///
 /// # Errors
-/// [`TrustError`] names the first directory in which others could put another program, or another directory, in place.
+/// [`TrustError`] names the first place in which others could put another program, or another directory, in place.
 pub fn believed_directory(dir: &Path, prize: Prize) -> Result<PathBuf, TrustError> {
-    match prize {
-        Prize::OtherAccounts => trusted_directory(dir, Owner::RootOrSelf),
-        Prize::OneAccount => not_everybodys(dir),
-    }
-}
-
-fn not_everybodys(dir: &Path) -> Result<PathBuf, TrustError> {
-    let fault = |path: &Path, fault| TrustError { path: path.to_owned(), fault };
-    let real = fs::canonicalize(dir).map_err(|error| fault(dir, from_io(error)))?;
-    for above in real.ancestors() {
-        let meta = fs::symlink_metadata(above).map_err(|error| fault(above, from_io(error)))?;
-        let (owner, wanted) = (account_name(meta.uid()), account_name(geteuid().as_raw()));
-        if ![0, geteuid().as_raw()].contains(&meta.uid()) {
-            return Err(fault(above, Distrust::DirectoryOwner { found: owner, wanted }));
-        }
-        if exchanger(meta.uid(), meta.mode(), Believed::OwnersAndGroups).is_some() {
-            return Err(fault(above, Distrust::DirectoryWritable { mode: meta.mode() & 0o7777, owner, wanted }));
-        }
-    }
-    Ok(real)
+    let owner = match prize {
+        Prize::OtherAccounts => Owner::RootOrSelf,
+        Prize::OneAccount => Owner::RootOrSelfAndGroups,
+    };
+    trusted_directory(dir, owner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -72,6 +56,16 @@ mod tests {
             fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("chmod");
             judged
         };
+        // A link that others can aim elsewhere leads nowhere for certain, whatever it leads to.
+        let open = temp.path().join("open");
+        fs::create_dir(&open).expect("mkdir");
+        std::os::unix::fs::symlink(&dir, open.join("link")).expect("linked");
+        for (mode, believed) in [(0o755, true), (0o777, false)] {
+            fs::set_permissions(&open, PermissionsExt::from_mode(mode)).expect("chmod");
+            for prize in [Prize::OtherAccounts, Prize::OneAccount] {
+                assert_eq!(believed_directory(&open.join("link"), prize).is_ok(), believed, "{mode:o} {prize:?}");
+            }
+        }
         let absent = believed_directory(&dir.join("absent"), Prize::OneAccount).expect_err("absent");
         assert!(absent.is_missing(), "whoever makes it is told: {absent}");
         for path in ["above/programs", "above"] {

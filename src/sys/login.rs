@@ -47,14 +47,14 @@ pub(super) fn may_begin(name: &str, rules: &LoginRules) -> Result<Result<(), Bar
     if shadow.as_ref().is_some_and(Shadow::is_locked) {
         return Ok(Err(Barred::Locked));
     }
+    // Whatever PAM would say: many a service asks for it where passwords are asked for, and nobody asks for one here. The same for
+    // everybody, and soon over: no judgement of this account.
+    if let Some(words) = closed() {
+        return Ok(Err(Barred::Closed(words)));
+    }
     match rules {
-        // A closed machine is the same for everybody, and soon over: no judgement of this account.
-        LoginRules::Pam(service) => Ok(pam::ask(service, name)?
-            .map_err(|refusal| closed().map_or_else(|| Barred::ByPam(Box::new(refusal)), Barred::Closed))),
+        LoginRules::Pam(service) => Ok(pam::ask(service, name)?.map_err(|refusal| Barred::ByPam(Box::new(refusal)))),
         LoginRules::Files => {
-            if let Some(words) = closed() {
-                return Ok(Err(Barred::Closed(words)));
-            }
             let today = jiff::Timestamp::now().as_second() / 86_400;
             let expired = shadow.is_some_and(|shadow| shadow.has_expired(today));
             Ok(if expired { Err(Barred::Expired) } else { Ok(()) })

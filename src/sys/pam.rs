@@ -154,23 +154,6 @@ pub fn can_be_asked(service: &str, name: &str) -> Result<(), String> {
     }
 }
 
-/// Whether the service, or what it includes, names this module.
-pub fn names_module(service: &str, module: &str) -> bool {
-    fn look(service: &str, module: &str, depth: u32) -> bool {
-        let text = service_file(service).and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
-        text.lines().map(|line| line.split('#').next().unwrap_or_default()).any(|line| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let included = match words.as_slice() {
-                ["@include", included, ..] | [_, "include" | "substack", included, ..] => Some(*included),
-                _ => None,
-            };
-            words.iter().any(|word| word.ends_with(module))
-                || (depth > 0 && included.is_some_and(|included| look(included, module, depth - 1)))
-        })
-    }
-    look(service, module, 8)
-}
-
 /// A login session, open until [`close`](Self::close). Of the process that has opened it: by then that has the account's
 /// limits, its number in the kernel's audit, its control group, and whatever else the modules of the service are for.
 ///

@@ -120,7 +120,8 @@ cases!(
     },
     fn a_machine_that_is_closed_takes_no_job_and_says_why(root: Root) {
         let mut world = World::root(root).build();
-        let service = Service::new(&world, "account required pam_nologin.so\naccount required pam_permit.so\n");
+        // Many a service asks for it only where a password is asked for.
+        let service = Service::new(&world, "auth required pam_nologin.so\naccount required pam_permit.so\n");
         for rules in ["none", &service.name] {
             ask_pam(&mut world, rules);
             let (command, log, runner_log) = world.simulate().script("echo ran=yes").command();

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::world::stage::{Stage, kill_with_its_worker, worker_of};
-use crate::world::{Cluster, Single, World, cases, make_dir, make_script, until};
+use crate::world::{Cluster, Single, World, cases, make_dir, make_script, payload, until};
 
 /// Without the mark in its environment, in a session of its own, and nobody's child.
 const DAEMON: &str = "env -i /usr/bin/setsid -f /usr/bin/sleep 1000";
@@ -103,7 +103,9 @@ cases!(
         let mut login = world.user.command("/usr/bin/sleep".as_ref());
         let mut login = login.arg("2000").stdin(Stdio::null()).spawn().expect("sleep");
         let (stage, daemon) = start(&world, &single);
+        world.write_payload(&payload(6));
         over.clean_up();
+        world.write_payload(&payload(5));
         assert!(kill(daemon, None).is_ok() && worker_of(&world).is_some(), "it is another job's");
         assert!(login.try_wait().expect("wait").is_none(), "it is nobody's job");
         login.kill().expect("killed");

@@ -1,8 +1,9 @@
 //! The accounts that rules name: whether a job of theirs could begin, by the questions that a job asks.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Uid, geteuid};
@@ -20,6 +21,8 @@ use crate::sys::looking::{NotSeen, look_as};
 
 /// Of so many accounts it is asked: behind each may be a directory service, and a file server.
 const MOST: usize = 100;
+/// How many symbolic links one path may lead through (path_resolution(7)).
+const MAX_LINKS: usize = 40;
 /// How long a home directory may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -87,7 +90,13 @@ pub(super) fn judge_places(settings: &Settings, named: &[Named], findings: &mut 
         findings.skipped("rules", format!("only the first {MOST} accounts that rules name are looked at"));
     }
     for Named { what, entry } in named.iter().take(MOST) {
-        let Ok(groups) = Nss.groups(entry) else { continue };
+        let groups = match Nss.groups(entry) {
+            Ok(groups) => groups,
+            Err(error) => {
+                findings.warning(what, error);
+                continue;
+            }
+        };
         let way = Way {
             data: jobs.data_dir.expand(entry.home(), entry.name(), entry.uid().as_raw()),
             above: jobs.above_own(entry.home()),
@@ -138,35 +147,74 @@ impl Way {
         }
         let is_there = |path: &&Path| fs::symlink_metadata(path).is_ok();
         let there = self.data.ancestors().find(is_there).unwrap_or(Path::new("/"));
-        // Where links lead: that is what the worker judges.
-        let real = fs::canonicalize(there).map_err(|error| words(there, &error))?;
-        let made = there == self.data;
-        for dir in real.ancestors().skip(usize::from(made)) {
-            let meta = fs::metadata(dir).map_err(|error| words(dir, &error))?;
-            let listed = self.group_writable.iter().any(|listed| dir.starts_with(listed));
-            let believed = if listed { Believed::OwnersAndGroups } else { Believed::RootAnd(self.uid) };
-            if let Some(words) = exchangeable(dir, &meta, believed) {
-                return Err(words);
+        let (real, meta) = self.pass(there)?;
+        if there == self.data {
+            return self.judge_own(&real, &meta);
+        }
+        self.judge_passage(&real, &meta)
+    }
+
+    /// Judges all that is passed on the way, each directory and each link; what is at its end is returned.
+    fn pass(&self, path: &Path) -> Result<(PathBuf, Metadata), String> {
+        let names = |path: &Path| {
+            let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+            named.map(|part| part.as_os_str().to_owned()).rev().collect::<Vec<_>>()
+        };
+        let (mut here, mut todo, mut links) = (PathBuf::from("/"), names(path), 0);
+        loop {
+            let unseen = |error: std::io::Error| format!("{}: {}", here.display(), plain(&error));
+            let meta = fs::symlink_metadata(&here).map_err(unseen)?;
+            if meta.is_symlink() {
+                let (shown, uid) = (here.display(), meta.uid());
+                if uid != 0 && uid != self.uid {
+                    return Err(format!(
+                        "{shown} is a symbolic link that belongs to uid {uid}, who can aim it anywhere"
+                    ));
+                }
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(format!("{} leads through too many symbolic links", path.display()));
+                }
+                let target = fs::read_link(&here).map_err(unseen)?;
+                here.pop();
+                if target.is_absolute() {
+                    here = PathBuf::from("/");
+                }
+                todo.extend(names(&target));
+            } else if !todo.is_empty() {
+                self.judge_passage(&here, &meta)?;
+            }
+            match todo.pop() {
+                None if meta.is_symlink() => {} // its target was `/` or `.`: look at that
+                None => return Ok((here, meta)),
+                Some(name) if name == ".." => {
+                    here.pop();
+                }
+                Some(name) => here.push(name),
             }
         }
-        if made { self.judge_own(&real).map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    fn judge_passage(&self, dir: &Path, meta: &Metadata) -> Result<(), String> {
+        let listed = self.group_writable.iter().any(|listed| dir.starts_with(listed));
+        let believed = if listed { Believed::OwnersAndGroups } else { Believed::RootAnd(self.uid) };
+        exchangeable(dir, meta, believed).map_or(Ok(()), Err)
     }
 
     /// The directory itself, which must be the account's alone.
-    fn judge_own(&self, real: &Path) -> Option<String> {
-        use std::os::unix::fs::MetadataExt;
-        let (meta, shown) = (fs::metadata(real).ok()?, real.display());
-        let (uid, mode) = (meta.uid(), meta.mode() & 0o7777);
+    fn judge_own(&self, real: &Path, meta: &Metadata) -> Result<(), String> {
+        let (uid, mode, shown) = (meta.uid(), meta.mode() & 0o7777, real.display());
         if !meta.is_dir() {
-            return Some(format!("{shown} is not a directory"));
+            return Err(format!("{shown} is not a directory"));
         }
         if uid != self.uid {
-            return Some(format!("{shown} belongs to uid {uid} and not to the account (uid {})", self.uid));
+            return Err(format!("{shown} belongs to uid {uid} and not to the account (uid {})", self.uid));
         }
-        (mode & 0o022 != 0).then(|| {
-            format!(
+        if mode & 0o022 != 0 {
+            return Err(format!(
                 "others may write to {shown} (mode {mode:04o}) and may have put files there; its owner looks into it"
-            )
-        })
+            ));
+        }
+        Ok(())
     }
 }

@@ -70,12 +70,8 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
 /// Whether the machine takes jobs at all now.
 fn judge_closed(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     let Some(words) = closed() else { return };
-    let holds = match runner.mode(settings).login_rules(&settings.accounts) {
-        None => false,
-        Some(LoginRules::Files) => true,
-        Some(LoginRules::Pam(service)) => pam::names_module(&service, "pam_nologin.so"),
-    };
-    if holds {
+    // One user's own runner: that user is logged in.
+    if runner.mode(settings).login_rules(&settings.accounts).is_some() {
         findings.problem(
             "logins",
             format!(

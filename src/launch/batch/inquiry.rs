@@ -100,12 +100,14 @@ impl Line {
         let (pace, commands) = (self.pace.clone(), self.commands.clone());
         let recall = Recall::default();
         let waits = recall.clone();
-        threads::spawn("call", move || {
+        let called = threads::spawn("call", move || {
             if pace.wait_unless(wish, &waits) == Turn::Taken {
                 waits.or_else_do(|| drop(commands.send(Command::Call(Box::new(call)))));
             }
-        })
-        .ok()?;
+        });
+        if let Err(error) = called {
+            return Some(Answer::NotStarted(error.to_string()));
+        }
         loop {
             let left = self.until.saturating_duration_since(Instant::now());
             match self.inbox.recv_timeout(left) {

@@ -70,29 +70,35 @@ impl Verdict {
 
     /// The scheduler does not want the job. Its words may quote the account, so they are no more than text.
     pub(super) fn refused(scheduler: &str, asked_by: &AskedBy, words: &str) -> Self {
-        Self::of_wishes(asked_by, &format!("{scheduler} does not accept this job"), &printable(words))
+        let words = printable(words);
+        match asked_by {
+            AskedBy::Job(options) => Self::of_job(format!(
+                "{scheduler} does not accept this job: {words} (the job has set {}; all else is the site's)",
+                options.join(", ")
+            )),
+            AskedBy::Site => Self::site(format!(
+                "{scheduler} does not accept this job, which asks for nothing but what the site's own configuration says: {words}"
+            )),
+        }
     }
 
     /// It waits for something that the end of no other job brings.
     pub(super) fn never_starts(asked_by: &AskedBy, words: &str, look_up: &str) -> Self {
-        Self::of_wishes(
-            asked_by,
-            "the job can never start, and is cancelled",
-            &format!("{} ({look_up})", printable(words)),
-        )
+        let words = printable(words);
+        match asked_by {
+            AskedBy::Job(options) => Self::of_job(format!(
+                "the job can never start, and is cancelled: {words} (the job has set {}; all else is the site's) ({look_up})",
+                options.join(", ")
+            )),
+            AskedBy::Site => Self::site(format!(
+                "the job can never start, and is cancelled; it asks for nothing but what the site's own configuration says: {words} ({look_up})"
+            )),
+        }
     }
 
-    /// A failure of whoever has asked for the resources.
-    fn of_wishes(asked_by: &AskedBy, what: &str, words: &str) -> Self {
-        match asked_by {
-            AskedBy::Job(options) => Self {
-                judgement: Judgement::Job(1),
-                words: format!("{what}: {words} (the job has set {}; all else is the site's)", options.join(", ")),
-            },
-            AskedBy::Site => {
-                Self::site(format!("{what}; it asks for nothing but what the site's own configuration says: {words}"))
-            }
-        }
+    /// What its author has asked for is what has failed.
+    fn of_job(words: String) -> Self {
+        Self { judgement: Judgement::Job(1), words }
     }
 
     /// So many submissions had no answer, and no job of that name was found.

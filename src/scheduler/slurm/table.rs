@@ -57,6 +57,8 @@ const CLUSTER: &str = "the driver asks one cluster only about its jobs";
 const NO_JOB: &str = "with it no job runs";
 const ONE_SCRIPT: &str = "the script is the stage of the job, submitted once";
 
+use crate::config;
+
 use Argument::{None as Flag, Optional, Required};
 
 /// All options. A name that begins another one is fine only where every version of sbatch has both, or where neither
@@ -198,8 +200,7 @@ pub fn by_beginning(beginning: &str) -> Vec<&'static Spec> {
     TABLE.iter().filter(|spec| spec.name.starts_with(beginning) || alias(spec)).collect()
 }
 
-/// The name that somebody who wrote this may have meant: its letter, its beginning, or nearly it. Of three letters two are
-/// another word.
+/// The name that somebody who wrote this may have meant: its letter, its beginning, or nearly it.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let possible = |spec: &&Spec| !matches!(spec.setter, Setter::Driver(_));
     let mut letters = name.chars();
@@ -209,11 +210,5 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     if let [one] = by_beginning(name).into_iter().filter(possible).collect::<Vec<_>>().as_slice() {
         return Some(one.name);
     }
-    TABLE
-        .iter()
-        .filter(possible)
-        .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec.name))
-        .min()
-        .filter(|(far, _)| *far <= 2 && far * 2 < name.len())
-        .map(|(_, name)| name)
+    config::nearest(name, TABLE.iter().filter(possible).map(|spec| spec.name))
 }

@@ -58,7 +58,7 @@ cases!(
     },
     fn a_closed_machine_is_told_and_pam_is_asked_of_no_account_that_a_rule_names(root: Root) {
         let mut world = with_a_rule_for_its_account(root);
-        let service = Service::new(&world, "account required pam_nologin.so\naccount required pam_permit.so\n");
+        let service = Service::new(&world, "auth required pam_nologin.so\naccount required pam_permit.so\n");
         for rules in ["none", &service.name] {
             world.change(|config| config.accounts(|accounts| accounts.pam_service(rules)));
             // In a mount namespace, since other tests have jobs on this machine.

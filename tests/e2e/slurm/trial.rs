@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::world::batch::{IN_QUEUE, order};
-use crate::world::{Cluster, Running, Single, World, cases, make_dir, make_script};
+use crate::world::{Cluster, Running, Simulate, Single, World, cases, make_dir, make_script};
 
 cases!(
     fn a_job_for_more_nodes_than_there_are_is_refused_before_its_sources_are_fetched(slurm: Slurm) {
@@ -81,28 +81,27 @@ cases!(
     fn a_job_above_the_limit_of_one_job_is_refused_or_cancelled_in_the_queue_as_slurm_says(accounting: Accounting) {
         let enforce = ("AccountingStorageEnforce", "limits");
         let cluster = Cluster::build(accounting).accounting().set(enforce.0, enforce.1).nodes(2).start();
-        let world = World::root(accounting).at(&cluster).build();
+        let mut world = World::root(accounting).at(&cluster).build();
         cluster.add_user(&world.user);
-        let job = || world.simulate().option("--variable", "SCHEDULER_PARAMETERS=--nodes=2").script("true");
         let of_user = format!("name={}", world.user.name);
         cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=1"], "MaxTRESPJ=node=1");
-        let end = job().run();
+        let end = on_two_nodes(&world).run();
         end.assert_failed("script_failure").assert_log("waiting in the queue: AssocMaxNodePerJobLimit");
         end.assert_log("the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than");
         end.assert_log("the job has set --nodes");
         assert!(cluster.jobs_of(&world.user.name).is_empty());
         // A site that wants it so may change the limit meanwhile.
-        world.write_config_with(|config| config.slurm(|slurm| slurm.test_only(false)));
-        let running = Running::start(&job());
+        world.change(|config| config.slurm(|slurm| slurm.test_only(false)));
+        let running = Running::start(&on_two_nodes(&world));
         running.until_log(
             "waiting in the queue: AssocMaxNodePerJobLimit; waiting does not start it: it asks for more than",
         );
         cluster.change_accounting(&["modify", "user", &of_user, "set", "MaxNodes=-1"], "MaxTRESPJ=");
         running.end().assert_success();
-        world.write_config_with(|config| config.slurm(|slurm| slurm.test_only(true)));
+        world.change(|config| config.slurm(|slurm| slurm.test_only(true)));
         let deny = ["modify", "qos", "normal", "set", "MaxTRESPerJob=node=1", "Flags=DenyOnLimit"];
         cluster.change_accounting(&deny, "MaxTRESPJ=node=1");
-        let end = job().run();
+        let end = on_two_nodes(&world).run();
         end.assert_failed("script_failure").assert_not_in_log("submitted as").assert_log("the job has set --nodes");
         end.assert_log("QOSMaxNodePerJobLimit; Job violates accounting/QOS policy");
     },
@@ -158,3 +157,7 @@ cases!(
         single.clean_up();
     }
 );
+
+fn on_two_nodes(world: &World) -> Simulate<'_> {
+    world.simulate().option("--variable", "SCHEDULER_PARAMETERS=--nodes=2").script("true")
+}

@@ -7,10 +7,16 @@ const LIMIT: Duration = Duration::from_mins(2);
 
 /// Waits until something is true; panics when it has not come true after a generous time.
 #[track_caller]
-pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn until(what: &str, condition: impl FnMut() -> bool) {
+    until_or_tell(what, condition, String::new);
+}
+
+/// The same; then says, too, what there is instead.
+#[track_caller]
+pub fn until_or_tell(what: &str, mut condition: impl FnMut() -> bool, instead: impl Fn() -> String) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < LIMIT, "waited too long until {what}");
+        assert!(start.elapsed() < LIMIT, "waited too long until {what}\n{}", instead());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
-use super::{JobEnd, Simulate, until};
+use super::patience::until_or_tell;
+use super::{JobEnd, Simulate};
 
 /// A CI job that goes on while the test looks at it.
 pub struct Running {
@@ -26,7 +27,7 @@ impl Running {
     /// Waits until this is in the job log.
     #[track_caller]
     pub fn until_log(&self, part: &str) {
-        until(&format!("{part:?} is in the log"), || self.log().contains(part));
+        until_or_tell(&format!("{part:?} is in the log"), || self.log().contains(part), || self.log());
     }
 
     /// Asks it to end, as somebody who stops a runner's job.

@@ -38,7 +38,7 @@ pub const ROWS: &[Row] = &[
         "a refusal of what the site asks for is the site's failure",
         For::Stage,
         "0 ready                                 => remember & submit
-         1 called sbatch: error: Invalid account => forget & finish site does not accept this job; it asks for nothing but what the site's own configuration says: Invalid account",
+         1 called sbatch: error: Invalid account => forget & finish site does not accept this job, which asks for nothing but what the site's own configuration says: Invalid account",
     ),
     (
         "a program that cannot be started has submitted nothing",
