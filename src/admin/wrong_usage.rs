@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_misspelled_is_told_as_before() {
+    fn what_is_misspelled_is_told() {
         for (words, part) in [
             (&["chekc"] as &[&str], "'chekc'"),
             (&["check", "--conut", "3"], "'--conut'"),

@@ -225,21 +225,32 @@ pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(
     }
     if meta.uid() != own.as_raw() {
         let (owner, me) = (account_name(meta.uid()), account_name(own.as_raw()));
-        let remedy = remedy(&format!("chown -R {me} it"));
-        // Root may only be trying what the runner will do.
-        let advice = if own.is_root() {
-            format!(
-                "if the runner runs as {owner}, say so: motmot simulate --runner-account {owner}, motmot check --runner-account {owner}; if it runs as root: {remedy}"
-            )
-        } else {
-            remedy
+        let remedy = remedy(&format!("chown -R {} {}", owner_for_chown(own.as_raw()), dir.display()));
+        // Root may only be trying what the runner will do. Who has no name runs nothing here.
+        let advice = match users::get_user_by_uid(meta.uid()) {
+            Some(user) if own.is_root() => {
+                let name = user.name().to_string_lossy();
+                format!(
+                    "if the runner runs as {name}, say so: motmot simulate --runner-account {name}, motmot check --runner-account {name}; if it runs as root: {remedy}"
+                )
+            }
+            _ => remedy,
         };
         return Err(not_private(format!("it belongs to {owner}, but this driver runs as {me}; {advice}")));
     }
     if meta.mode() & 0o077 != 0 {
-        return Err(not_private(format!("its mode is {:04o}; {}", meta.mode() & 0o7777, remedy("chmod 0700 it"))));
+        return Err(not_private(format!(
+            "its mode is {:04o}; {}",
+            meta.mode() & 0o7777,
+            remedy(&format!("chmod 0700 {}", dir.display()))
+        )));
     }
     Ok(())
+}
+
+/// An account as chown(1) takes it.
+fn owner_for_chown(uid: u32) -> String {
+    users::get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
 }
 
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {

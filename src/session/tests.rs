@@ -265,10 +265,10 @@ fn a_store_that_others_can_look_into_is_refused() {
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
     open(temp.path()).expect("a store");
     fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-    assert!(refused().contains("chmod 0700 it"), "its own: {}", refused());
+    assert!(refused().contains("chmod 0700 /"), "its own: {}", refused());
     for part in Sessions::PARTS.iter().chain([&".new-k2Xp0q"]).filter(|part| !temp.path().join(part).exists()) {
         fs::write(temp.path().join(part), "").expect("write");
-        assert!(refused().contains("chmod 0700 it"), "{part} is its own, too: {}", refused());
+        assert!(refused().contains("chmod 0700 /"), "{part} is its own, too: {}", refused());
     }
     fs::write(temp.path().join("thesis.tex"), "").expect("write");
     assert!(!refused().contains("chmod"), "somebody works here: {}", refused());

@@ -22,8 +22,8 @@ use crate::sys::spawn::WorkerProgram;
 /// The word that tells a keeper from a stage. The runner's last arguments are a path and a stage's name.
 const WORD: &str = "keep-login";
 
-/// How a worker of this session starts.
-pub(super) fn start(
+/// How a worker of this session will start.
+pub(super) fn way_in(
     arguments: &Arguments,
     settings: &Settings,
     session: &Session,

@@ -81,7 +81,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     }
     let order = RunOrder::new(&account, &settings.jobs, session.directories(), session.name(), ProfileOutput::Show);
     let program = WorkerProgram::beside_this_program()?;
-    let start = keeper::start(arguments, &settings, &session, &account)?;
+    let start = keeper::way_in(arguments, &settings, &session, &account)?;
     let run = Run {
         script: Some(Zeroizing::new(probe(&payload, batch.as_ref().map(|(batch, _)| *batch)).into_bytes())),
         limit: Some(LIMIT),

@@ -40,6 +40,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         settings.token.as_ref().map(of).transpose()
     };
     if let Some(batch) = scheduler_of(&settings, &sub_stage) {
+        // Here the key comes first: no job waits in a queue for a key that is not there.
         let stage = BatchStage { arguments, settings: &settings, batch, session: &session, account: &account };
         return stage.run(&sub_stage, script, load_tokens()?.as_mut(), secrets.clone());
     }
@@ -47,7 +48,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     // The worker's program starts while the token is minted; it does nothing without an order. And there was no key yet in the
     // memory that its process began with a copy of.
     let program = WorkerProgram::beside_this_program()?;
-    let start = keeper::start(arguments, &settings, &session, &account)?;
+    let start = keeper::way_in(arguments, &settings, &session, &account)?;
     let launch = Launch {
         secrets: secrets.clone(),
         group: confine::group(arguments, &settings, &session)?,

@@ -230,7 +230,7 @@ impl BatchStage<'_> {
         let follow = Follow {
             plan,
             program: WorkerProgram::beside_this_program()?,
-            start: keeper::start(self.arguments, self.settings, self.session, self.account)?,
+            start: keeper::way_in(self.arguments, self.settings, self.session, self.account)?,
             order,
             script,
             feed,

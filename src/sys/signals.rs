@@ -8,7 +8,7 @@ use super::{process, threads};
 
 /// What happens when somebody asks this process to end.
 enum Reaction {
-    /// Exit at once, with this code: nothing runs that would have to be ended with care.
+    /// Exit at once, with this code. There may be a worker already, but it has no order: it ends with this process, and nothing is lost.
     Exit(u8),
     /// Tell whoever supervises a job.
     Tell(Box<dyn Fn() + Send>),

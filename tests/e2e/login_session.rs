@@ -251,7 +251,7 @@ cases!(
         end.assert_success();
         assert_eq!(end.value("group"), format!("0::/{}", world.user.name));
     },
-    fn without_one_a_job_in_a_session_is_in_the_control_group_of_every_job(groups: ControlGroups) {
+    fn a_job_in_a_session_is_in_the_control_group_of_every_job_where_no_module_moves_it(groups: ControlGroups) {
         let mut world = World::root(groups).jobs(|jobs| jobs.limits([("pids", 64)])).build();
         let _service = with_sessions(&mut world, "session required pam_permit.so");
         let end = world

@@ -223,7 +223,7 @@ impl Drive<'_> {
         let called = threads::spawn("call", move || {
             if submits {
                 let its_turn = pace.wait_unless(Wish::Submission, &recall) == Turn::Taken;
-                if !its_turn || !recall.or_else_do(|| drop(commands.send(command))) {
+                if !its_turn || !recall.do_unless_taken_back(|| drop(commands.send(command))) {
                     let _ = events.send(BatchEvent::NotCalled);
                 }
             } else {

@@ -102,7 +102,7 @@ impl Line {
         let waits = recall.clone();
         let called = threads::spawn("call", move || {
             if pace.wait_unless(wish, &waits) == Turn::Taken {
-                waits.or_else_do(|| drop(commands.send(Command::Call(Box::new(call)))));
+                waits.do_unless_taken_back(|| drop(commands.send(Command::Call(Box::new(call)))));
             }
         });
         if let Err(error) = called {

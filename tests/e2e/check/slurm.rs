@@ -40,7 +40,7 @@ cases!(
         chmod(&state, 0o755);
         check(&world).is_good(false).says(&["PROBLEM  state directory: ", &format!("chmod 0700 {shown}")]);
         let fails = || world.simulate().option("--retry-interval", "10ms").script("true").run();
-        fails().assert_failed("runner_system_failure").assert_log("chmod 0700 it");
+        fails().assert_failed("runner_system_failure").assert_log("chmod 0700 /");
         chmod(&state, 0o700);
         check(&world).is_good(true);
         // As root leaves it that has tried jobs before the runner became another account; here the other way round.
@@ -58,7 +58,7 @@ cases!(
         chown(&state, user.uid, user.gid);
         let end = fails();
         end.assert_failed("runner_system_failure");
-        end.assert_log(&format!("motmot simulate --runner-account {}", user.name)).assert_log("chown -R root it");
+        end.assert_log(&format!("motmot simulate --runner-account {}", user.name)).assert_log("chown -R root /");
     },
     fn a_controller_that_is_dead_or_says_nothing_is_told_soon(slurm: Slurm) {
         let cluster = Cluster::build(slurm).nodes(1).start();

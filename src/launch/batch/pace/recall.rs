@@ -35,7 +35,7 @@ impl Recall {
     }
 
     /// Does it, unless it was taken back; then `false`. Whoever takes it back later is too late, and never in between.
-    pub fn or_else_do(&self, what: impl FnOnce()) -> bool {
+    pub fn do_unless_taken_back(&self, what: impl FnOnce()) -> bool {
         let state = self.lock();
         let stands = *state == Standing::Stands;
         if stands {

@@ -154,17 +154,6 @@ fn whatever_the_file_says_nobody_waits_longer_than_the_furthest_turn() {
 }
 
 #[test]
-fn a_driver_that_knows_two_lanes_only_leaves_the_others_as_they_are() {
-    let shared = shared();
-    shared.times(100, SUBMISSION, NOW);
-    let mut text = std::fs::read(&shared.pace.0).expect("the file");
-    let two = format!("{:020} {:020}\n", NOW.as_nanos(), NOW.as_nanos());
-    text[..two.len()].copy_from_slice(two.as_bytes());
-    shared.write(text);
-    assert_eq!(shared.take(SUBMISSION, NOW), lanes::JOBS.interval * 81);
-}
-
-#[test]
 fn a_submission_that_waits_for_its_turn_can_be_taken_back_and_then_is_never_made() {
     let shared = shared();
     let recall = Recall::default();
@@ -175,7 +164,7 @@ fn a_submission_that_waits_for_its_turn_can_be_taken_back_and_then_is_never_made
     let waiting = std::thread::spawn(move || pace.wait_unless(SUBMISSION, &waits));
     recall.take_back();
     assert_eq!(waiting.join().expect("no panic"), Turn::TakenBack);
-    assert!(!recall.or_else_do(|| panic!("made")));
+    assert!(!recall.do_unless_taken_back(|| panic!("made")));
     assert_eq!(shared.pace.wait_unless(SUBMISSION, &recall), Turn::TakenBack, "nor another one");
 }
 

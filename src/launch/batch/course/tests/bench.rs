@@ -43,6 +43,8 @@ pub enum For {
     Requeue,
     /// The same, and it has to begin in time.
     Impatient,
+    /// The same without such a time, and what can never start waits all the same.
+    Hopeful,
     /// The prepare stage, which allocates.
     Allocating,
     /// A stage in the job that prepare has allocated, which is number 17.
@@ -76,7 +78,7 @@ pub fn plan(what: For) -> Plan {
         _ => AskedBy::Site,
     };
     let (job, until) = match what {
-        For::Stage | For::ChosenResources | For::NoTokens | For::Requeue | For::Impatient => {
+        For::Stage | For::ChosenResources | For::NoTokens | For::Requeue | For::Impatient | For::Hopeful => {
             (Job::New(submission), Until::ScriptEnd)
         }
         For::Allocating => (Job::New(submission), Until::Submitted),
@@ -97,16 +99,20 @@ pub fn plan(what: For) -> Plan {
         patience: PATIENCE,
         unknown_timeout: UNKNOWN_TIMEOUT,
         start_by: None,
-        hopeless: if what == For::Impatient { Hopeless::Wait } else { Hopeless::Cancel },
+        hopeless: if what == For::Hopeful { Hopeless::Wait } else { Hopeless::Cancel },
     }
 }
 
 pub fn tokens(what: For) -> Tokens {
     match what {
         For::Stage | For::ChosenResources | For::Requeue | For::Allocated => Tokens::WhileRunning,
-        For::NoTokens | For::Impatient | For::Allocating | For::Left | For::LeftWithoutNumber | For::LeftEnded => {
-            Tokens::Never
-        }
+        For::NoTokens
+        | For::Impatient
+        | For::Hopeful
+        | For::Allocating
+        | For::Left
+        | For::LeftWithoutNumber
+        | For::LeftEnded => Tokens::Never,
     }
 }
 
@@ -371,7 +377,11 @@ fn is_like(actual: &str, expected: &str) -> bool {
 }
 
 fn words_of(action: &Action) -> String {
-    let urgent = |urgency| if urgency == Urgency::Low { "" } else { "!" };
+    let urgent = |urgency| match urgency {
+        Urgency::Low => "",
+        Urgency::High => "!",
+        Urgency::Start => "!!",
+    };
     match action {
         Action::RememberName => "remember".into(),
         Action::RememberNumber(id) => format!("number {id}"),

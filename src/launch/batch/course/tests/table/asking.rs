@@ -86,7 +86,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0  ready     => remember & submit
          0  called 17 => number 17 & tell submitted as
-         1  mark      => ask 17!
+         1  mark      => ask 17!!
          1  running   => say runs on n1 & mint 17
          31 time      => ask 17
          51 silent    => say Socket timed out; the state of the job is not known; it goes on
@@ -139,7 +139,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0 ready             => remember & submit
          0 called 17         => number 17 & tell submitted as
-         1 mark              => ask 17!
+         1 mark              => ask 17!!
          1 running           => say runs on n1 & mint 17
          5 record 143        => withdraw & ask 17!
          5 cancelled         => canceller 17
@@ -230,7 +230,7 @@ pub const ROWS: &[Row] = &[
         For::NoTokens,
         "0     ready          => remember & submit
          0     called 17      => number 17 & tell submitted as
-         1     mark           => ask 17!
+         1     mark           => ask 17!!
          1     running        => say runs on n1
          86400 always running => 1440 questions",
     ),
@@ -239,7 +239,7 @@ pub const ROWS: &[Row] = &[
         For::NoTokens,
         "0   ready         => remember & submit
          0   called 17     => number 17 & tell submitted as
-         1   times 3 mark  => ask 17!
+         1   times 3 mark  => ask 17!!
          1   running       => say runs on n1
          1.2 time          => ask 17!
          1.3 running       =>
@@ -330,7 +330,7 @@ pub const ROWS: &[Row] = &[
          0   called 17      => number 17 & tell submitted as
          4   record 3       => ask 17!
          4   exited 3       =>
-         5   mark restart 1 => ask 17!
+         5   mark restart 1 => ask 17!!
          5   exited 3       => last-look
          7   drained        => finish job 3",
     ),

@@ -109,7 +109,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0    ready                 => remember & submit
          0    called 17             => number 17 & tell submitted as
-         1    mark                  => ask 17!
+         1    mark                  => ask 17!!
          1    running               => say runs on n1 & mint 17
          7    SIGTERM               => cancel 17
          7.1  called ok             =>
@@ -131,7 +131,7 @@ pub const ROWS: &[Row] = &[
          0.2  called ok             =>
          0.35 time                  => ask 17
          0.4  cancelled             => canceller 17 & last-look
-         1    mark                  => ask 17!
+         1    mark                  => ask 17!!
          1.1  record 143 terminated => 
          1.1  drained               => finish terminated",
     ),
@@ -173,7 +173,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0    ready     => remember & submit
          0    called 17 => number 17 & tell submitted as
-         1    mark      => ask 17!
+         1    mark      => ask 17!!
          1    running   => say runs on n1 & mint 17
          7    record 0  => withdraw & ask 17!
          7    SIGTERM   => cancel 17
@@ -252,7 +252,7 @@ pub const ROWS: &[Row] = &[
         "a job of several scripts: SIGTERM, then SIGKILL, then the whole job",
         For::Allocated,
         "0    ready     =>
-         1    mark      => ask 17!
+         1    mark      => ask 17!!
          1    running   => say runs on n1 & mint 17
          7    SIGTERM   => SIGTERM 17
          7.1  called ok =>
@@ -270,7 +270,7 @@ pub const ROWS: &[Row] = &[
         "a job of several scripts: one that ends on SIGTERM leaves the job alone",
         For::Allocated,
         "0   ready      =>
-         1   mark       => ask 17!
+         1   mark       => ask 17!!
          1   running    => say runs on n1 & mint 17
          7   SIGTERM    => SIGTERM 17
          7.1 called ok  =>
@@ -283,7 +283,7 @@ pub const ROWS: &[Row] = &[
         "0   ready     =>
          0.1 SIGTERM   => SIGTERM 17
          0.2 called ok =>
-         0.5 mark      => SIGTERM 17 & ask 17!
+         0.5 mark      => SIGTERM 17 & ask 17!!
          0.6 called ok =>",
     ),
     (
@@ -291,7 +291,7 @@ pub const ROWS: &[Row] = &[
         For::Allocated,
         "0   ready                                   =>
          0.1 SIGTERM                                 => SIGTERM 17
-         0.2 mark                                    => ask 17!
+         0.2 mark                                    => ask 17!!
          0.3 called Unable to contact slurm controller => say Slurm cannot cancel the job now
          1.3 time                                    => SIGTERM 17",
     ),
@@ -317,14 +317,14 @@ pub const ROWS: &[Row] = &[
          1    SIGTERM        =>
          2    mark restart 1 => SIGTERM 17
          2.1  called ok      =>
-         2.2  running        => say runs on n1 & mint 17 & ask 17!
+         2.2  running        => say runs on n1 & mint 17 & ask 17!!
          12   time           => SIGKILL 17",
     ),
     (
         "a script that has ended gets no token, though its job runs on",
         For::Allocated,
         "0   ready      =>
-         1   mark       => ask 17!
+         1   mark       => ask 17!!
          1.5 SIGTERM    => SIGTERM 17
          1.6 called ok  =>
          1.7 record 143 =>

@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
          5    time             => ask 17
          5    pending Priority => say waiting in the queue: Priority
          58   always pending Priority => 3 questions
-         59   mark             => ask 17!
+         59   mark             => ask 17!!
          61   running          => say runs on n1",
     ),
     (
@@ -45,7 +45,18 @@ pub const ROWS: &[Row] = &[
          5    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit & cancel 17
          5.1  called ok        =>
          5.25 time             => ask 17
-         5.3  cancelled never-ran => canceller 17 & last-look & finish job 1 the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than one job may have here (Slurm job 17",
+         5.3  cancelled never-ran => canceller 17 & last-look & finish job 1 the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than one job may have here (the job has set --mem",
+    ),
+    (
+        "that comes before the end of GitLab's patience",
+        For::Impatient,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         6    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit & cancel 17
+         6.1  called ok        =>
+         6.25 time             => ask 17
+         6.3  cancelled never-ran => canceller 17 & last-look & finish site the job can never start, and is cancelled",
     ),
     (
         "where the site itself has asked for so much, the site has failed",
@@ -60,7 +71,7 @@ pub const ROWS: &[Row] = &[
     ),
     (
         "where the site wants it, it waits all the same, and its author is told",
-        For::Impatient,
+        For::Hopeful,
         "0    ready            => remember & submit
          0    called 17        => number 17 & tell submitted as
          5    time             => ask 17

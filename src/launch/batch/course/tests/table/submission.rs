@@ -8,7 +8,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0   ready       => remember & submit
          0.1 called 17   => number 17 & tell submitted as Slurm job 17 (name motmot-1-a-1)
-         1   mark        => ask 17!
+         1   mark        => ask 17!!
          1   running     => say runs on n1 & mint 17
          9   record 0    => withdraw & ask 17!
          9   completing  =>
@@ -112,7 +112,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0   ready        => remember & submit
          0   called hangs => say it is not known
-         0.5 mark         => find!
+         0.5 mark         => find!!
          0.5 found        =>
          999 always found => finish site Slurm has said nothing about this job for 10m that could be understood & 22 questions",
     ),
@@ -146,7 +146,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0   ready     => remember & submit
          0.1 mark      =>
-         0.3 called 17 => number 17 & tell submitted as & ask 17!
+         0.3 called 17 => number 17 & tell submitted as & ask 17!!
          0.4 running   => say runs on n1 & mint 17",
     ),
     (

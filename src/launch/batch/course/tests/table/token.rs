@@ -8,7 +8,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0 ready     => remember & submit
          0 called 17 => number 17 & tell submitted as
-         1 mark      => ask 17!
+         1 mark      => ask 17!!
          1 pending   => say waiting in the queue
          6 time      => ask 17
          6 running   => say runs on n1 & mint 17",
@@ -18,7 +18,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0   ready     => remember & submit
          0   called 17 => number 17 & tell submitted as
-         1   mark      => ask 17!
+         1   mark      => ask 17!!
          21  silent    => say the state of the job is not known
          22  time      => ask 17
          22  running   => tell Slurm answers again & say runs on n1 & mint 17",
@@ -28,7 +28,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0   ready           => remember & submit
          0   called 17       => number 17 & tell submitted as
-         1   mark            => ask 17!
+         1   mark            => ask 17!!
          21  silent          => say the state of the job is not known
          21.5 record no-token => ask 17!
          22  completed       => tell Slurm answers again
@@ -39,7 +39,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0    ready          => remember & submit
          0    called 17      => number 17 & tell submitted as
-         1    mark           => ask 17!
+         1    mark           => ask 17!!
          1    running        => say runs on n1 & mint 17
          1300 always running => renew & renew & renew & 22 questions",
     ),
@@ -48,7 +48,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0    ready            => remember & submit
          0    called 17        => number 17 & tell submitted as
-         1    mark             => ask 17!
+         1    mark             => ask 17!!
          1    running          => say runs on n1 & mint 17
          1300 always suspended => tell Slurm has suspended the job & renew & renew & hold & 22 questions",
     ),
@@ -57,7 +57,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0  ready     => remember & submit
          0  called 17 => number 17 & tell submitted as
-         1  mark      => ask 17!
+         1  mark      => ask 17!!
          1  running   => say runs on n1 & mint 17
          31 time      => ask 17
          31 node-failed => withdraw & last-look",
@@ -67,7 +67,7 @@ pub const ROWS: &[Row] = &[
         For::NoTokens,
         "0 ready     => remember & submit
          0 called 17 => number 17 & tell submitted as
-         1 mark      => ask 17!
+         1 mark      => ask 17!!
          1 running   => say runs on n1
          9 record 0  => ask 17!
          9 running   =>
@@ -78,7 +78,7 @@ pub const ROWS: &[Row] = &[
         For::Requeue,
         "0  ready             => remember & submit
          0  called 17         => number 17 & tell submitted as
-         1  mark              => ask 17!
+         1  mark              => ask 17!!
          1  running           => say runs on n1 & mint 17
          31 time              => ask 17
          31 pending restart 1 => withdraw & tell Slurm starts the job once more (restart 1) & say waiting in the queue
@@ -90,7 +90,7 @@ pub const ROWS: &[Row] = &[
         For::Requeue,
         "0  ready             => remember & submit
          0  called 17         => number 17 & tell submitted as
-         1  mark              => ask 17!
+         1  mark              => ask 17!!
          1  running           => say runs on n1 & mint 17
          31 time              => ask 17
          31 running restart 1 => withdraw & tell Slurm starts the job once more & mint 17",
@@ -100,11 +100,11 @@ pub const ROWS: &[Row] = &[
         For::Requeue,
         "0    ready             => remember & submit
          0    called 17         => number 17 & tell submitted as
-         1    mark              => ask 17!
+         1    mark              => ask 17!!
          1    running           => say runs on n1 & mint 17
          31   time              => ask 17
          31   running restart 1 => withdraw & tell Slurm starts the job once more & mint 17
-         31.5 mark restart 1    => ask 17!
+         31.5 mark restart 1    => ask 17!!
          31.5 running restart 1 => mint 17",
     ),
     (
@@ -114,9 +114,9 @@ pub const ROWS: &[Row] = &[
          0  called 17         => number 17 & tell submitted as
          5  time              => ask 17
          5  running restart 1 => tell Slurm starts the job once more & say runs on n1 & mint 17
-         6  mark              => ask 17!
+         6  mark              => ask 17!!
          6  running restart 2 => withdraw & tell Slurm starts the job once more (restart 2) & mint 17
-         7  mark restart 1    => ask 17!
+         7  mark restart 1    => ask 17!!
          7  running restart 2 =>
          8  mark restart 2    => ask 17!
          8  running restart 2 => mint 17",
@@ -128,7 +128,7 @@ pub const ROWS: &[Row] = &[
          0  called 17         => number 17 & tell submitted as
          5  time              => ask 17
          5  running restart 1 => tell Slurm starts the job once more & say runs on n1 & mint 17
-         6  mark restart 1    => ask 17!
+         6  mark restart 1    => ask 17!!
          6  pending restart 1 => say waiting in the queue & withdraw",
     ),
     (
@@ -136,13 +136,13 @@ pub const ROWS: &[Row] = &[
         For::Requeue,
         "0   ready                => remember & submit
          0   called 17            => number 17 & tell submitted as
-         1   mark                 => ask 17!
+         1   mark                 => ask 17!!
          1   running              => say runs on n1 & mint 17
          9   record 143 terminated => withdraw & ask 17!
          9   pending restart 1    => tell Slurm starts the job once more & say waiting in the queue
          14  time                 => ask 17
          14  running restart 1    => say runs on n1 & mint 17
-         15  mark restart 1       => ask 17!
+         15  mark restart 1       => ask 17!!
          15  running restart 1    => mint 17
          20  record 0 restart 1   => withdraw & ask 17!
          20  completed restart 1  =>
@@ -153,7 +153,7 @@ pub const ROWS: &[Row] = &[
         For::Stage,
         "0    ready               => remember & submit
          0    called 17           => number 17 & tell submitted as
-         1    mark                => ask 17!
+         1    mark                => ask 17!!
          1    running             => say runs on n1 & mint 17
          31   time                => ask 17
          31   pending restart 1   => withdraw & say waiting in the queue & cancel 17
