@@ -145,7 +145,7 @@ motmot_empty() {
 
 # All that the script has written is in the file when this returns.
 motmot_close_output() {
-    local try=0
+    local try=0 size before=
     exec 45>&-
     while kill -0 "$copier" 2>/dev/null; do
         try=$((try + 1))
@@ -154,16 +154,24 @@ motmot_close_output() {
             motmot_nap 0.002
             continue
         fi
-        # Something writes faster than it is copied, or no disk takes it.
-        if [ "$try" -gt 210 ]; then
-            kill -KILL -- "-$copier" 2>/dev/null || true
-        elif [ "$try" -gt 15 ]; then
+        if [ "$try" -gt 15 ]; then
             kill -TTOU "$copier" 2>/dev/null || true
         fi
-        motmot_nap 0.02
+        if [ "$try" -le 210 ]; then
+            motmot_nap 0.02
+            continue
+        fi
+        # Something that the script has left writes faster than it is copied, and is not waited for. Or no disk takes what there is, and
+        # then it is: a file system that many share may need its time.
+        size=$(stat -L -c %s /proc/self/fd/47) || size=
+        if [ -n "$before" ] && [ "$size" != "$before" ] || [ "$try" -gt 270 ]; then
+            kill -KILL -- "-$copier" 2>/dev/null || true
+        fi
+        before=$size
+        motmot_nap 1
     done
-    { wait "$copier"; } 2>/dev/null
-    [ $? != 1 ] || spilled=yes
+    # Killed, too: what it had read it may not have written.
+    { wait "$copier"; } 2>/dev/null || spilled=yes
 }
 
 # The token is written when the scheduler has said that this job runs; the script does not start without.

@@ -107,8 +107,8 @@ const WORDS: &[Words] = &[
             each thing: ok, skipped (with --offline), warning, or PROBLEM and what to do about it, and a last one that counts them. Lines have colours on a terminal, \
             unless NO_COLOR is set or CLICOLOR is 0. Of many lines of one kind the first 20 are shown; --json has all of them: \
             an object with good, problems, warnings, skipped, and in findings for each its level (ok, skipped, warning, problem), what it is about, and words. \
-            Of an account that a rule names it asks what a job of it is asked: whether it may log in now, and where its job would work; \
-            as root, of the first hundred. Run it after every change of the configuration, and first when jobs fail.",
+            Of an account that a rule names it asks whether it may log in now, by /etc/shadow and nologin(5) (PAM's modules may keep count of \
+            those they are asked about: motmot-simulate(1) asks them), and where its job would work; as root, of the first hundred. Run it after every change of the configuration, and first when jobs fail.",
         examples: &[
             "motmot check",
             "motmot check --strict --json",

@@ -16,7 +16,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::terminal::{answer, complain};
-use super::wrong_usage::{has_long_word, shown};
+use super::wrong_usage::{has_long_word, has_token, shown};
 
 /// Arguments that make no sense, or an input that cannot be read.
 pub const USAGE: u8 = 2;
@@ -87,14 +87,22 @@ struct Expectation {
 
 fn expectation(text: &str) -> Result<Expectation, String> {
     match text.split_once('=') {
+        Some((_, value)) if has_token(value) => Err("the value is a token, and not what a token should say".to_owned()),
         Some((path, value)) if !path.is_empty() => Ok(Expectation { path: path.to_owned(), value: value.to_owned() }),
         _ => Err("write NAME=VALUE".to_owned()),
     }
 }
 
-/// Empty would be what a variable is that a script forgot to set: nobody means that.
+/// Empty would be what a variable is that a script forgot to set: nobody means that. And nobody means a token (`--audience
+/// "$CI_JOB_JWT"`), which would be told where the two differ.
 fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
+    if text.is_empty() {
+        Err("must not be empty".to_owned())
+    } else if has_token(text) {
+        Err("is a token, and not what a token should say".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn positive(text: &str) -> Result<SignedDuration, String> {

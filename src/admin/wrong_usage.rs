@@ -48,12 +48,15 @@ fn is_in_tokens(character: char) -> bool {
 /// A path as it is told, unless it is rather a token: `--token-file "$CI_JOB_JWT"` for `"$CI_JOB_JWT_FILE"`.
 pub(super) fn shown(path: &Path) -> String {
     let text = path.display().to_string();
-    // What every JWT begins with: base64url of `{"`.
-    let is_token = text.match_indices("eyJ").any(|(at, _)| {
+    if has_token(&text) { INSTEAD.to_owned() } else { text }
+}
+
+/// Whether some part of it begins as every JWT does: base64url of `{"`.
+pub(super) fn has_token(text: &str) -> bool {
+    text.match_indices("eyJ").any(|(at, _)| {
         let rest = &text[at..];
         rest.split(|character| !is_in_tokens(character)).next().is_some_and(|word| word.len() >= PIECE)
-    });
-    if is_token { INSTEAD.to_owned() } else { text }
+    })
 }
 
 #[cfg(test)]

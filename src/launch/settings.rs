@@ -181,6 +181,9 @@ fn bash(text: &str) -> Result<PathBuf, String> {
     Err(format!("must be a bash, since the scripts of jobs are written for it: {text:?}; write \"/bin/bash\""))
 }
 
+/// Variables that every job gets from the driver, whatever the site says.
+const OWN_VARIABLES: [&str; 5] = ["HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"];
+
 fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {
     let mut environment = BTreeMap::new();
     for (name, Placed { value, place }) in section.string_map("environment") {
@@ -188,6 +191,9 @@ fn read_environment(section: &mut Section<'_>) -> BTreeMap<String, String> {
             section.problem(&place, format!("`jobs.environment.{name}` {why}"));
         } else if value.contains('\0') {
             section.problem(&place, format!("`jobs.environment.{name}` contains a NUL character"));
+        } else if OWN_VARIABLES.contains(&name.as_str()) || name.starts_with("MOTMOT_") {
+            section
+                .problem(&place, format!("`jobs.environment.{name}` has no effect: motmot itself sets it in each job"));
         }
         environment.insert(name, value);
     }

@@ -65,7 +65,7 @@ pub trait Batch: Debug + Send + Sync {
     /// The programs that the driver and jobs' accounts execute for it.
     fn programs(&self) -> Programs<'_>;
 
-    /// The scheduler's own configuration file, if the site's configuration names one.
+    /// The scheduler's own configuration file: the one that the site's configuration names, or where its programs look for it.
     fn own_configuration(&self) -> Option<OwnConfiguration<'_>>;
 
     /// Which cluster its programs ask, as its own configuration says. `read` reads a file, if it is there.

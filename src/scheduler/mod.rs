@@ -21,7 +21,7 @@ pub use cluster::Cluster;
 pub use job::{Expected, JobId, JobName};
 pub use kind::{SchedulerKind, Setting};
 pub use placement::{BatchPlacement, Placement};
-pub use state::{Alive, CancelledBy, End, EndReason, Phase, State, Unknown};
+pub use state::{Alive, CancelledBy, End, EndReason, Phase, Prospect, State, Unknown};
 pub use submission::{Requeue, Submission, SubmitAnswer};
 pub use trial::Trial;
 
@@ -43,6 +43,8 @@ pub enum Advice {
     MoreTime,
     /// The job's memory was used up.
     MoreMemory,
+    /// The job asks for more than any may have.
+    TooMuch,
 }
 
 /// A batch scheduler: what it is asked, and what its answers mean. Nothing here does anything.
@@ -103,9 +105,6 @@ pub trait Scheduler: Send + Sync {
 
     /// What an author can do about it.
     fn advice(&self, topic: Advice) -> &'static str;
-
-    /// Whether a job that waits for this reason is one that no end of other jobs will start; in words.
-    fn never_starts(&self, reason: &str) -> Option<&'static str>;
 
     /// How a person looks a job up.
     fn look_up(&self, id: &JobId) -> String;

@@ -39,6 +39,15 @@ pub struct Alive {
     pub nodes: Option<String>,
 }
 
+/// Whether the end of other jobs can start a job that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// For all that is known.
+    Open,
+    /// The scheduler says beyond doubt that it asks for more than any job may have.
+    Never,
+}
+
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -48,6 +57,8 @@ pub enum Phase {
         reason: String,
         /// When it is expected to start, in the scheduler's words.
         start: Option<String>,
+        /// Whether the end of other jobs can start it.
+        prospect: Prospect,
     },
     /// Its resources are its own.
     Running,

@@ -67,11 +67,12 @@ fn find(sessions: &Sessions, arguments: &Arguments) -> Result<Vec<Session>, Fail
     let payload = arguments.payload().ok();
     if let Ok(name) = arguments.contract.session() {
         match sessions.find(name) {
-            // Not that of a job in which this runner was started: without an answer of config the variable is still that one's.
+            // Not that of a job in which this runner was started: without an answer of config the variable is still that one's. There
+            // may be sessions of this attempt all the same.
             Ok(session) if payload.as_ref().is_some_and(|payload| payload.job_id != session.facts().job_id()) => {}
             Ok(session) => return Ok(vec![session]),
-            // Cleaned up before.
-            Err(SessionError::Unknown(_)) => return Ok(Vec::new()),
+            // Cleaned up before; or likewise that one's.
+            Err(SessionError::Unknown(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -33,6 +33,9 @@ impl Fault for Refused {
     }
 }
 
+/// Where options for the scheduler are written, unless a site says otherwise.
+const OPTIONS: &str = "SCHEDULER_PARAMETERS";
+
 /// Says what of the payload has no effect, or refuses the job for it.
 pub(super) fn containers(payload: &Payload, settings: &Settings) -> Result<(), Refused> {
     // Older runners name this image for a job with `run:` themselves; its author has not asked for one.
@@ -55,7 +58,7 @@ pub(super) fn containers(payload: &Payload, settings: &Settings) -> Result<(), R
                 let advice = advice.replace("What to do: ", "\nWhat to do: ");
                 let warning = format!("{line}\nWARNING: {what} HAS NO EFFECT HERE:\n{advice}\n{line}");
                 // Each a message of its own: nothing in them has a line break but ours.
-                warning.lines().for_each(tell);
+                warning.lines().map(str::trim_end).for_each(tell);
             }
         }
     }
@@ -96,10 +99,14 @@ pub(super) fn variables(settings: &Settings, defined: impl Fn(&str) -> bool) -> 
         ),
         ("JACAMAR_NO_BASH_PROFILE", profiles),
     ];
+    // A site may have options read from it.
+    let is_read =
+        |name: &str| parameters.is_some_and(|parameters| parameters.iter().any(|parameter| parameter == name));
+    if defined(OPTIONS) && !is_read(OPTIONS) {
+        words.push(format!("warning: the variable {OPTIONS} has no effect here: {options}"));
+    }
     for (name, instead) in names {
-        // A site may have options read from it.
-        let read = parameters.is_some_and(|parameters| parameters.iter().any(|parameter| parameter == name));
-        if defined(name) && !read {
+        if defined(name) && !is_read(name) {
             words.push(format!("warning: the variable {name}, known from Jacamar CI, has no effect here: {instead}"));
         }
     }

@@ -20,7 +20,7 @@ use super::sweeper::{self, SweeperEnd};
 use super::whose::{refuse_other_cluster, session_scheduler, why_left_alone};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, about_in_words, counted, one_line, tell, unless_nobody_reads};
-use crate::session::{Claim, Holder, LeftBehind, Session, Sessions};
+use crate::session::{Claim, Holder, LeftBehind, Session, SessionError, Sessions};
 use crate::settings::Settings;
 
 /// How long one session may take. A tree that takes longer to remove is smaller the next time.
@@ -235,9 +235,19 @@ fn beside_each_other(
     });
 }
 
+/// The session of that name, for whoever has typed it.
+fn named(sessions: &Sessions, name: &str) -> Result<Session, Failure> {
+    match sessions.find(name) {
+        Err(SessionError::Unknown(name)) => Err(Failure::site(format!(
+            "there is no session {name:?}: it is cleaned up, or has another name (motmot reap --dry-run)"
+        ))),
+        found => Ok(found?),
+    }
+}
+
 /// One session: whoever names it knows that its runner is gone.
 fn one(arguments: &Arguments, settings: &Settings, sessions: &Sessions, name: &str) -> Result<(), Failure> {
-    let session = sessions.find(name)?;
+    let session = named(sessions, name)?;
     refuse_other_cluster(&session)?;
     match session.claim()? {
         Claim::Mine(_claim) => session.close()?,
@@ -252,7 +262,7 @@ fn one(arguments: &Arguments, settings: &Settings, sessions: &Sessions, name: &s
 
 /// Gives a session up: whoever names it knows better than we do what becomes of the rest.
 fn forget(sessions: &Sessions, name: &str) -> Result<(), Failure> {
-    let session = sessions.find(name)?;
+    let session = named(sessions, name)?;
     let _claim = match session.claim()? {
         Claim::Mine(claim) => claim,
         Claim::Busy(_) => return Err(in_use(name)),

@@ -17,6 +17,9 @@ use crate::sys::spawn::WorkerProgram;
 /// How long the scheduler may take to judge a job. Then the job goes on: it can be submitted all the same.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// Beyond that nobody expects anything.
+const FORESEEABLE: Duration = Duration::from_hours(24 * 365);
+
 /// Asks, as the account, whether the scheduler would ever start a job like the ones that this CI job will submit; and when.
 /// `None` where that is not asked or not known.
 pub(super) fn try_out(stage: &BatchStage<'_>, resources: &Resources) -> Result<Option<SystemTime>, Failure> {
@@ -68,6 +71,8 @@ pub(super) fn warn_of_a_late_start(stage: &BatchStage<'_>, start: SystemTime) {
     let Some((left, timeout)) = request::time_left(stage.arguments, stage.session) else { return };
     if let Ok(waits) = start.duration_since(SystemTime::now())
         && waits >= left
+        // What it says of a job behind one without a limit of time; that one may end in the next second.
+        && waits < FORESEEABLE
     {
         tell(format_args!(
             "warning: {} expects to start a job like this one in {}, but its time in GitLab (timeout: \

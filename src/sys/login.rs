@@ -64,7 +64,10 @@ pub(super) fn may_begin(name: &str, rules: &LoginRules) -> Result<Result<(), Bar
 
 /// What the file says that closes this machine for everybody but root, if there is one.
 pub fn closed() -> Option<String> {
-    CLOSED.iter().find_map(|path| words_of(Path::new(path)))
+    CLOSED.iter().find_map(|path| {
+        let words = words_of(Path::new(path))?;
+        Some(if words.trim().is_empty() { format!("there is a {path}") } else { words })
+    })
 }
 
 /// The first words of a file that closes the machine.

@@ -154,6 +154,45 @@ pub fn can_be_asked(service: &str, name: &str) -> Result<(), String> {
     }
 }
 
+/// The first file that the lines of a phase (`account`, `session`) of a service name and that is not there: another file of services,
+/// or a module. Such a line fails for everybody. Optional lines, which begin with `-`, do not.
+pub fn missing(service: &str, phase: &str) -> Option<String> {
+    fn look(service: &str, phase: &str, depth: u32) -> Option<String> {
+        let Some(file) = service_file(service) else {
+            return Some(format!("the service {service}, which it includes"));
+        };
+        let text = std::fs::read_to_string(file).unwrap_or_default().replace("\\\n", " ");
+        text.lines().filter_map(|line| line.split('#').next()).find_map(|line| {
+            // What stands in brackets is one word.
+            let line = match (line.find('['), line.find(']')) {
+                (Some(begin), Some(end)) if begin < end => format!("{}[]{}", &line[..begin], &line[end + 1..]),
+                _ => line.to_owned(),
+            };
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["@include", included, ..] if depth > 0 => look(included, phase, depth - 1),
+                [kind, "include" | "substack", included, ..] if *kind == phase && depth > 0 => {
+                    look(included, phase, depth - 1)
+                }
+                [kind, _, module, ..] if *kind == phase && !is_module(module) => Some(format!("the module {module}")),
+                _ => None,
+            }
+        })
+    }
+    look(service, phase, 8)
+}
+
+/// Whether there is such a module in some place where the library may look for it.
+fn is_module(name: &str) -> bool {
+    if name.starts_with('/') {
+        return Path::new(name).exists();
+    }
+    let places = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"].map(Path::new);
+    let multiarch = places.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+    let below = multiarch.map(|entry| entry.path());
+    places.iter().map(|dir| dir.to_path_buf()).chain(below).any(|dir| dir.join("security").join(name).exists())
+}
+
 /// A login session, open until [`close`](Self::close). Of the process that has opened it: by then that has the account's
 /// limits, its number in the kernel's audit, its control group, and whatever else the modules of the service are for.
 ///

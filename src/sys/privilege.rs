@@ -208,6 +208,7 @@ pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Resul
     // SAFETY: version 3 of capset(2) reads two data structures.
     check(unsafe { libc::syscall(libc::SYS_capset, &raw const header, none.as_ptr()) })?;
     if dropped_for_good(uid, gid, groups, scratch) {
+        join_own_keyring();
         Ok(())
     } else {
         // SAFETY: abort(3) is async-signal-safe.
@@ -215,22 +216,39 @@ pub(super) fn drop_to(target: &Become, scratch: &mut [libc::gid_t]) -> io::Resul
     }
 }
 
+/// `KEYCTL_JOIN_SESSION_KEYRING` of keyctl(2).
+const JOIN_SESSION_KEYRING: libc::c_int = 1;
+/// `KEYCTL_SETPERM` of keyctl(2).
+const SET_PERMISSIONS: libc::c_int = 5;
+/// Whoever possesses it may view, read and search it (`KEY_POS_VIEW`, `_READ`, `_SEARCH`), and nobody anything else.
+const ONLY_TO_BE_SEARCHED: libc::c_ulong = 0x0b00_0000;
+
 /// A session keyring of its own. With the one that it inherits a job would possess whatever the runner, or the
 /// administrator who started it, keeps there (Kerberos tickets, keys of encrypted file systems), and so would all jobs of
 /// all accounts in common (session-keyring(7)).
 fn leave_keyring() -> io::Result<()> {
-    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_int = 1;
     // SAFETY: plain integers and a null pointer, which asks for a keyring without name.
-    let result =
-        unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    let keyring = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
     // Before the change of user, so that the driver's quota pays: with a full one of its own an account could keep every
     // later worker from starting, that of its cleanup included.
-    // Kernels without keyrings, and sandboxes that forbid the call, have none to inherit.
-    if result >= 0 || matches!(Errno::last(), Errno::ENOSYS | Errno::EPERM) {
-        Ok(())
-    } else {
-        Err(io::Error::from(Errno::last()))
+    if keyring < 0 {
+        // Kernels without keyrings, and sandboxes that forbid the call, have none to inherit.
+        return match Errno::last() {
+            Errno::ENOSYS | Errno::EPERM => Ok(()),
+            error => Err(error.into()),
+        };
     }
+    // And so the job must be able neither to fill it nor to keep it by a link of its own, for as long as it likes: then the quota
+    // would be used up, and no job of anybody would start.
+    // SAFETY: plain integers.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, SET_PERMISSIONS, keyring, ONLY_TO_BE_SEARCHED) })
+}
+
+/// One that the account pays for and can use, if its quota has room for it. Otherwise that of [`leave_keyring`] stays, which is
+/// as good as none.
+fn join_own_keyring() {
+    // SAFETY: plain integers and a null pointer, which asks for a keyring without name.
+    unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
 }
 
 /// Looks at all three ids, the groups and the capabilities, and tries to climb back.

@@ -9,7 +9,6 @@ use super::remove::remove_tree;
 use super::walk::{Blocked, Missing, Walk, failure, judge_own};
 use crate::order::CleanUpOrder;
 use crate::order::frames::{Blame, WorkerFailure};
-use crate::report::tell;
 use crate::runner::SESSION_VARIABLE;
 use crate::sys::offspring::Seeker;
 use crate::sys::process;
@@ -52,10 +51,12 @@ fn remove(dir: &Path, order: &CleanUpOrder) -> Result<(), WorkerFailure> {
     let (above, name) = match (found(), dir.file_name()) {
         (Ok(Some(above)), Some(name)) => (above, name),
         (Ok(_), _) => return Ok(()),
-        // Nothing that a later cleanup could do better.
+        // Until its owner has made it safe again; whoever knows better gives the session up (`motmot reap --forget`).
         (Err(Blocked::Unsafe(why)), _) => {
-            tell(format_args!("{} is not removed: {why}", dir.display()));
-            return Ok(());
+            return Err(WorkerFailure {
+                blame: Blame::Site,
+                words: format!("{} is not removed: {why}", dir.display()),
+            });
         }
         (Err(Blocked::Io(failure)), _) => return Err(failure),
     };
@@ -114,7 +115,7 @@ mod tests {
         std::fs::create_dir_all(open.join("data/jobs/5-a")).expect("mkdir");
         std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o775)).expect("chmod");
         let mut order = order(&open.join("data"), "jobs/5-a");
-        remove(&order.remove[0], &order).expect("told, and not tried again");
+        assert!(remove(&order.remove[0], &order).is_err_and(|failure| failure.words.contains("is not removed: ")));
         assert!(order.remove[0].exists());
         order.group_writable = vec![open.canonicalize().expect("path")];
         remove(&order.remove[0], &order).expect("removed");
@@ -124,7 +125,7 @@ mod tests {
         std::fs::remove_dir(open.join("data/jobs")).expect("rmdir");
         std::os::unix::fs::symlink(open.join("elsewhere"), open.join("data/jobs")).expect("link");
         order.group_writable.clear();
-        remove(&order.data.join("jobs/5-b"), &order).expect("told");
+        remove(&order.data.join("jobs/5-b"), &order).expect_err("it leads out");
         assert!(open.join("elsewhere/5-b").exists());
     }
 }

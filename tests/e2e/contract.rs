@@ -278,8 +278,12 @@ cases!(
         let world = World::one_user().build();
         let single = Single::new(&world, 77);
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 1);
-        // As after a config stage that was killed before its answer arrived: no job_env.
+        // As after a config stage that was killed before its answer arrived: no job_env, or that of a job which has started this runner.
         let output = single.stage("cleanup").env_remove("MOTMOT_SESSION").output().expect("cleanup");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
+        let single = Single::new(&world, 78);
+        let output = single.stage("cleanup").env("MOTMOT_SESSION", "99-deadbeef0000").output().expect("cleanup");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
     },

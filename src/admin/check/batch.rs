@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::call::{Answer, Call};
 use crate::sys::file_system;
-use crate::sys::files::{Owner, trusted_directory};
+use crate::sys::files::{Distrust, Owner, trusted_directory};
 
 /// A scheduler's programs themselves wait longer for one that does not answer; somebody is waiting at a terminal.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -260,11 +260,29 @@ fn configuration(settings: &Settings, batch: &dyn Batch, runner: &Runner, findin
                 "others than its owner can write {shown}, and it names what the driver loads: chmod go-w {shown}"
             ));
         }
+        // By its name and by what that leads to.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let mut doubtful = None;
+        for dir in [path.parent(), real.parent()].into_iter().flatten() {
+            match runner.act(|| trusted_directory(dir, Owner::RootOrSelf))? {
+                Ok(_) => {}
+                // As with the file: at many sites the scheduler's own account's.
+                Err(error) if matches!(error.fault, Distrust::DirectoryOwner { .. }) => {
+                    doubtful = Some(without_number(&error));
+                }
+                Err(error) => {
+                    return Err(format!(
+                        "{shown} names what the driver loads, and can be exchanged: {}",
+                        without_number(&error)
+                    ));
+                }
+            }
+        }
         let all = settings.jobs.downscope == Downscope::None || meta.mode() & 0o004 != 0;
         if !all || !runner.may(path, AccessFlags::R_OK) {
             return Err(format!("{shown} cannot be read by those who submit jobs: chmod 0644 {shown}"));
         }
-        Ok(meta)
+        Ok((meta, doubtful))
     })();
     match judged {
         Err(words) => {
@@ -272,13 +290,20 @@ fn configuration(settings: &Settings, batch: &dyn Batch, runner: &Runner, findin
             false
         }
         // The scheduler's own account's, at many sites: whoever is that one has root's rights on the nodes already.
-        Ok(meta) if meta.uid() != 0 && meta.uid() != runner.uid().as_raw() => {
+        Ok((meta, _)) if meta.uid() != 0 && meta.uid() != runner.uid().as_raw() => {
             findings.warning(
                 what,
                 format!(
-                    "{shown} belongs to uid {}, who decides what the driver's calls of {loaded_by} load: chown root {shown}",
+                    "{shown} belongs to uid {}, who decides what the driver's calls of {loaded_by} load; look at what is in it, and: chown root {shown}",
                     meta.uid()
                 ),
+            );
+            true
+        }
+        Ok((_, Some(words))) => {
+            findings.warning(
+                what,
+                format!("whoever owns the directory decides what the driver's calls of {loaded_by} load: {words}"),
             );
             true
         }

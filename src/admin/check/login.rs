@@ -33,11 +33,18 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                     if sees_shadow { "" } else { "; it cannot read /etc/shadow either, so an account whose password is locked runs jobs" }
                 ),
             ),
-            Some(file) => match pam::can_be_asked(&service, &bystander()) {
-                Ok(()) => findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display())),
+            Some(file) => match (pam::missing(&service, "account"), pam::can_be_asked(&service, &bystander())) {
+                (Some(missing), _) => findings.problem(
+                    WHAT,
+                    format!(
+                        "every job fails: the account phase of {} needs {missing}, which is not there; packaging/pam.d has a file for each kind of system",
+                        file.display()
+                    ),
+                ),
+                (None, Ok(())) => findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display())),
                 // Somebody who only looks may not be able to ask.
-                Err(_) if !geteuid().is_root() => findings.skipped(WHAT, format!("the account phase of {} is asked for each job, and here by root alone", file.display())),
-                Err(words) => findings.problem(
+                (None, Err(_)) if !geteuid().is_root() => findings.skipped(WHAT, format!("the account phase of {} is asked for each job, and here by root alone", file.display())),
+                (None, Err(words)) => findings.problem(
                     WHAT,
                     format!("every job fails: the account phase of {} cannot be asked: {words}; which module it is says the system's log of authentication", file.display()),
                 ),
@@ -74,9 +81,7 @@ fn judge_closed(settings: &Settings, runner: &Runner, findings: &mut Findings) {
     if runner.mode(settings).login_rules(&settings.accounts).is_some() {
         findings.problem(
             "logins",
-            format!(
-                "this machine takes no new jobs now: there is an /etc/nologin or /run/nologin, which says: {words}"
-            ),
+            format!("this machine takes no new jobs now, since there is an /etc/nologin or /run/nologin: {words}"),
         );
     }
 }
@@ -98,10 +103,16 @@ fn judge_sessions(settings: &Settings, runner: &Runner, findings: &mut Findings)
                 SESSION,
                 format!("{} has a session phase that refuses everybody (pam_deny.so), so every job fails; take the session lines of packaging/pam.d", file.display()),
             ),
-            Some(file) => findings.ok(
-                SESSION,
-                format!("the session phase of {} surrounds each prepare and run stage; cleanup has none", file.display()),
-            ),
+            Some(file) => match pam::missing(&service, "session") {
+                Some(missing) => findings.problem(
+                    SESSION,
+                    format!("every job fails: the session phase of {} needs {missing}, which is not there", file.display()),
+                ),
+                None => findings.ok(
+                    SESSION,
+                    format!("the session phase of {} surrounds each prepare and run stage; cleanup has none", file.display()),
+                ),
+            },
         },
     }
 }

@@ -16,7 +16,7 @@ use crate::issuer::keys::{KeyRing, has_ring, is_for_keys};
 use crate::launch::settings::Downscope;
 use crate::report::audit::is_audit_log;
 use crate::report::counted;
-use crate::session::{NAME_ANOTHER, SessionError, Sessions, Whose};
+use crate::session::{NAME_ANOTHER, Session, SessionError, Sessions, Whose};
 use crate::settings::Settings;
 use crate::stage::caller::runner_by;
 use crate::stage::configuration;
@@ -28,6 +28,8 @@ const LOG_ELSEWHERE: &str =
     "name a file in a directory in log.file that is not there yet, and that the runner's account can make";
 /// Less than this is as good as full.
 const ROOM: u64 = 1 << 20;
+/// The timer of `motmot reap` has had its time by then.
+const UNNOTICED: Duration = Duration::from_hours(1);
 const KEYS_ELSEWHERE: &str = "name a directory in token.keys that is the runner's own, and not there yet";
 
 /// All of it.
@@ -42,8 +44,12 @@ pub(super) fn judge(config: &Path, settings: &Settings, runner: &Runner, finding
         findings.ok("sessions", sessions(&state.join("sessions")));
         // Where something is missing, opening it would make that.
         if ["sessions", "slots"].iter().all(|part| state.join(part).is_dir())
-            && let Ok(Ok(others)) = runner.act(|| open().map(|sessions| of_others(&sessions)))
+            && let Ok(Ok((left, others))) =
+                runner.act(|| open().map(|sessions| (left_for_long(&sessions), of_others(&sessions))))
         {
+            if let Some(words) = left {
+                findings.warning("sessions", words);
+            }
             for words in others {
                 findings.warning("jobs.state_dir", format!("{} has {words}", state.display()));
             }
@@ -184,6 +190,24 @@ fn sessions(dir: &Path) -> String {
     }
 }
 
+/// Sessions that wait for a cleanup and do not get one. Nobody may have noticed.
+fn left_for_long(sessions: &Sessions) -> Option<String> {
+    let left = sessions.left_behind().ours;
+    let trouble = |session: &Session| session.trouble().read();
+    let waits = |session: &&Session| trouble(session).is_some() || session.age().is_some_and(|age| age > UNNOTICED);
+    let waiting: Vec<&Session> = left.iter().filter(waits).collect();
+    let first = waiting.first()?;
+    let why = trouble(first).map_or_else(
+        || "its runner is gone, or its cleanup has not come to its end".to_owned(),
+        |trouble| trouble.why().to_owned(),
+    );
+    Some(format!(
+        "{} of jobs that are over: of {}, {why}; see motmot reap --dry-run, and whether its timer runs",
+        counted(waiting.len(), "session"),
+        first.name()
+    ))
+}
+
 /// Two configurations in one directory: each leaves alone what is the other's, so that a crash of one of them is nobody's.
 fn of_others(sessions: &Sessions) -> Vec<String> {
     let mut count = BTreeMap::<Whose, usize>::new();
@@ -248,12 +272,16 @@ fn log(file: &Path, runner: &Runner) -> Result<String, String> {
             ));
         }
         if !runner.may(file, AccessFlags::W_OK) {
-            let remedy = if is_audit_log(file) {
-                format!("chown {name} {shown} && chmod 0600 {shown}")
+            let own = meta.uid() == runner.uid().as_raw() && meta.mode() & 0o200 != 0;
+            return Err(if own {
+                format!(
+                    "{name} cannot write {shown}, though it is its own: every directory above it must let that account pass; or {LOG_ELSEWHERE}"
+                )
+            } else if is_audit_log(file) {
+                format!("{name} cannot write {shown}: chown {name} {shown} && chmod 0600 {shown}")
             } else {
-                LOG_ELSEWHERE.to_owned()
-            };
-            return Err(format!("{name} cannot write {shown}: {remedy}"));
+                format!("{name} cannot write {shown}: {LOG_ELSEWHERE}")
+            });
         }
         trusted(dir, runner)?;
         return Ok(shown.to_string());

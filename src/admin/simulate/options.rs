@@ -191,7 +191,7 @@ pub struct SimulateArgs {
     /// Call cleanup_exec so often
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Time and faults")]
     pub(super) repeat_cleanup: u32,
-    /// The runner is killed when this text has appeared in the job log: no cleanup, processes stay
+    /// The runner is killed when this text has appeared in the job log: its stages end with it, nobody cleans up, and motmot reap takes what is left for that of a runner which may live
     #[arg(long, value_name = "TEXT", help_heading = "Time and faults")]
     pub(super) kill_runner_on: Option<String>,
 

@@ -119,7 +119,8 @@ pub const JOBS: Part = Part {
             takes: Takes::TextTable("variables"),
             unset: Unset::Is("{}"),
             example: "{ https_proxy = \"http://proxy.hpc.example:3128\" }",
-            says: "Variables that every job gets, before its login profile runs.",
+            says: "Variables that every job gets, before its login profile runs. Not those that motmot itself sets: HOME, USER, LOGNAME, SHELL, \
+                TMPDIR and MOTMOT_..., nor with effect those that the token or the pipeline sets (CI_...).",
             used_by: &[Prepare, Run],
         },
         Key {

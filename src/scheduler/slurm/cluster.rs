@@ -7,7 +7,8 @@ use crate::scheduler::Cluster;
 
 /// Where Slurm's programs look for the file, if nobody names one: the first of these that is there. With a prefix of its own a
 /// Slurm has another one, and then its name is not known.
-const PLACES: [&str; 3] = ["/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf"];
+pub(super) const PLACES: [&str; 3] =
+    ["/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf"];
 /// Longest name. It is told to people, and written into sessions.
 const LONGEST: usize = 64;
 

@@ -105,10 +105,6 @@ impl Scheduler for Slurm {
         advice::advice(topic)
     }
 
-    fn never_starts(&self, reason: &str) -> Option<&'static str> {
-        advice::never_starts(reason)
-    }
-
     fn look_up(&self, id: &JobId) -> String {
         advice::look_up(id)
     }
@@ -178,8 +174,10 @@ impl Batch for SlurmSettings {
     }
 
     fn own_configuration(&self) -> Option<OwnConfiguration<'_>> {
-        // Without it Slurm's own default, possibly fetched from the controller.
-        self.conf.as_deref().map(|path| OwnConfiguration { path, key: "slurm.conf", loaded_by: "scontrol" })
+        // Or none is there, and Slurm's programs fetch it from the controller.
+        let usual = || cluster::PLACES.iter().map(Path::new).find(|path| path.exists());
+        let path = self.conf.as_deref().or_else(usual)?;
+        Some(OwnConfiguration { path, key: "slurm.conf", loaded_by: "scontrol" })
     }
 
     fn cluster(&self, read: &dyn Fn(&Path) -> Option<String>) -> Cluster {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::advice::KIND;
+use super::advice::{KIND, Waiting, prospect};
 use crate::scheduler::{Alive, BatchPlacement, End, EndReason, Expected, JobId, Phase, Placement, State, Unknown};
 use crate::sys::call::Answer;
 
@@ -107,7 +107,10 @@ impl<'a> Shown<'a> {
             "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD" | "SPECIAL_EXIT"
             | "RESV_DEL_HOLD" | "POWER_UP_NODE" => {
                 let reason = if word == "PENDING" { reason.to_owned() } else { word.to_owned() };
-                alive(Phase::Pending { reason, start: self.get("StartTime").map(str::to_owned) })
+                let start = self.get("StartTime");
+                let (partition, time_min) = (self.get("Partition"), self.get("TimeMin"));
+                let prospect = prospect(&Waiting { reason: &reason, partition, time_min, start });
+                alive(Phase::Pending { reason, start: start.map(str::to_owned), prospect })
             }
             "RUNNING" | "RESIZING" | "SIGNALING" => alive(Phase::Running),
             "SUSPENDED" | "STOPPED" => alive(Phase::Suspended),

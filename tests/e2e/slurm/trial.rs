@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::world::batch::{IN_QUEUE, order};
-use crate::world::{Cluster, Running, Simulate, Single, World, cases, make_dir, make_script};
+use crate::world::{Cluster, Running, Simulate, Single, World, cases, make_dir, make_script, until};
 
 cases!(
     fn a_job_for_more_nodes_than_there_are_is_refused_before_its_sources_are_fetched(slurm: Slurm) {
@@ -76,6 +76,26 @@ cases!(
         let end = running.end();
         end.assert_failed("runner_system_failure").assert_log("the job can never start, and is cancelled; it asks for");
         assert!(cluster.jobs_of(&world.user.name).is_empty());
+    },
+    /// Slurm gives the reason of the partition that it has looked at last, or of the time that a job would like best.
+    fn a_job_that_another_partition_or_a_shorter_time_will_start_is_not_cancelled(slurm: Slurm) {
+        let cluster = Cluster::build(slurm).nodes(1).start();
+        let world = World::root(slurm).at(&cluster).build();
+        for options in ["--partition=debug,short --time=5", "--partition=short --time=5 --time-min=1"] {
+            // Nobody runs while that one does.
+            let mut busy = cluster.command_as(&world.user, "sbatch");
+            busy.args(["--parsable", "--exclusive", "--time=1", "--output=/dev/null", "--wrap", "sleep 1000"]);
+            let busy = String::from_utf8(busy.output().expect("sbatch").stdout).expect("a number");
+            let wish = format!("SCHEDULER_PARAMETERS={options}");
+            let running = Running::start(&world.simulate().option("--variable", &wish).script("true"));
+            running.until_log("waiting in the queue: ");
+            // Longer than it takes to believe that a job never starts.
+            let looks = || cluster.rpc_counts().get("REQUEST_JOB_INFO_SINGLE").copied().unwrap_or(0);
+            let first = looks();
+            until("it has been looked at three times more", || looks() >= first + 3);
+            order(&cluster, "scancel", &[busy.trim()]);
+            running.end().assert_success();
+        }
     },
     /// Of limits that wait for nobody `sbatch --test-only` speaks only where submission refuses them, too.
     fn a_job_above_the_limit_of_one_job_is_refused_or_cancelled_in_the_queue_as_slurm_says(accounting: Accounting) {

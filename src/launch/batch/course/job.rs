@@ -1,6 +1,6 @@
 //! The job as the scheduler has shown it.
 
-use crate::scheduler::{Alive, End, Phase};
+use crate::scheduler::{Alive, End, Phase, Prospect};
 
 /// What the scheduler has said of it, ever.
 #[derive(Debug, Default)]
@@ -10,9 +10,18 @@ pub(super) struct SeenJob {
     /// How it has ended.
     pub(super) ended: Option<End>,
     pub(super) canceller: Canceller,
+    /// How often in succession it was seen waiting for something that will not come.
+    pub(super) hopeless_looks: u32,
 }
 
 impl SeenJob {
+    /// Takes in that it is alive; says how it was seen before.
+    pub(super) fn is_alive(&mut self, alive: &Alive) -> Option<Alive> {
+        let hopeless = matches!(alive.phase, Phase::Pending { prospect: Prospect::Never, .. });
+        self.hopeless_looks = if hopeless { self.hopeless_looks.saturating_add(1) } else { 0 };
+        self.alive.replace(alive.clone())
+    }
+
     pub(super) fn waits(&self) -> bool {
         self.alive.as_ref().is_some_and(|alive| matches!(alive.phase, Phase::Pending { .. }))
     }

@@ -4,7 +4,11 @@ use std::time::Instant;
 
 use super::{Course, Hopeless, StartBy, Until, Verdict};
 use crate::report::time_in_words;
-use crate::scheduler::{Alive, Phase};
+use crate::scheduler::{Advice, Alive, Phase};
+
+/// So often in succession it is seen that a job never starts, before it is believed: what is refused by mistake is worse than what
+/// waits.
+const LOOKS: u32 = 2;
 
 impl Course {
     /// Until when the job has to begin, while it waits.
@@ -25,7 +29,8 @@ impl Course {
             return;
         }
         let Some(Alive { phase: Phase::Pending { reason, .. }, .. }) = &self.seen.alive else { return };
-        if let Some(why) = self.plan.scheduler.never_starts(reason) {
+        if self.seen.hopeless_looks >= LOOKS {
+            let why = self.plan.scheduler.advice(Advice::TooMuch);
             let words = format!("{reason}: {why}");
             let verdict = Verdict::never_starts(&self.plan.asked_by, &words, &self.look_up_words());
             self.end_because(verdict, now);

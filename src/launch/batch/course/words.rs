@@ -4,7 +4,7 @@ use super::submission::SubmissionStage;
 use super::{Action, Course, Hopeless, Verdict};
 use crate::launch::batch::result::Judgement;
 use crate::report::time_in_words;
-use crate::scheduler::{Alive, JobId, Phase, Setting};
+use crate::scheduler::{Advice, Alive, JobId, Phase, Prospect, Setting};
 
 /// What has been told of the queue: reason, and expected start.
 #[derive(Debug, Default)]
@@ -20,16 +20,18 @@ impl Course {
     /// A line when something has changed, and only then: a queue can be long.
     pub(super) fn tell_phase(&mut self, before: Option<&Phase>, alive: &Alive) {
         match &alive.phase {
-            Phase::Pending { reason, start } => {
+            Phase::Pending { reason, start, prospect } => {
                 let news = (reason.clone(), start.clone());
                 if self.told.waiting.as_ref() == Some(&news) {
                     return;
                 }
                 let start = start.as_ref().map(|start| format!("; expected to start at {start}")).unwrap_or_default();
-                let never = self.plan.scheduler.never_starts(reason).filter(|_| self.plan.hopeless == Hopeless::Wait);
-                let advice =
-                    never.map(|why| format!("; waiting does not start it: {why}; cancel it, and ask for less"));
-                let advice = advice.unwrap_or_default();
+                let advice = if *prospect == Prospect::Never && self.plan.hopeless == Hopeless::Wait {
+                    let why = self.plan.scheduler.advice(Advice::TooMuch);
+                    format!("; waiting does not start it: {why}; cancel it, and ask for less")
+                } else {
+                    String::new()
+                };
                 let reason = if reason.is_empty() { "no reason given yet" } else { reason };
                 self.act(Action::Say(format!("waiting in the queue: {reason}{advice}{start}")));
                 self.told.waiting = Some(news);

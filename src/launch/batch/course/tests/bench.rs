@@ -16,7 +16,8 @@ use crate::order::frames::{Blame, Drained, Report, WorkerFailure};
 use crate::scheduler::BatchPlacement;
 use crate::scheduler::slurm::{KIND, Slurm};
 use crate::scheduler::{
-    Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Requeue, Signal, State, Submission, Unknown,
+    Alive, End, EndReason, Expected, JobId, JobName, Phase, Placement, Prospect, Requeue, Signal, State, Submission,
+    Unknown,
 };
 use crate::sys::call::Answer;
 use crate::sys::spawn::NewPrivileges;
@@ -327,7 +328,9 @@ fn state(words: &[&str], restarts: u32) -> Result<State, String> {
     Ok(match words[..] {
         ["pending", ..] => {
             let reason = if words.len() == 2 { words[1] } else { "Priority" };
-            alive(Phase::Pending { reason: reason.into(), start: None })
+            let hopeless = reason.contains("PerJob") || reason == "PartitionTimeLimit";
+            let prospect = if hopeless { Prospect::Never } else { Prospect::Open };
+            alive(Phase::Pending { reason: reason.into(), start: None, prospect })
         }
         ["running", ..] => alive(Phase::Running),
         ["suspended", ..] => alive(Phase::Suspended),

@@ -9,7 +9,7 @@ use crate::launch::batch::result::{AskedBy, BatchOutcome, Judgement};
 use crate::launch::error::LaunchError;
 use crate::order::completion::ScriptEnd;
 use crate::order::frames::Report;
-use crate::scheduler::{Phase, Requeue, State, SubmitAnswer, Unknown};
+use crate::scheduler::{Phase, Prospect, Requeue, State, SubmitAnswer, Unknown};
 use crate::sys::call::Answer;
 
 /// Between two questions, whatever anybody says.
@@ -178,8 +178,7 @@ impl Model {
                         if alive.phase == Phase::Running {
                             self.running = Some(self.now);
                         }
-                        self.hopeless |=
-                            matches!(&alive.phase, Phase::Pending { reason, .. } if reason.contains("PerJob"));
+                        self.hopeless |= matches!(&alive.phase, Phase::Pending { prospect: Prospect::Never, .. });
                     }
                     State::Ended(end) => {
                         self.silent_since = None;

@@ -10,7 +10,7 @@ use super::bench::{For, UNKNOWN_TIMEOUT, alive, id};
 use super::model::Model;
 use crate::order::completion::{Completion, ScriptEnd, Started};
 use crate::order::frames::{Blame, Drained, Report, WorkerFailure};
-use crate::scheduler::{End, EndReason, Phase, State, Unknown};
+use crate::scheduler::{End, EndReason, Phase, Prospect, State, Unknown};
 use crate::sys::call::Answer;
 
 /// How many walks are tried.
@@ -108,8 +108,8 @@ impl Dice {
                 let phase = match self.below(6) {
                     0..3 => Phase::Running,
                     3 => {
-                        let reason = self.of(&["Priority", "Priority", "Priority", "AssocMaxNodePerJobLimit"]);
-                        Phase::Pending { reason: reason.into(), start: None }
+                        let prospect = self.of(&[Prospect::Open, Prospect::Open, Prospect::Never]);
+                        Phase::Pending { reason: "Priority".into(), start: None, prospect }
                     }
                     4 => Phase::Suspended,
                     _ => Phase::Completing,

@@ -42,10 +42,12 @@ pub const ROWS: &[Row] = &[
         "0    ready            => remember & submit
          0    called 17        => number 17 & tell submitted as
          5    time             => ask 17
-         5    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit & cancel 17
-         5.1  called ok        =>
-         5.25 time             => ask 17
-         5.3  cancelled never-ran => canceller 17 & last-look & finish job 1 the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than one job may have here (the job has set --mem",
+         5    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit
+         10   time             => ask 17
+         10   pending AssocMaxNodePerJobLimit => cancel 17
+         10.1 called ok        =>
+         10.25 time            => ask 17
+         10.3 cancelled never-ran => canceller 17 & last-look & finish job 1 the job can never start, and is cancelled: AssocMaxNodePerJobLimit: it asks for more than one job may have here (the job has set --mem",
     ),
     (
         "that comes before the end of GitLab's patience",
@@ -53,10 +55,26 @@ pub const ROWS: &[Row] = &[
         "0    ready            => remember & submit
          0    called 17        => number 17 & tell submitted as
          5    time             => ask 17
-         6    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit & cancel 17
-         6.1  called ok        =>
-         6.25 time             => ask 17
-         6.3  cancelled never-ran => canceller 17 & last-look & finish site the job can never start, and is cancelled",
+         6    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit
+         11   time             => ask 17
+         11   pending AssocMaxNodePerJobLimit => cancel 17
+         11.1 called ok        =>
+         11.25 time            => ask 17
+         11.3 cancelled never-ran => canceller 17 & last-look & finish site the job can never start, and is cancelled",
+    ),
+    (
+        "what is said of it once may be over",
+        For::Stage,
+        "0    ready            => remember & submit
+         0    called 17        => number 17 & tell submitted as
+         5    time             => ask 17
+         5    pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit
+         10   time             => ask 17
+         10   pending Priority => say waiting in the queue: Priority
+         20   time             => ask 17
+         20   pending AssocMaxNodePerJobLimit => say waiting in the queue: AssocMaxNodePerJobLimit
+         40   time             => ask 17
+         40   running          => say runs on n1 & mint 17",
     ),
     (
         "where the site itself has asked for so much, the site has failed",
@@ -64,10 +82,12 @@ pub const ROWS: &[Row] = &[
         "0    ready            => remember & submit
          0    called 17        => number 17 & tell submitted as
          5    time             => ask 17
-         5    pending PartitionTimeLimit => say waiting in the queue: PartitionTimeLimit & cancel 17
-         5.1  called ok        =>
-         5.25 time             => ask 17
-         5.3  cancelled never-ran => canceller 17 & last-look & finish site what the site's own configuration says",
+         5    pending PartitionTimeLimit => say waiting in the queue: PartitionTimeLimit
+         10   time             => ask 17
+         10   pending PartitionTimeLimit => cancel 17
+         10.1 called ok        =>
+         10.25 time            => ask 17
+         10.3 cancelled never-ran => canceller 17 & last-look & finish site what the site's own configuration says",
     ),
     (
         "where the site wants it, it waits all the same, and its author is told",
