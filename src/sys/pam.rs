@@ -155,7 +155,7 @@ pub fn can_be_asked(service: &str, name: &str) -> Result<(), String> {
 }
 
 /// The first file that the lines of a phase (`account`, `session`) of a service name and that is not there: another file of services,
-/// or a module. Such a line fails for everybody. Optional lines, which begin with `-`, do not.
+/// or a module. Such a line fails for everybody, unless its control says that a module may be missing.
 pub fn missing(service: &str, phase: &str) -> Option<String> {
     fn look(service: &str, phase: &str, depth: u32) -> Option<String> {
         let Some(file) = service_file(service) else {
@@ -163,23 +163,35 @@ pub fn missing(service: &str, phase: &str) -> Option<String> {
         };
         let text = std::fs::read_to_string(file).unwrap_or_default().replace("\\\n", " ");
         text.lines().filter_map(|line| line.split('#').next()).find_map(|line| {
-            // What stands in brackets is one word.
+            // What stands in brackets is one word. A `-` in front is about the system's log alone.
             let line = match (line.find('['), line.find(']')) {
-                (Some(begin), Some(end)) if begin < end => format!("{}[]{}", &line[..begin], &line[end + 1..]),
+                (Some(begin), Some(end)) if begin < end => {
+                    let control = line[begin..end].replace(char::is_whitespace, ",");
+                    format!("{}{control}] {}", &line[..begin], &line[end + 1..])
+                }
                 _ => line.to_owned(),
             };
+            let line = line.trim_start().trim_start_matches('-');
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
                 ["@include", included, ..] if depth > 0 => look(included, phase, depth - 1),
                 [kind, "include" | "substack", included, ..] if *kind == phase && depth > 0 => {
                     look(included, phase, depth - 1)
                 }
-                [kind, _, module, ..] if *kind == phase && !is_module(module) => Some(format!("the module {module}")),
+                [kind, control, module, ..] if *kind == phase && !may_be_missing(control) && !is_module(module) => {
+                    Some(format!("the module {module}"))
+                }
                 _ => None,
             }
         })
     }
     look(service, phase, 8)
+}
+
+/// Whether a missing module counts for nothing (pam.conf(5)).
+fn may_be_missing(control: &str) -> bool {
+    let ignores = |what: &str| control.contains(&format!("{what}=ignore"));
+    control == "optional" || ignores("module_unknown") || (!control.contains("module_unknown=") && ignores("default"))
 }
 
 /// Whether there is such a module in some place where the library may look for it.

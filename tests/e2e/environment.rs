@@ -306,6 +306,10 @@ cases!(
         let job = world.simulate().script("true");
         let end = names.iter().fold(job, |job, name| job.option("--variable", format!("{name}=true"))).run();
         end.assert_success();
+        let options = world.simulate().option("--variable", "SCHEDULER_PARAMETERS=--nodes=2").script("true").run();
+        options
+            .assert_success()
+            .assert_log("the variable SCHEDULER_PARAMETERS has no effect here: scripts run in a shell");
         for name in names {
             end.assert_log(&format!(
                 "motmot: warning: the variable {name}, known from Jacamar CI, has no effect here: "

@@ -107,8 +107,17 @@ cases!(
         runs(&world).assert_failed("runner_system_failure").assert_not_in_log("ran=yes");
         check(&world).is_good(false).says(&[
             "PROBLEM  accounts.pam_service: every job fails: the account phase of /etc/pam.d/motmot-",
-            "Module is unknown",
+            " needs the module pam_of_no_package.so, which is not there",
         ]);
+        // As the file of another system has it.
+        fs::write(&service.file, "account required pam_permit.so\naccount include of-no-package\n").expect("write");
+        check(&world).is_good(false).says(&["needs the service of-no-package, which it includes"]);
+        fs::write(
+            &service.file,
+            "account required pam_permit.so\n-account [success=ok  default=ignore] pam_of_no_package.so\naccount optional pam_of_no_package.so\n",
+        )
+        .expect("write");
+        check(&world).says(&["ok       accounts.pam_service: "]);
         fs::write(&service.file, "account required pam_permit.so\n").expect("write");
         check(&world).says(&["ok       accounts.pam_service: the account phase of /etc/pam.d/motmot-"]);
         drop(service);

@@ -125,6 +125,29 @@ cases!(
         assert!(words(&reaped).lines().any(|line| line.ends_with("cleaned up after 1 job")), "{}", words(&reaped));
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
     },
+    fn what_is_not_removed_is_not_called_cleaned_up(root: Root) {
+        let world = World::root(root).build();
+        let single = Single::new(&world, 5);
+        let script = single.script("touch \"$TMPDIR/left\"");
+        assert!(single.stage("run").arg(&script).arg("build_script").status().expect("run").success());
+        start_anew(&world);
+        let data = world.user.home.join(".motmot");
+        chmod(&data, 0o777);
+        let reaped = reap(&world, &[]);
+        assert_eq!(reaped.status.code(), Some(2), "{}", words(&reaped));
+        assert!(words(&reaped).contains("is not removed: the directory "), "{}", words(&reaped));
+        assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 1);
+        let check = world.motmot(&["--config", &world.config_file().to_string_lossy(), "check", "--offline"]);
+        let said = String::from_utf8_lossy(&check.stdout).into_owned();
+        assert!(
+            said.contains("warning  sessions: 1 session of jobs that are over: ") && said.contains("is not removed"),
+            "{said}"
+        );
+        chmod(&data, 0o700);
+        let reaped = reap(&world, &["--session", &single.session]);
+        assert!(reaped.status.success(), "{}", words(&reaped));
+        assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
+    },
     fn root_cleans_up_as_the_account_of_a_runner_that_is_not_root(root: Root) {
         let world = World::with_capabilities(root).build();
         let single = Single::new(&world, 101);

@@ -17,6 +17,15 @@ fn a_home_directory_itself_is_never_made_private() {
 }
 
 #[test]
+fn a_variable_that_motmot_sets_itself_is_not_accepted_without_effect() {
+    assert!(jobs("[jobs]\nenvironment = { LANG = \"C\", PATH = \"/opt/bin:/usr/bin\" }\n").is_ok());
+    for name in ["HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "MOTMOT_SESSION", "MOTMOT_ANY"] {
+        let error = jobs(&format!("[jobs]\nenvironment = {{ {name} = \"x\" }}\n")).expect_err(name);
+        assert!(error.contains(&format!("`jobs.environment.{name}` has no effect")), "{error}");
+    }
+}
+
+#[test]
 fn what_is_not_bash_runs_no_script() {
     for good in ["/bin/bash", "/opt/bash-5.3/bin/bash5"] {
         assert!(jobs(&format!("[jobs]\nshell_path = {good:?}\n")).is_ok(), "{good}");

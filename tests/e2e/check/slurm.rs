@@ -193,6 +193,15 @@ cases!(
         }
         chmod(&conf, 0o644);
         check(&world).is_good(true).says(&[&format!("ok       slurm.conf: {shown}")]);
+        // Whoever can exchange it decides as well what the driver loads.
+        let open = world.dir.join("open");
+        make_dir(&open, 0o777);
+        fs::copy(&conf, open.join("slurm.conf")).expect("copied");
+        world.change(|config| config.slurm(|section| section.conf(open.join("slurm.conf"))));
+        check(&world)
+            .is_good(false)
+            .says(&["PROBLEM  slurm.conf: ", "names what the driver loads, and can be exchanged: "]);
+        world.change(|config| config.slurm(|section| section.conf(&conf)));
         chown(&conf, world.user.uid, 0);
         check(&world).is_good(true).says(&["warning  slurm.conf: ", &format!("chown root {shown}")]);
     },
