@@ -203,7 +203,7 @@ motmot_start() {
     printf ' ' 1<>"$run/arrived"
     set -m
     # shellcheck disable=SC2016 # for the other shell
-    MOTMOT_LAUNCHER=$launcher "$motmot_shell" "$@" \
+    MOTMOT_LAUNCHER=$launcher PATH=$motmot_path "$motmot_shell" "$@" \
         -c '\eval "$MOTMOT_LAUNCHER"; \eval "$motmot_rest"' "$motmot_shell" \
         40<"$run/script" 41<>"$run/arrived" 42>&45 43>&45 45>&- 47>&- 48<&- </dev/null >/dev/null 2>&1 &
     script=$!
@@ -303,6 +303,9 @@ if ! . "$motmot_dir/settings"; then
     echo "motmot: $motmot_dir is not there on $motmot_node; is it on a file system that all nodes share, and was the CI job cleaned up meanwhile?"
     exit 1
 fi
+# The job's own, which the site may have chosen for anything but the programs that are needed here.
+motmot_path=$PATH
+PATH=/usr/local/bin:/usr/bin:/bin
 done=
 while :; do
     next=

@@ -13,7 +13,7 @@ use motmot_emulator::go_duration;
 #[derive(Debug, Clone, Args)]
 #[allow(clippy::struct_excessive_bools)] // switches of a command line
 pub struct SimulateArgs {
-    /// Login of the user who started the job [default: alice]
+    /// Login of the user who started the job [default: alice]; for rules with user_id, give --user-id as well
     #[arg(long, value_name = "LOGIN", help_heading = "Job")]
     pub(super) user: Option<String>,
     /// Number of that user [default: 42]

@@ -1,6 +1,7 @@
 //! Which stages are Slurm jobs, and how these are called.
 
 use std::fs;
+use std::path::Path;
 
 use super::world;
 use crate::world::batch::{HELD, begin, meeting_place, until_nothing_left};
@@ -35,6 +36,22 @@ cases!(
         let spied = fs::read_to_string(world.user.home.join("spied")).expect("spied");
         assert!(!spied.lines().any(|line| !line.ends_with("job=.")), "{spied}");
         until_nothing_left(&world, Cluster::shared(slurm));
+    },
+    fn a_path_that_the_site_has_chosen_for_jobs_is_theirs_alone(slurm: Slurm) {
+        let mut world = World::root(slurm).at(Cluster::shared(slurm)).build();
+        // All but what the batch script itself needs.
+        let bins = world.dir.join("few");
+        make_dir(&bins, 0o755);
+        for program in Path::new("/usr/bin").read_dir().expect("programs").flatten() {
+            if !["mv", "stat", "dd", "cat", "sleep"].iter().any(|name| program.file_name() == *name) {
+                std::os::unix::fs::symlink(program.path(), bins.join(program.file_name())).expect("a link");
+            }
+        }
+        let path = bins.to_string_lossy().into_owned();
+        world.change(|config| config.jobs(|jobs| jobs.login_shell(false).environment([("PATH", path.as_str())])));
+        let end = world.simulate().script("echo \"path=$PATH\"").run();
+        end.assert_success();
+        assert_eq!(end.value("path"), path);
     },
     fn a_job_with_run_is_told_that_its_script_runs_where_nobody_has_looked_for_step_runner(slurm: Slurm) {
         let world = world(slurm);
