@@ -188,6 +188,8 @@ impl Masker {
         let (text, index) = (self.text.as_slice(), &self.sought.index);
         // Before `floor` are pieces that have been masked.
         let (mut floor, mut passed, mut undecided) = (0, self.passed, text.len());
+        // What is masked goes on together: a job may write one piece after the other, and each call is one of the system's.
+        let mut masked = Vec::new();
         if !index.is_empty() {
             let goes_on = |run: &Run| more == More::MayCome && run.is_open && is_held(text, run);
             loop {
@@ -208,8 +210,8 @@ impl Masker {
                     undecided = start;
                     break;
                 }
-                out(&text[passed..start])?;
-                out(&mask(&text[start..piece.end]))?;
+                masked.extend_from_slice(&text[passed..start]);
+                masked.extend_from_slice(&mask(&text[start..piece.end]));
                 (floor, passed) = (piece.end, piece.end);
             }
             if more == More::MayCome {
@@ -221,7 +223,12 @@ impl Masker {
                 undecided = undecided.min(self.sought.beginning(text, passed));
             }
         }
-        out(&text[passed..undecided])?;
+        if masked.is_empty() {
+            out(&text[passed..undecided])?;
+        } else {
+            masked.extend_from_slice(&text[passed..undecided]);
+            out(&masked)?;
+        }
         let forgotten = floor.max(undecided.saturating_sub(CONTEXT));
         self.text.drain(..forgotten);
         self.passed = undecided - forgotten;
