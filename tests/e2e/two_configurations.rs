@@ -89,7 +89,7 @@ cases!(
         let own = world.config_file();
         let reaped = reap(&world, &own, &[]);
         assert!(
-            words(&reaped).lines().any(|line| line.ends_with("cleaned up after 1 job")),
+            words(&reaped).contains("motmot: cleaned up after 1 job; of 1 something is left"),
             "that without a Slurm job: {}",
             words(&reaped)
         );
