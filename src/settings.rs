@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::config::{self, ConfigError, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlab};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
-use crate::policy::settings::{AccountLimits, MapRule, read_accounts, read_rule};
+use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, read_accounts, read_policy, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
 use crate::scheduler::batch::Batch;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub token: Option<TokenSettings>,
     /// `[accounts]`: limits that no rule can lift.
     pub accounts: AccountLimits,
+    /// `[policy]`: what holds for all rules.
+    pub policy: PolicySettings,
     /// `[[map]]`: the rules, in order.
     pub map: Vec<MapRule>,
     /// The section of each batch scheduler: how jobs are submitted, where they are.
@@ -171,12 +173,14 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let token = root.section("token");
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
     let accounts = read_accounts(root.section("accounts"));
-    let map: Vec<Option<MapRule>> = root.tables("map", read_rule);
+    let policy = root.section("policy");
+    let policy = read_policy(policy, root.section("groups"));
+    let map: Vec<Option<MapRule>> = root.tables("map", |section| read_rule(section, &policy.groups));
     let schedulers = read_schedulers(&mut root);
     let log = read_log(root.section("log"), default_log(jobs.downscope));
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
-    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, map, schedulers, log })
+    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, policy, map, schedulers, log })
 }
 
 /// One user's own runner keeps none unless it is told to.

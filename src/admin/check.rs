@@ -10,6 +10,7 @@ mod path;
 mod programs;
 mod rules;
 mod runner;
+mod shadows;
 mod state;
 
 use std::path::Path;

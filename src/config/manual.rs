@@ -33,7 +33,7 @@ pub enum Header {
 /// A key.
 #[derive(Debug)]
 pub struct Key {
-    /// Its name in the section.
+    /// Its name in the section; none where the section itself is the value.
     pub name: &'static str,
     /// What it takes.
     pub takes: Takes,
@@ -64,10 +64,16 @@ pub enum Takes {
     Time(Bounds),
     /// A list of strings that are these.
     Texts(&'static str),
+    /// One string that is this, or a list of them.
+    OneOrMore(&'static str),
+    /// The same of whole numbers.
+    OneOrMoreNumbers(&'static str),
     /// A table of free names of these, with strings for values.
     TextTable(&'static str),
     /// A table of free names of these, with whole numbers for values.
     NumberTable(&'static str),
+    /// A table of free names of these, with lists of strings that are the others for values.
+    TextsTable(&'static str, &'static str),
 }
 
 /// The smallest and the largest value, as the file would say them.

@@ -1,7 +1,9 @@
 //! Reads a TOML table key by key and collects what is wrong, instead of stopping at the first problem.
 
+mod lists;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::Range;
 use std::rc::Rc;
@@ -314,60 +316,6 @@ impl<'f> Section<'f> {
             self.problem(&place, format!("`{}` must be {minutes}m or less: {why}", self.full(key)));
         }
         Some(value)
-    }
-
-    /// A list of strings.
-    pub fn strings(&mut self, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
-        let value = self.get(key)?;
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(key, "a list of strings", value);
-            return None;
-        };
-        let mut strings = Vec::with_capacity(array.len());
-        for element in array {
-            match element.get_ref() {
-                DeValue::String(text) => strings.push(self.placed(text.to_string(), self.span_of(element))),
-                _ => self.wrong_type(key, "a list of strings", element),
-            }
-        }
-        Some(self.placed(strings, self.span_of(value)))
-    }
-
-    /// A list of strings, each turned into something else by `parse`.
-    pub fn parsed_each<T, E: Display>(
-        &mut self,
-        key: &'static str,
-        parse: impl Fn(&str) -> Result<T, E>,
-    ) -> Option<Vec<T>> {
-        let list = self.strings(key)?.value.into_iter();
-        Some(list.filter_map(|at| self.checked(key, &at.value, at.place.span(), &parse)).collect())
-    }
-
-    /// A table of free names with strings for values.
-    pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, Placed<String>> {
-        let section = self.section(key);
-        let mut map = BTreeMap::new();
-        for (name, value) in section.table.into_iter().flatten() {
-            let name = name.get_ref();
-            match value.get_ref() {
-                DeValue::String(text) => {
-                    map.insert(name.to_string(), section.placed(text.to_string(), section.span_of(value)));
-                }
-                _ => section.wrong_type(name, "a string", value),
-            }
-        }
-        map
-    }
-
-    /// A table of free names with whole numbers for values. None if the file does not have it.
-    pub fn number_map(&mut self, key: &'static str) -> Option<Placed<BTreeMap<String, u64>>> {
-        let section = self.section(key);
-        let numbers = section.table?.iter().filter_map(|(name, value)| {
-            let number = section.as_number(name.get_ref(), value)?;
-            Some((name.get_ref().to_string(), number.value))
-        });
-        let numbers = numbers.collect();
-        Some(Placed { value: numbers, place: section.place() })
     }
 
     /// Says which keys nobody knows. To be called when all keys have been asked for.

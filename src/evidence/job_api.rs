@@ -349,6 +349,7 @@ fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
         project_path: payload.project_path.clone(),
         namespace_id: payload.namespace_id,
         user_id,
+        scoped_user_id: payload.scoped_user_id,
         user_login: text(user.username).ok_or(JobApiError::Unknown("the login name of who started the job"))?,
         pipeline_id: payload.pipeline_id.or(pipeline_id),
         pipeline_source: text(pipeline.and_then(|pipeline| pipeline.source)),

@@ -23,6 +23,8 @@ pub struct JobFacts {
     namespace_id: Option<u64>,
     user_id: u64,
     user_login: String,
+    #[serde(default)]
+    scoped_user_id: Option<u64>,
     pipeline_id: Option<u64>,
     pipeline_source: Option<String>,
     git_ref: Option<String>,
@@ -72,6 +74,12 @@ impl JobFacts {
         &self.user_login
     }
 
+    /// The user for whom that one acts, by number: he is then no person, but the service account of an AI agent (composite
+    /// identity).
+    pub fn scoped_user_id(&self) -> Option<u64> {
+        self.scoped_user_id
+    }
+
     /// The pipeline of the job.
     pub fn pipeline_id(&self) -> Option<u64> {
         self.pipeline_id
@@ -96,6 +104,24 @@ impl JobFacts {
             Some(_) => PipelineKind::Ref,
             None => PipelineKind::Unknown,
         }
+    }
+
+    /// Whether the code comes from a fork of the project. `None` where nobody has said so.
+    pub fn is_from_fork(&self) -> Option<bool> {
+        match self.pipeline_kind() {
+            PipelineKind::Ref => Some(false),
+            PipelineKind::MergeRequest | PipelineKind::Unknown => None,
+        }
+    }
+
+    /// The path of the group or user that the project is in.
+    pub fn namespace_path(&self) -> Option<&str> {
+        self.project_path()?.rsplit_once('/').map(|(namespace, _)| namespace)
+    }
+
+    /// The git ref, if it certainly is one of the project itself: `main` of a fork is another branch.
+    pub fn own_ref(&self) -> Option<&str> {
+        self.git_ref().filter(|_| self.is_from_fork() == Some(false))
     }
 
     /// The git ref, short form: a name chosen by whoever pushed it.
@@ -131,7 +157,7 @@ pub enum PipelineKind {
 }
 
 /// The kind of a git ref.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RefType {
     /// `refs/heads/...`

@@ -34,6 +34,8 @@ pub struct Payload {
     pub namespace_id: Option<u64>,
     /// `job_info.user_id` (runner 18.5)
     pub user_id: Option<u64>,
+    /// `job_info.scoped_user_id` (runner 18.5): for whom the user acts, who is then the service account of an AI agent
+    pub scoped_user_id: Option<u64>,
     /// `job_info.pipeline_id` (runner 19.0)
     pub pipeline_id: Option<u64>,
     /// `job_info.name`
@@ -147,6 +149,7 @@ struct RawJobInfo {
     project_full_path: Option<String>,
     namespace_id: Option<i64>,
     user_id: Option<i64>,
+    scoped_user_id: Option<i64>,
     pipeline_id: Option<i64>,
 }
 
@@ -188,6 +191,7 @@ impl Payload {
             project_path: text(job.project_full_path).or_else(|| git.repo_url.as_deref().and_then(|url| path_of(url))),
             namespace_id: known(job.namespace_id),
             user_id: known(job.user_id),
+            scoped_user_id: known(job.scoped_user_id),
             pipeline_id: known(job.pipeline_id),
             job_name: text(job.name),
             ci_stage: text(job.stage),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::Audience;
+use super::rules::PassedOver;
 use crate::policy::settings::{AccountLimits, LoginSessions};
 use crate::report::{FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
@@ -103,8 +104,10 @@ impl Fault for NoLoginSessions {
 /// Why an account is not admitted. For the admin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotAdmitted {
-    /// No rule matched.
-    NoRule,
+    /// No rule matched, and why the first of them did not.
+    NoRule(PassedOver),
+    /// The user is no person: it acts for another one, who has this number.
+    ActsForAnother(u64),
     /// A rule matched, but its account is not admitted.
     ByRule {
         /// The rule.
@@ -141,7 +144,11 @@ pub enum NotAdmitted {
 impl fmt::Display for NotAdmitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoRule => write!(f, "no [[map]] rule matches, and who is not mapped is refused"),
+            Self::NoRule(why) => write!(f, "no [[map]] rule matches, and who is not mapped is refused{why}"),
+            Self::ActsForAnother(id) => write!(
+                f,
+                "this is the service account of an AI agent that acts for GitLab user number {id} (composite identity), and no rule gives such jobs an account"
+            ),
             Self::ByRule { rule, why } => write!(f, "rule {rule}: {why}"),
             Self::BadName(name) => write!(f, "{name:?} cannot be the name of a local account"),
             Self::NoAccount(name) => write!(f, "there is no local account {name:?}"),

@@ -6,17 +6,20 @@
 //! [`for_cleanup`] for what is left of it. All of them ask the name service, and none gives away root.
 
 mod account;
+pub mod condition;
 mod decision;
+pub mod pattern;
+mod rules;
 pub mod settings;
 
 pub use account::{Account, ForCleanup, Mode, NotAdmitted};
 pub use decision::{Admission, Decision};
+pub use rules::takes_foreign_code;
 
 use nix::unistd::Uid;
 
-use crate::evidence::JobFacts;
 use crate::identity::Identity;
-use crate::policy::settings::{AccountLimits, MapRule, RunAs, When};
+use crate::policy::settings::{AccountLimits, ForeignCode, MapRule, RunAs};
 use crate::report::{FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::login::Barred;
@@ -129,6 +132,7 @@ impl Fault for PolicyError {
 /// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused.
 pub fn decide(
     rules: &[MapRule],
+    foreign_code: ForeignCode,
     limits: &AccountLimits,
     mode: Mode,
     identity: &Identity,
@@ -142,9 +146,11 @@ pub fn decide(
         why,
         audience: mode.audience(),
     };
-    let Some(rule) = rules.iter().find(|rule| holds(&rule.when, facts)) else {
-        return Err(refused(NotAdmitted::NoRule));
-    };
+    // Whose job it is then, the agent's or the human's, a rule for either does not say.
+    if let Some(id) = facts.scoped_user_id() {
+        return Err(refused(NotAdmitted::ActsForAnother(id)));
+    }
+    let rule = rules::first_match(rules, foreign_code, facts).map_err(|why| refused(NotAdmitted::NoRule(why)))?;
     let name = match &rule.run_as {
         RunAs::GitLabUser => facts.user_login(),
         RunAs::Account(name) => name,
@@ -193,11 +199,6 @@ pub fn forecast(
     db: &dyn AccountDb,
 ) -> Result<Result<PasswdEntry, NotAdmitted>, LookupError> {
     Ok(Account::admit(name, limits, mode, db)?.map(|account| account.entry().clone()))
-}
-
-fn holds(when: &When, facts: &JobFacts) -> bool {
-    let When { user, user_id } = when;
-    user.as_ref().is_none_or(|user| user == facts.user_login()) && user_id.is_none_or(|id| id == facts.user_id())
 }
 
 fn describe(rule: &MapRule) -> String {

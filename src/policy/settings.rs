@@ -1,12 +1,13 @@
-//! `[accounts]` and `[[map]]`: limits and rules.
+//! `[accounts]`, `[policy]` and `[[map]]`: limits and rules.
 
 pub mod manual;
+mod rules;
 
 use std::path::PathBuf;
 
-use crate::config::values;
-use crate::config::{Place, Placed, Section};
-use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
+pub use rules::{Conditions, Grants, Groups, MapRule, RunAs, When, read_rule};
+
+use crate::config::{Placed, Section};
 use crate::sys::login::LoginRules;
 
 /// `[accounts]`
@@ -69,50 +70,6 @@ impl PamService {
     }
 }
 
-/// One `[[map]]` rule.
-#[derive(Clone, Debug)]
-pub struct MapRule {
-    /// What the admin calls it.
-    pub name: Option<String>,
-    /// Where it begins.
-    pub place: Place,
-    /// Conditions; all must hold. None: always.
-    pub when: When,
-    /// Whether `when` is there at all.
-    pub conditions: Conditions,
-    /// The account.
-    pub run_as: RunAs,
-    /// Options of batch jobs that jobs under this rule cannot change.
-    pub options: RuleOptions,
-}
-
-/// Whether a rule says for whom it is. To hold for everybody has to be meant: one may have been forgotten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conditions {
-    /// `when` is there, though it may be empty.
-    Written,
-    /// It is not.
-    Absent,
-}
-
-/// Conditions of a rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct When {
-    /// GitLab login name, exactly.
-    pub user: Option<String>,
-    /// GitLab user number.
-    pub user_id: Option<u64>,
-}
-
-/// Whom a rule maps to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunAs {
-    /// The local account with the name of the GitLab user.
-    GitLabUser,
-    /// This one.
-    Account(String),
-}
-
 /// Reads `[accounts]`.
 pub fn read_accounts(mut section: Section<'_>) -> AccountLimits {
     let min_uid = section.number("min_uid").and_then(|at| {
@@ -155,33 +112,34 @@ fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
     section.strings(key).map(Placed::into_value).unwrap_or_default().into_iter().map(Placed::into_value).collect()
 }
 
-/// Reads one `[[map]]`.
-pub fn read_rule(mut section: Section<'_>) -> Option<MapRule> {
-    let name = section.string("name").map(Placed::into_value);
-    let when = section.section("when");
-    let conditions = if when.is_present() { Conditions::Written } else { Conditions::Absent };
-    let when = read_when(when);
-    let run_as = section.required("run_as", "\"{gitlab_user}\"", run_as);
-    let options = read_rule_options(&mut section);
-    let place = section.place();
-    section.finish();
-    Some(MapRule { name, place, when, conditions, run_as: run_as?, options })
+/// `[policy]`
+#[derive(Clone, Debug, Default)]
+pub struct PolicySettings {
+    /// What becomes of jobs whose code may come from a fork.
+    pub merge_requests_of_forks: ForeignCode,
+    /// `[groups]`
+    pub groups: Groups,
 }
 
-fn read_when(mut section: Section<'_>) -> When {
-    let user = section.parsed("user", values::visible_text);
-    let user_id = section.number("user_id").map(Placed::into_value);
-    section.finish();
-    When { user, user_id }
+/// `policy.merge_requests_of_forks`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ForeignCode {
+    /// It runs as the account that a rule gives to a person because he has started the pipeline, and as no other.
+    #[default]
+    OwnAccount,
+    /// It does not run.
+    Refuse,
+    /// Rules do not ask.
+    Allow,
 }
 
-fn run_as(text: &str) -> Result<RunAs, String> {
-    match text {
-        "{gitlab_user}" => Ok(RunAs::GitLabUser),
-        "root" => Err("must not be root; no job runs as root".to_owned()),
-        _ if text.bytes().any(|b| b == b'{' || b == b'}') => Err(format!("knows {{gitlab_user}} only: {text:?}")),
-        _ => values::visible_text(text).map(RunAs::Account),
-    }
+/// Reads `[policy]`, and with it `[groups]`.
+pub fn read_policy(mut section: Section<'_>, groups: Section<'_>) -> PolicySettings {
+    let choices =
+        [("own-account", ForeignCode::OwnAccount), ("refuse", ForeignCode::Refuse), ("allow", ForeignCode::Allow)];
+    let merge_requests_of_forks = section.choice("merge_requests_of_forks", &choices).unwrap_or_default();
+    section.finish();
+    PolicySettings { merge_requests_of_forks, groups: groups.string_lists() }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::*;
 use crate::config::{self, Section, Source};
-use crate::policy::settings::{read_accounts, read_rule};
+use crate::policy::settings::{PolicySettings, read_accounts, read_policy, read_rule};
 use crate::sys::accounts::PasswdEntry;
 use crate::sys::login::LoginRules;
 
@@ -64,17 +64,27 @@ fn decide_for(login: &str, config: &str) -> Result<Admission, PolicyError> {
 }
 
 fn decide_in(mode: Mode, login: &str, config: &str) -> Result<Admission, PolicyError> {
-    let (limits, rules) = limits_and_rules(config);
-    let identity = Identity::for_test(|facts| facts["user_login"] = login.into());
-    decide(&rules, &limits, mode, &identity, &People)
+    decide_with(mode, config, |facts| facts["user_login"] = login.into())
 }
 
-fn limits_and_rules(config: &str) -> (AccountLimits, Vec<MapRule>) {
+fn decide_with(
+    mode: Mode,
+    config: &str,
+    change: impl FnOnce(&mut serde_json::Value),
+) -> Result<Admission, PolicyError> {
+    let (limits, policy, rules) = limits_and_rules(config);
+    decide(&rules, policy.merge_requests_of_forks, &limits, mode, &Identity::for_test(change), &People)
+}
+
+fn limits_and_rules(config: &str) -> (AccountLimits, PolicySettings, Vec<MapRule>) {
     let source = Source::new("c.toml", format!("# Lines\n# before it.\n{config}"));
     let read = |mut root: Section<'_>| {
         let limits = read_accounts(root.section("accounts"));
-        let rules: Option<Vec<_>> = root.tables("map", read_rule).into_iter().collect();
-        Some((limits, rules?))
+        let policy = root.section("policy");
+        let policy = read_policy(policy, root.section("groups"));
+        let rules: Option<Vec<_>> =
+            root.tables("map", |section| read_rule(section, &policy.groups)).into_iter().collect();
+        Some((limits, policy, rules?))
     };
     config::read(&source, read).expect("valid config")
 }
@@ -248,7 +258,7 @@ fn an_account_that_may_not_log_in_runs_no_job_and_a_machine_that_is_closed_is_no
     // One user's own runner is in a session of that user already.
     assert!(decide_in(Mode::OnlySelf(Uid::from_raw(1006)), "expired", SAME_NAME).is_ok());
     // A job that has begun goes on, as a login does.
-    let (limits, _) = limits_and_rules("");
+    let (limits, ..) = limits_and_rules("");
     let mode = Mode::ChangeUser { own: Uid::from_raw(1009) };
     assert!(readmit(&Decision::for_test("evening", 1007), &limits, mode, &People).is_ok());
 }
@@ -261,4 +271,148 @@ fn a_pam_that_gives_no_answer_lets_nobody_in_and_refuses_nobody() {
     assert!(matches!(silent, PolicyError::Lookup(LookupError::Login { .. })) && silent.kind() == FailureKind::System);
     assert!(decide_for("ford", &config).is_err(), "what was named counts, whoever asks");
     assert!(decide_in(own, "ford", &format!("[accounts]\npam_service = \"none\"\n{SAME_NAME}")).is_ok());
+}
+
+const OWN: Mode = Mode::ChangeUser { own: Uid::from_raw(1009) };
+
+fn account(config: &str, change: impl FnOnce(&mut serde_json::Value)) -> Option<String> {
+    decide_with(OWN, config, change).ok().map(|admission| admission.account().name().to_owned())
+}
+
+fn rule(when: &str) -> String {
+    format!("[[map]]\nwhen = {{ {when} }}\nrun_as = \"ford\"\n")
+}
+
+/// As in the pipeline of a merge request.
+fn merge_request(facts: &mut serde_json::Value) {
+    facts["pipeline_source"] = "merge_request_event".into();
+    facts["git_ref"] = "refs/merge-requests/7/head".into();
+}
+
+#[test]
+fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
+    for (yes, no) in [
+        ("user = [\"zaphod\", \"adent\"]", "user = [\"zaphod\", \"ford\"]"),
+        ("user_id = [7, 42]", "user_id = 43"),
+        ("project = \"climate/**\"", "project = \"climate/*\""),
+        ("project = [\"x/y\", \"climate/core/model\"]", "project = \"climate/core/mode\""),
+        ("project_id = 22", "project_id = [2, 222]"),
+        ("namespace = \"climate/*\"", "namespace = \"climate\""),
+        ("ref = \"main\"", "ref = \"mai\""),
+        ("ref_type = \"branch\"", "ref_type = \"tag\""),
+        ("ref_protected = true", "ref_protected = false"),
+        ("pipeline_source = [\"web\", \"push\"]", "pipeline_source = \"web\""),
+        ("from_fork = false", "from_fork = true"),
+        ("bot = false", "bot = true"),
+    ] {
+        for (conditions, wanted) in [
+            (yes.to_owned(), true),
+            (no.to_owned(), false),
+            (format!("not = {{ {yes} }}"), false),
+            (format!("not = {{ {no} }}"), true),
+            (format!("{yes}, not = {{ {no} }}"), true),
+        ] {
+            assert_eq!(account(&rule(&conditions), |_| ()).is_some(), wanted, "{conditions}");
+        }
+    }
+}
+
+#[test]
+fn of_what_is_excluded_nothing_may_hold_and_everything_must_be_known() {
+    let excluded = rule("not = { user = \"zaphod\", ref = \"dev/*\" }");
+    assert!(account(&excluded, |_| ()).is_some());
+    assert!(account(&excluded, |facts| facts["git_ref"] = "dev/x".into()).is_none());
+    assert!(account(&excluded, |facts| facts["git_ref"] = serde_json::Value::Null).is_none());
+}
+
+#[test]
+fn a_group_is_all_of_its_members_and_nobody_else() {
+    let config =
+        format!("[groups]\ncrew = [\"adent\", \"ford\"]\nnobody = []\n{}", rule("user = [\"@crew\", \"zaphod\"]"));
+    for (login, wanted) in [("adent", true), ("zaphod", true), ("@crew", false), ("crew", false), ("adent2", false)] {
+        assert_eq!(account(&config, |facts| facts["user_login"] = login.into()).is_some(), wanted, "{login}");
+    }
+    assert!(account(&config.replace("@crew\", \"zaphod", "@nobody"), |_| ()).is_none());
+}
+
+#[test]
+fn code_of_which_nobody_says_whose_it_is_gets_no_account_that_is_the_projects() {
+    let service = rule("project = \"climate/**\"");
+    let everybody = "[[map]]\nrun_as = \"ford\"\n".to_owned();
+    let personal = [SAME_NAME.to_owned(), rule("user = \"adent\""), rule("user_id = 42, project = \"climate/**\"")];
+    let no_source = |facts: &mut serde_json::Value| facts["pipeline_source"] = serde_json::Value::Null;
+    let child = |facts: &mut serde_json::Value| {
+        merge_request(facts);
+        facts["pipeline_source"] = "parent_pipeline".into();
+    };
+    for config in [&service, &everybody] {
+        assert!(account(config, |_| ()).is_some(), "{config}");
+        for change in [merge_request as fn(&mut serde_json::Value), no_source, child] {
+            assert!(account(config, change).is_none(), "{config}");
+            let allowed = format!("[policy]\nmerge_requests_of_forks = \"allow\"\n{config}");
+            assert!(account(&allowed, change).is_some(), "{allowed}");
+        }
+        // Known to be a fork's, which no GitLab tells a runner yet.
+        assert!(
+            account(&config.replace("when = {", "when = { from_fork = true,"), merge_request).is_none(),
+            "{config}"
+        );
+    }
+    for config in personal {
+        for change in [merge_request as fn(&mut serde_json::Value), no_source, child] {
+            assert!(account(&config, change).is_some(), "{config}");
+            let refused = format!("[policy]\nmerge_requests_of_forks = \"refuse\"\n{config}");
+            assert!(account(&refused, change).is_none(), "{refused}");
+            assert!(account(&refused, |_| ()).is_some(), "{refused}");
+        }
+    }
+    // The next rule may be for it.
+    assert_eq!(account(&format!("{service}{SAME_NAME}"), merge_request).as_deref(), Some("adent"));
+    assert_eq!(account(&format!("{service}{SAME_NAME}"), |_| ()).as_deref(), Some("ford"));
+}
+
+#[test]
+fn a_bot_matches_rules_that_name_it_and_no_other() {
+    let bot = |facts: &mut serde_json::Value| facts["user_login"] = "project_22_bot_0a1b".into();
+    for (conditions, wanted) in [
+        ("project = \"climate/**\"", false),
+        ("not = { user = \"x\" }", false),
+        ("bot = false", false),
+        ("not = { bot = false }", false),
+        ("bot = true", true),
+        ("user = [\"adent\", \"project_22_bot_0a1b\"]", true),
+        ("user_id = 42", false),
+        ("user_id = 42, bot = true", true),
+    ] {
+        assert_eq!(account(&rule(conditions), bot).is_some(), wanted, "{conditions}");
+    }
+    assert!(account("[[map]]\nrun_as = \"ford\"\n", bot).is_none());
+}
+
+#[test]
+fn the_admin_reads_of_each_rule_why_it_does_not_match() {
+    let config = [
+        rule("user = \"ford\""),
+        rule("project_id = 22, not = { ref = \"main\" }"),
+        rule("project = \"climate/**\", from_fork = true"),
+        rule("user_id = 1").repeat(4),
+    ]
+    .concat();
+    let error = decide_with(OWN, &config, |_| ()).expect_err("refused").to_string();
+    let wanted = "is refused: line 3: user does not hold; line 6: not.ref holds; line 9: from_fork does not hold; line 12: user_id does not hold; line 15: user_id does not hold; and 2 more";
+    assert!(error.ends_with(wanted), "{error}");
+    let error = decide_with(OWN, &rule("project_id = 22"), merge_request).expect_err("refused").to_string();
+    assert!(error.contains("line 3: the code may come from a fork"), "{error}");
+    let error = decide_with(OWN, &rule("ref = \"main\""), merge_request).expect_err("refused").to_string();
+    assert!(error.contains("line 3: ref is not known of this job"), "{error}");
+}
+
+#[test]
+fn an_agent_that_acts_for_somebody_has_no_account_whatever_rules_say() {
+    for config in
+        [SAME_NAME.to_owned(), rule("user_id = 42"), rule("bot = false"), "[[map]]\nrun_as = \"ford\"\n".into()]
+    {
+        assert!(account(&config, |_| ()).is_some(), "{config}");
+        assert!(account(&config, |facts| facts["scoped_user_id"] = 7.into()).is_none(), "{config}");
+    }
 }

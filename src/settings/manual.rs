@@ -3,7 +3,7 @@
 use crate::config::manual::{Header, Part};
 use crate::evidence::settings::manual::GITLAB;
 use crate::launch::settings::manual::{JOBS, LIMITS};
-use crate::policy::settings::manual::{ACCOUNTS, MAP, WHEN};
+use crate::policy::settings::manual::{ACCOUNTS, GROUPS, MAP, NOT, POLICY, WHEN};
 use crate::report::settings::manual::LOG;
 use crate::scheduler::known;
 use crate::token::settings::manual::TOKEN;
@@ -22,7 +22,7 @@ pub struct Documented {
 pub fn sections() -> Vec<Documented> {
     let own = [&GITLAB, &JOBS, &LIMITS, &TOKEN, &ACCOUNTS];
     let mut sections: Vec<Documented> = Vec::new();
-    for part in own.into_iter().chain(known::manual()).chain([&LOG, &MAP, &WHEN]) {
+    for part in own.into_iter().chain(known::manual()).chain([&LOG, &POLICY, &GROUPS, &MAP, &WHEN, &NOT]) {
         match sections.iter_mut().find(|known| known.section == part.section) {
             Some(known) => known.parts.push(part),
             None => sections.push(Documented { section: part.section, header: part.header, parts: vec![part] }),

@@ -76,7 +76,15 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         Origin::Simulation => identity.simulated(),
     };
     let user = (identity.facts().user_id(), identity.facts().user_login());
-    let admission = policy::decide(&settings.map, &settings.accounts, mode, &identity, &Nss).map_err(Failure::from);
+    let admission = policy::decide(
+        &settings.map,
+        settings.policy.merge_requests_of_forks,
+        &settings.accounts,
+        mode,
+        &identity,
+        &Nss,
+    )
+    .map_err(Failure::from);
     let admission = admission.inspect_err(|failure| not_accepted(Some(user), failure))?;
     let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());

@@ -189,9 +189,7 @@ impl Claims {
         // speak for the project's own branch, GitLab's own tokens say the fork there.
         let own_code = facts.pipeline_kind() == PipelineKind::Ref;
         let project_path = facts.project_path().map(ToOwned::to_owned);
-        let namespace_path =
-            project_path.as_deref().and_then(|path| path.rsplit_once('/')).map(|(space, _)| space.to_owned());
-        let namespace_path = namespace_path.filter(|path| !path.is_empty());
+        let namespace_path = facts.namespace_path().filter(|path| !path.is_empty()).map(str::to_owned);
         let namespace_id = facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string());
         let project_id = number("project id", facts.project_id())?;
         let git_ref = known(facts.git_ref()).filter(|_| own_code);

@@ -12,6 +12,7 @@ const PAGES: &[&str] = &[
     "CONTRIBUTING.md",
     "tests/README.md",
     "packaging/doc/operations.md",
+    "packaging/doc/policy.md",
     "packaging/doc/slurm.md",
     "packaging/doc/attacks.md",
 ];

@@ -25,6 +25,7 @@ mod login_session;
 mod output;
 mod pages;
 mod panic;
+mod policy;
 mod profile;
 mod programs;
 mod reap;

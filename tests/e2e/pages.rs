@@ -208,6 +208,7 @@ cases!(
             "CONTRIBUTING.md",
             "tests/README.md",
             "packaging/doc/operations.md",
+            "packaging/doc/policy.md",
             "packaging/doc/slurm.md",
             "packaging/doc/attacks.md",
         ];

@@ -79,11 +79,17 @@ fn write_section(roff: &mut String, section: &Documented) {
 }
 
 fn write_key(roff: &mut String, key: &Key) {
-    let _ = writeln!(roff, ".TP\n.B {}\n{}", key.name, line(key.says));
+    let name = if key.name.is_empty() { "NAME" } else { key.name };
+    let _ = writeln!(roff, ".TP\n.B {name}\n{}", line(key.says));
     let _ = writeln!(roff, ".br\nType: {}.", line(&takes(key.takes)));
     let _ = writeln!(roff, ".br\n{}", line(&unset(key.unset)));
     if !key.example.is_empty() {
-        let _ = writeln!(roff, ".br\nExample: {} = {}", key.name, line(key.example));
+        let example = match key.name {
+            // Of a section that is one table: its first line.
+            "" => key.example.trim_matches(['{', '}', ' ']).to_owned(),
+            name => format!("{name} = {}", key.example),
+        };
+        let _ = writeln!(roff, ".br\nExample: {}", line(&example));
     }
     let _ = writeln!(roff, ".br\nUsed by: {}.", line(&programs(key.used_by)));
 }
@@ -108,8 +114,11 @@ fn takes(takes: Takes) -> String {
         Takes::Number(unit, bounds) => format!("a whole number, unit: {unit}{}", within(bounds)),
         Takes::Time(bounds) => format!("a span of time{}", within(bounds)),
         Takes::Texts(what) => format!("a list of strings: {what}"),
+        Takes::OneOrMore(what) => format!("a string, or a list of strings: {what}"),
+        Takes::OneOrMoreNumbers(what) => format!("a whole number, or a list of them: {what}"),
         Takes::TextTable(what) => format!("a table: names of {what}, and strings"),
         Takes::NumberTable(what) => format!("a table: names of {what}, and whole numbers"),
+        Takes::TextsTable(names, values) => format!("names of {names}, and lists of strings: {values}"),
     }
 }
 
@@ -171,7 +180,8 @@ mod tests {
     fn every_section_and_key_is_in_the_page_with_its_words() {
         let page = page().replace("\\-", "-").replace("\\(aq", "'").replace("\\(ti", "~");
         for key in sections().iter().flat_map(|section| &section.parts).flat_map(|part| part.keys) {
-            assert!(page.contains(&format!("\n.TP\n.B {}\n{}\n", key.name, key.says)), "{}", key.name);
+            let name = if key.name.is_empty() { "NAME" } else { key.name };
+            assert!(page.contains(&format!("\n.TP\n.B {name}\n{}\n", key.says)), "{name}");
             assert!(!key.says.is_empty() && !key.used_by.is_empty(), "{}", key.name);
         }
         assert!(page.contains(".SH \"[slurm.limits]\"") && page.contains(".SH \"[[map]], when = { ... }\""), "{page}");

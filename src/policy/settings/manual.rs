@@ -99,29 +99,153 @@ pub const MAP: Part = Part {
     file: file!(),
 };
 
+/// `[policy]`
+pub const POLICY: Part = Part {
+    section: "policy",
+    header: Header::Table,
+    says: "What holds for all rules.",
+    keys: &[Key {
+        name: "merge_requests_of_forks",
+        takes: Takes::Word(&["own-account", "refuse", "allow"]),
+        unset: Unset::Is("\"own-account\""),
+        example: "",
+        says: "What becomes of a job whose code may be that of a fork: in the pipeline of a merge request, and where GitLab does not say \
+            what started the pipeline. own-account: it runs as the account that a rule gives to whoever has started the pipeline \
+            ({gitlab_user}, or a rule with user or user_id), who is told whose code it may be; no other rule matches it. refuse: no \
+            rule matches it. allow: rules do not ask; whoever may open a merge request then has the accounts that rules give to the \
+            project. A rule with from_fork = true is for code that is known to come from a fork.",
+        used_by: &[Config, Prepare, Check],
+    }],
+    file: file!(),
+};
+
+/// `[groups]`
+pub const GROUPS: Part = Part {
+    section: "groups",
+    header: Header::Table,
+    says: "Names for several users, for rules: user = \"@NAME\".",
+    keys: &[Key {
+        name: "",
+        takes: Takes::TextsTable("groups", "login names of GitLab"),
+        unset: Unset::Is("{}"),
+        example: "{ maintainers = [\"adent\", \"ford\"] }",
+        says: "The login names of its members, exactly.",
+        used_by: &[Config, Check],
+    }],
+    file: file!(),
+};
+
 /// `when` of a rule
 pub const WHEN: Part = Part {
     section: "map.when",
     header: Header::Inline,
-    says: "The conditions of a rule, all of which must hold; without any it always holds. when = {} says that everybody is meant: of \
-        a rule without it motmot-check(1) asks whether they were forgotten.",
-    keys: &[
-        Key {
-            name: "user",
-            takes: Takes::Text("a login name of GitLab"),
-            unset: Unset::Means("any user."),
-            example: "\"adent\"",
-            says: "The user, by login name, exactly. Login names can change hands in GitLab, numbers cannot.",
-            used_by: &[Config, Check],
-        },
-        Key {
-            name: "user_id",
-            takes: Takes::Number("the number of a GitLab user", Bounds::NONE),
-            unset: Unset::Means("any user."),
-            example: "42",
-            says: "The user, by number.",
-            used_by: &[Config, Check],
-        },
-    ],
+    says: "The conditions of a rule, all of which must hold; of several values in a list one. Without any it always holds. when = {} says that \
+        everybody is meant: of a rule without it motmot-check(1) asks whether they were forgotten. What nobody has told motmot of a job is \
+        unknown, and then a condition on it does not hold, in not = { ... } neither.",
+    keys: CONDITIONS,
     file: file!(),
 };
+
+/// `not` in it
+pub const NOT: Part = Part {
+    section: "map.when.not",
+    header: Header::Inline,
+    says: "Conditions none of which may hold. Of each it must be known.",
+    keys: CONDITIONS,
+    file: file!(),
+};
+
+const CONDITIONS: &[Key] = &[
+    Key {
+        name: "user",
+        takes: Takes::OneOrMore("login names of GitLab, or @NAME for a group of [groups]"),
+        unset: Unset::Means("any user."),
+        example: "\"adent\"",
+        says: "Who started the job, by login name, exactly. Login names can change hands in GitLab, numbers cannot.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "user_id",
+        takes: Takes::OneOrMoreNumbers("of GitLab users"),
+        unset: Unset::Means("any user."),
+        example: "42",
+        says: "The same, by number.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "project",
+        takes: Takes::OneOrMore("paths of projects; * is any text within a part of the path, ** any text"),
+        unset: Unset::Means("any project."),
+        example: "\"climate/**\"",
+        says: "The project that the job runs in, by its path. Paths can be renamed and taken by others, numbers cannot.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "project_id",
+        takes: Takes::OneOrMoreNumbers("of projects"),
+        unset: Unset::Means("any project."),
+        example: "22",
+        says: "The same, by number.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "namespace",
+        takes: Takes::OneOrMore("paths of groups or users, as for project"),
+        unset: Unset::Means("any."),
+        example: "\"climate\"",
+        says: "The group or user that the project is in: its path without its last part.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "ref",
+        takes: Takes::OneOrMore("names of branches or tags, with * and ** as for project"),
+        unset: Unset::Means("any."),
+        example: "[\"main\", \"release/*\"]",
+        says: "The branch or tag. Whoever may push chooses its name: see ref_protected. In the pipeline of a merge request it is unknown: \
+            main of a fork is another branch.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "ref_type",
+        takes: Takes::Word(&["branch", "tag"]),
+        unset: Unset::Means("either."),
+        example: "",
+        says: "Which of the two that is. In the pipeline of a merge request it is unknown.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "ref_protected",
+        takes: Takes::Boolean,
+        unset: Unset::Means("either."),
+        example: "",
+        says: "Whether GitLab protects that branch or tag. In the pipeline of a merge request, and with GitLab before 18.3 or GitLab \
+            Runner before 18.4, it is unknown.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "pipeline_source",
+        takes: Takes::OneOrMore("words of GitLab (CI_PIPELINE_SOURCE)"),
+        unset: Unset::Means("any."),
+        example: "[\"push\", \"schedule\"]",
+        says: "What started the pipeline.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "from_fork",
+        takes: Takes::Boolean,
+        unset: Unset::Means("see policy.merge_requests_of_forks."),
+        example: "",
+        says: "Whether the code comes from a fork of the project. Known to be false in all pipelines but those of merge requests; in those \
+            it is unknown, as GitLab tells a runner nothing of it.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "bot",
+        takes: Takes::Boolean,
+        unset: Unset::Means("people only, and bots that user names."),
+        example: "",
+        says: "Whether the user is the bot of an access token of a project or group (project_7_bot_...). Whoever may make such a token, or \
+            has it, starts pipelines as that user.",
+        used_by: &[Config, Check],
+    },
+];

@@ -1,0 +1,137 @@
+//! Keys with several values.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::{Placed, Section};
+
+impl<'f> Section<'f> {
+    /// A list of strings.
+    pub fn strings(&mut self, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
+        let value = self.get(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, "a list of strings", value);
+            return None;
+        };
+        let mut strings = Vec::with_capacity(array.len());
+        for element in array {
+            match element.get_ref() {
+                DeValue::String(text) => strings.push(self.placed(text.to_string(), self.span_of(element))),
+                _ => self.wrong_type(key, "a list of strings", element),
+            }
+        }
+        Some(self.placed(strings, self.span_of(value)))
+    }
+
+    /// A list of strings, each turned into something else by `parse`.
+    pub fn parsed_each<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let list = self.strings(key)?.value.into_iter();
+        Some(list.filter_map(|at| self.checked(key, &at.value, at.place.span(), &parse)).collect())
+    }
+
+    /// A table of free names with strings for values.
+    pub fn string_map(&mut self, key: &'static str) -> BTreeMap<String, Placed<String>> {
+        let section = self.section(key);
+        let mut map = BTreeMap::new();
+        for (name, value) in section.table.into_iter().flatten() {
+            let name = name.get_ref();
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    map.insert(name.to_string(), section.placed(text.to_string(), section.span_of(value)));
+                }
+                _ => section.wrong_type(name, "a string", value),
+            }
+        }
+        map
+    }
+
+    /// A table of free names with whole numbers for values. None if the file does not have it.
+    pub fn number_map(&mut self, key: &'static str) -> Option<Placed<BTreeMap<String, u64>>> {
+        let section = self.section(key);
+        let numbers = section.table?.iter().filter_map(|(name, value)| {
+            let number = section.as_number(name.get_ref(), value)?;
+            Some((name.get_ref().to_string(), number.value))
+        });
+        let numbers = numbers.collect();
+        Some(Placed { value: numbers, place: section.place() })
+    }
+
+    /// One string or a list of them, each turned into something else by `parse`. A list of none is a problem: whether it means
+    /// everything or nothing, the next reader of the file would have to guess.
+    pub fn one_or_more<T, E: Display>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let texts = self.elements(key, "a string or a list of strings", |section, value| match value.get_ref() {
+            DeValue::String(text) => Some(section.placed(text.to_string(), section.span_of(value))),
+            _ => None,
+        })?;
+        Some(texts.into_iter().filter_map(|at| self.checked(key, &at.value, at.place.span(), &parse)).collect())
+    }
+
+    /// The same of whole numbers.
+    pub fn one_or_more_numbers(&mut self, key: &'static str) -> Option<Vec<u64>> {
+        self.elements(key, "a whole number or a list of whole numbers", |section, value| match value.get_ref() {
+            DeValue::Integer(_) => section.as_number(key, value).map(Placed::into_value),
+            _ => None,
+        })
+    }
+
+    /// A table of free names with lists of strings for values; to be asked instead of its keys.
+    pub fn string_lists(mut self) -> BTreeMap<String, Vec<String>> {
+        let mut lists = BTreeMap::new();
+        for (name, value) in self.table.into_iter().flatten() {
+            let name = name.get_ref();
+            let DeValue::Array(array) = value.get_ref() else {
+                self.wrong_type(name, "a list of strings", value);
+                continue;
+            };
+            let texts = array.iter().filter_map(|element| {
+                if let DeValue::String(text) = element.get_ref() {
+                    return Some(text.to_string());
+                }
+                self.wrong_type(name, "a list of strings", element);
+                None
+            });
+            lists.insert(name.to_string(), texts.collect());
+        }
+        self.found = lists.len();
+        lists
+    }
+
+    fn elements<T>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+        read: impl Fn(&Self, &'f Spanned<DeValue<'f>>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let value = self.get(key)?;
+        let DeValue::Array(array) = value.get_ref() else {
+            let one = read(self, value);
+            if one.is_none() {
+                self.wrong_type(key, wanted, value);
+            }
+            return Some(vec![one?]);
+        };
+        if array.is_empty() {
+            let message = format!("`{}` is a list of none; leave the key out, or name something", self.full(key));
+            self.reading.add(self.span_of(value), message, None);
+        }
+        let mut elements = Vec::with_capacity(array.len());
+        for element in array {
+            match read(self, element) {
+                Some(one) => elements.push(one),
+                None => self.wrong_type(key, wanted, element),
+            }
+        }
+        Some(elements)
+    }
+}

@@ -1,0 +1,181 @@
+//! The conditions of a rule. Each asks for one fact of a job.
+//!
+//! A fact may be unknown, and then a condition on it neither holds nor fails: a rule that asks for it does not match, and
+//! neither does one that asks for the opposite.
+
+use crate::evidence::{JobFacts, RefType};
+use crate::policy::pattern::Pattern;
+
+/// One condition: of several values one has to be the job's.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Condition {
+    /// The login name of who started the job.
+    User(Vec<String>),
+    /// His number.
+    UserId(Vec<u64>),
+    /// The path of the project that the job runs in.
+    Project(Vec<Pattern>),
+    /// Its number.
+    ProjectId(Vec<u64>),
+    /// The path of the group or user that the project is in.
+    Namespace(Vec<Pattern>),
+    /// The branch or tag.
+    Ref(Vec<Pattern>),
+    /// Which of the two that is.
+    RefType(Vec<RefType>),
+    /// Whether GitLab protects it.
+    RefProtected(bool),
+    /// What started the pipeline.
+    PipelineSource(Vec<String>),
+    /// Whether the code comes from a fork of the project.
+    FromFork(bool),
+    /// Whether the user is a bot of a project or group (an access token).
+    Bot(bool),
+}
+
+/// What a condition makes of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// It holds.
+    Yes,
+    /// It does not.
+    No,
+    /// Nobody has said what it asks for.
+    Unknown,
+}
+
+impl Holds {
+    fn of(known: Option<bool>) -> Self {
+        match known {
+            Some(true) => Self::Yes,
+            Some(false) => Self::No,
+            None => Self::Unknown,
+        }
+    }
+
+    /// Of the opposite.
+    #[must_use]
+    pub fn negated(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl Condition {
+    /// As the file calls it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::User(_) => "user",
+            Self::UserId(_) => "user_id",
+            Self::Project(_) => "project",
+            Self::ProjectId(_) => "project_id",
+            Self::Namespace(_) => "namespace",
+            Self::Ref(_) => "ref",
+            Self::RefType(_) => "ref_type",
+            Self::RefProtected(_) => "ref_protected",
+            Self::PipelineSource(_) => "pipeline_source",
+            Self::FromFork(_) => "from_fork",
+            Self::Bot(_) => "bot",
+        }
+    }
+
+    /// Whether it holds for a job.
+    pub fn holds(&self, facts: &JobFacts) -> Holds {
+        fn one_of<T: PartialEq<U>, U: ?Sized>(values: &[T], fact: &U) -> bool {
+            values.iter().any(|value| value == fact)
+        }
+        let like = |patterns: &[Pattern], fact: Option<&str>| {
+            fact.map(|fact| patterns.iter().any(|pattern| pattern.matches(fact)))
+        };
+        Holds::of(match self {
+            Self::User(names) => Some(one_of(names, facts.user_login())),
+            Self::UserId(ids) => Some(ids.contains(&facts.user_id())),
+            Self::Project(patterns) => like(patterns, facts.project_path()),
+            Self::ProjectId(ids) => Some(ids.contains(&facts.project_id())),
+            Self::Namespace(patterns) => like(patterns, facts.namespace_path()),
+            Self::Ref(patterns) => like(patterns, facts.own_ref()),
+            Self::RefType(types) => facts.own_ref().and(facts.ref_type()).map(|found| types.contains(&found)),
+            Self::RefProtected(wanted) => facts.own_ref().and(facts.ref_protected()).map(|found| found == *wanted),
+            Self::PipelineSource(sources) => facts.pipeline_source().map(|source| one_of(sources, source)),
+            Self::FromFork(wanted) => facts.is_from_fork().map(|from_fork| from_fork == *wanted),
+            Self::Bot(wanted) => Some(is_bot(facts.user_login()) == *wanted),
+        })
+    }
+}
+
+/// The users that GitLab makes for access tokens of projects and groups: `project_7_bot_0a1b`, and before GitLab 16
+/// `project_7_bot` or `project_7_bot2`.
+pub fn is_bot(login: &str) -> bool {
+    let rest = ["project_", "group_"].iter().find_map(|prefix| login.strip_prefix(prefix));
+    let Some((id, rest)) = rest.and_then(|rest| rest.split_once("_bot")) else { return false };
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let is_random = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    !id.is_empty() && digits(id) && (digits(rest) || rest.strip_prefix('_').is_some_and(is_random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    #[test]
+    fn bots_are_known_by_the_form_of_their_names_and_people_are_none() {
+        for bot in ["project_7_bot", "project_7_bot2", "project_123_bot_0a1b2c", "group_9_bot_ffff"] {
+            assert!(is_bot(bot), "{bot}");
+        }
+        for person in [
+            "adent",
+            "project_bot",
+            "project_x_bot",
+            "project_7_bottom",
+            "project_7_bot_",
+            "project_7_bot_xyz",
+            "xproject_7_bot",
+        ] {
+            assert!(!is_bot(person), "{person}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_said_neither_holds_nor_fails() {
+        let identity = Identity::for_test(|facts| {
+            for key in ["project_path", "git_ref", "ref_type", "ref_protected", "pipeline_source"] {
+                facts[key] = serde_json::Value::Null;
+            }
+        });
+        let any = || vec![Pattern::parse("**").expect("a pattern")];
+        for condition in [
+            Condition::Project(any()),
+            Condition::Namespace(any()),
+            Condition::Ref(any()),
+            Condition::RefType(vec![RefType::Branch, RefType::Tag]),
+            Condition::RefProtected(true),
+            Condition::RefProtected(false),
+            Condition::PipelineSource(vec!["push".into()]),
+            Condition::FromFork(true),
+            Condition::FromFork(false),
+        ] {
+            let holds = condition.holds(identity.facts());
+            assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn the_ref_of_a_merge_request_is_no_branch_of_the_project() {
+        // Whether GitLab sends the name of a fork's branch or that of the merge request: `main` of a fork is not main.
+        for (source, git_ref) in [("merge_request_event", "main"), ("push", "refs/merge-requests/7/head"), ("", "main")]
+        {
+            let identity = Identity::for_test(|facts| {
+                facts["pipeline_source"] = source.into();
+                facts["git_ref"] = git_ref.into();
+            });
+            let main = Condition::Ref(vec![Pattern::parse("**").expect("a pattern")]);
+            assert_eq!(main.holds(identity.facts()), Holds::Unknown, "{source} {git_ref}");
+            assert_eq!(Condition::RefProtected(true).holds(identity.facts()), Holds::Unknown, "{source} {git_ref}");
+            assert_eq!(Condition::FromFork(false).holds(identity.facts()), Holds::Unknown, "{source} {git_ref}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Matching against a second implementation that knows nothing of the first: it reads the rule as text, and the job as JSON.
+
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{self, Source};
+use crate::identity::Identity;
+use crate::policy::settings::{Groups, read_rule};
+
+const USERS: [&str; 3] = ["ada", "bob", "project_7_bot_0a"];
+const PROJECTS: [&str; 3] = ["g/p", "g/s/p", "h/p"];
+const PATTERNS: [&str; 4] = ["g/*", "g/**", "*/p", "h/p"];
+const REFS: [&str; 3] = ["main", "dev/x", "refs/merge-requests/1/head"];
+const SOURCES: [&str; 3] = ["push", "web", "merge_request_event"];
+
+/// A condition as the file says it: key, and its values as JSON.
+type Written = (&'static str, Vec<Value>);
+
+fn condition() -> impl Strategy<Value = Written> {
+    let texts = |key: &'static str, all: Vec<&'static str>| {
+        let most = all.len();
+        subsequence(all, 1..=most).prop_map(move |values| (key, values.into_iter().map(Value::from).collect()))
+    };
+    let flag = |key: &'static str| any::<bool>().prop_map(move |value| (key, vec![Value::from(value)]));
+    prop_oneof![
+        texts("user", USERS.to_vec()),
+        subsequence(vec![1, 2, 3], 1..=2)
+            .prop_map(|ids| ("user_id", ids.into_iter().map(Value::from).collect::<Vec<_>>())),
+        texts("project", PATTERNS.to_vec()),
+        texts("ref", vec!["main", "dev/*"]),
+        texts("pipeline_source", SOURCES.to_vec()),
+        flag("ref_protected"),
+        flag("from_fork"),
+        flag("bot"),
+    ]
+}
+
+/// Each key once.
+fn conditions() -> impl Strategy<Value = Vec<Written>> {
+    proptest::collection::vec(condition(), 0..4).prop_map(|mut all| {
+        let mut seen = Vec::new();
+        all.retain(|(key, _)| {
+            !seen.contains(key) && {
+                seen.push(*key);
+                true
+            }
+        });
+        all
+    })
+}
+
+fn job() -> impl Strategy<Value = Value> {
+    let unknown = |all: &'static [&'static str]| {
+        proptest::option::of(select(all)).prop_map(|value| value.map_or(Value::Null, Value::from))
+    };
+    (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), proptest::option::of(any::<bool>()))
+        .prop_map(|(user, id, project, git_ref, source, protected)| {
+            json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected})
+        })
+}
+
+/// In words of three: yes, no, nobody knows.
+fn naive_condition((key, values): &Written, job: &Value) -> Option<bool> {
+    let own_code = naive_from_fork(job) == Some(false);
+    let fact = match *key {
+        "from_fork" => naive_from_fork(job).map(Value::from)?,
+        "bot" => Value::from(job["user"].as_str()?.contains("_bot")),
+        "ref" | "ref_protected" if !own_code || job["ref"].is_null() => return None,
+        key => job[key].clone(),
+    };
+    if fact.is_null() {
+        return None;
+    }
+    Some(values.iter().any(|value| match (*key, value.as_str(), fact.as_str()) {
+        ("project", Some("g/*"), Some(path)) => path.starts_with("g/") && path.matches('/').count() == 1,
+        ("project", Some("g/**"), Some(path)) => path.starts_with("g/"),
+        ("project", Some("*/p"), Some(path)) => path.ends_with("/p") && path.matches('/').count() == 1,
+        ("ref", Some("dev/*"), Some(name)) => name.starts_with("dev/"),
+        _ => *value == fact,
+    }))
+}
+
+fn naive_from_fork(job: &Value) -> Option<bool> {
+    let merge_request = job["ref"].as_str().is_some_and(|name| name.starts_with("refs/merge-requests/"));
+    match job["pipeline_source"].as_str() {
+        Some(source) if source != "merge_request_event" && !merge_request => Some(false),
+        _ => None,
+    }
+}
+
+fn naive(all: &[Written], none: &[Written], personal: bool, setting: ForeignCode, job: &Value) -> bool {
+    let has = |wanted: &str| all.iter().any(|(key, _)| *key == wanted);
+    let says = |wanted: &str| all.iter().any(|(key, values)| *key == wanted && values[0] == true);
+    let bots = has("user") || says("bot");
+    let foreign = match setting {
+        ForeignCode::Allow => true,
+        ForeignCode::OwnAccount => personal || has("user") || has("user_id"),
+        ForeignCode::Refuse => false,
+    };
+    all.iter().all(|condition| naive_condition(condition, job) == Some(true))
+        && none.iter().all(|condition| naive_condition(condition, job) == Some(false))
+        && (bots || !job["user"].as_str().is_some_and(|user| user.contains("_bot")))
+        && (foreign || says("from_fork") || naive_from_fork(job) == Some(false))
+}
+
+fn written(conditions: &[Written]) -> String {
+    let one = |(key, values): &Written| match *key {
+        "ref_protected" | "from_fork" | "bot" => format!("{key} = {}", values[0]),
+        _ => format!("{key} = {}", Value::from(values.clone())),
+    };
+    conditions.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn a_rule_matches_as_a_second_reading_of_it_says(
+        all in conditions(),
+        none in conditions(),
+        personal in any::<bool>(),
+        setting in select(vec![ForeignCode::OwnAccount, ForeignCode::Refuse, ForeignCode::Allow]),
+        job in job(),
+    ) {
+        let run_as = if personal { "{gitlab_user}" } else { "svc" };
+        let separator = if all.is_empty() { "" } else { ", " };
+        let when = format!("{}{separator}not = {{ {} }}", written(&all), written(&none));
+        let text = format!("[[map]]\nwhen = {{ {when} }}\nrun_as = {run_as:?}\n");
+        let read = config::read(&Source::new("c.toml", text.clone()), |mut root| {
+            root.tables("map", |section| read_rule(section, &Groups::new())).pop()?
+        });
+        let rule = read.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let identity = Identity::for_test(|facts| {
+            facts["user_login"] = job["user"].clone();
+            facts["user_id"] = job["user_id"].clone();
+            facts["project_path"] = job["project"].clone();
+            facts["git_ref"] = job["ref"].clone();
+            facts["pipeline_source"] = job["pipeline_source"].clone();
+            facts["ref_protected"] = job["ref_protected"].clone();
+        });
+        let matches = mismatch(&rule, setting, identity.facts()).is_none();
+        prop_assert_eq!(matches, naive(&all, &none, personal, setting, &job), "{} {}", text, job);
+    }
+}

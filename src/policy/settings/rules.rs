@@ -1,0 +1,149 @@
+//! `[[map]]`: the rules.
+
+use std::collections::BTreeMap;
+
+use crate::config::values;
+use crate::config::{Place, Placed, Section};
+use crate::evidence::RefType;
+use crate::policy::condition::Condition;
+use crate::policy::pattern::Pattern;
+use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
+
+/// One `[[map]]` rule.
+#[derive(Clone, Debug)]
+pub struct MapRule {
+    /// What the admin calls it.
+    pub name: Option<String>,
+    /// Where it begins.
+    pub place: Place,
+    /// For which jobs it is.
+    pub when: When,
+    /// Whether `when` is there at all.
+    pub conditions: Conditions,
+    /// The account.
+    pub run_as: RunAs,
+    /// Options of batch jobs that jobs under this rule cannot change.
+    pub options: RuleOptions,
+}
+
+/// Whether a rule says for whom it is. To hold for everybody has to be meant: one may have been forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conditions {
+    /// `when` is there, though it may be empty.
+    Written,
+    /// It is not.
+    Absent,
+}
+
+/// Conditions of a rule. Without any it is for every job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct When {
+    /// Each has to hold. In the order of the reader, so that two that are the same are equal.
+    pub all: Vec<Condition>,
+    /// None may, and of each it has to be known.
+    pub none: Vec<Condition>,
+}
+
+/// Whom a rule maps to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunAs {
+    /// The local account with the name of the GitLab user.
+    GitLabUser,
+    /// This one.
+    Account(String),
+}
+
+/// Because of what a rule gives its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grants {
+    /// Because of who started the pipeline: the account is his, or is given to him by name or number.
+    ToPerson,
+    /// Because of the project or its ref: whoever writes the code has the account.
+    ToCode,
+}
+
+impl MapRule {
+    /// Because of what it gives its account.
+    pub fn grants(&self) -> Grants {
+        let names_person =
+            self.when.all.iter().any(|condition| matches!(condition, Condition::User(_) | Condition::UserId(_)));
+        if self.run_as == RunAs::GitLabUser || names_person { Grants::ToPerson } else { Grants::ToCode }
+    }
+
+    /// Whether it says that it is for code of forks.
+    pub fn is_for_forks(&self) -> bool {
+        self.when.all.contains(&Condition::FromFork(true))
+    }
+}
+
+/// `[groups]`: names that rules use as `@NAME`.
+pub type Groups = BTreeMap<String, Vec<String>>;
+
+/// Reads one `[[map]]`.
+pub fn read_rule(mut section: Section<'_>, groups: &Groups) -> Option<MapRule> {
+    let name = section.string("name").map(Placed::into_value);
+    let when = section.section("when");
+    let conditions = if when.is_present() { Conditions::Written } else { Conditions::Absent };
+    let when = read_when(when, groups);
+    let run_as = section.required("run_as", "\"{gitlab_user}\"", run_as);
+    let options = read_rule_options(&mut section);
+    let place = section.place();
+    section.finish();
+    Some(MapRule { name, place, when, conditions, run_as: run_as?, options })
+}
+
+fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
+    let mut not = section.section("not");
+    let none = if not.is_present() { read_conditions(&mut not, groups) } else { Vec::new() };
+    not.finish();
+    let all = read_conditions(&mut section, groups);
+    section.finish();
+    When { all, none }
+}
+
+fn read_conditions(section: &mut Section<'_>, groups: &Groups) -> Vec<Condition> {
+    let users = section.one_or_more("user", |text| users(text, groups)).map(|lists| sorted(lists.concat()));
+    [
+        users.map(Condition::User),
+        section.one_or_more_numbers("user_id").map(sorted).map(Condition::UserId),
+        section.one_or_more("project", Pattern::parse).map(sorted).map(Condition::Project),
+        section.one_or_more_numbers("project_id").map(sorted).map(Condition::ProjectId),
+        section.one_or_more("namespace", Pattern::parse).map(sorted).map(Condition::Namespace),
+        section.one_or_more("ref", Pattern::parse).map(sorted).map(Condition::Ref),
+        section
+            .choice("ref_type", &[("branch", RefType::Branch), ("tag", RefType::Tag)])
+            .map(|one| Condition::RefType(vec![one])),
+        section.boolean("ref_protected").map(Condition::RefProtected),
+        section.one_or_more("pipeline_source", values::visible_text).map(sorted).map(Condition::PipelineSource),
+        section.boolean("from_fork").map(Condition::FromFork),
+        section.boolean("bot").map(Condition::Bot),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
+    values.sort();
+    values.dedup();
+    values
+}
+
+/// A login name, or all of a group. No login name of GitLab begins with `@`.
+fn users(text: &str, groups: &Groups) -> Result<Vec<String>, String> {
+    match text.strip_prefix('@') {
+        None => values::visible_text(text).map(|name| vec![name]),
+        Some(group) => groups.get(group).cloned().ok_or_else(|| {
+            format!("names the group {text:?}, which [groups] does not have; write it there: {group} = [\"adent\"]")
+        }),
+    }
+}
+
+fn run_as(text: &str) -> Result<RunAs, String> {
+    match text {
+        "{gitlab_user}" => Ok(RunAs::GitLabUser),
+        "root" => Err("must not be root; no job runs as root".to_owned()),
+        _ if text.bytes().any(|b| b == b'{' || b == b'}') => Err(format!("knows {{gitlab_user}} only: {text:?}")),
+        _ => values::visible_text(text).map(RunAs::Account),
+    }
+}

@@ -1,0 +1,69 @@
+//! Rules: whose job gets which account.
+
+use serde_json::json;
+
+use crate::world::check::check;
+use crate::world::{TestAccount, World, cases};
+
+cases!(
+    fn a_service_account_is_for_the_projects_own_code_and_who_starts_a_merge_request_has_his_own(root: Root) {
+        let mut world = World::root(root).build();
+        let service = TestAccount::stranger(root, &world.dir);
+        let rules = format!(
+            "[[map]]\nwhen = {{ project = \"climate/**\", project_id = 7, ref_protected = true }}\nrun_as = \"{}\"\n[[map]]\nwhen = {{}}\nrun_as = \"{{gitlab_user}}\"\n",
+            service.name
+        );
+        world.change(|config| config.rules([]).raw(&rules));
+        let run = |world: &World, project: &str, options: &[(&str, &str)]| {
+            let job = world.simulate().option("--project", project);
+            let is_said = options.iter().any(|(name, _)| *name == "--protected");
+            let job = if is_said { job } else { job.option("--protected", "true") };
+            let job = options.iter().fold(job, |job, (name, value)| job.option(name, *value));
+            job.script("echo me=$(id -un)").run()
+        };
+        let end = run(&world, "climate/core/model", &[]);
+        end.assert_success().assert_not_in_log("whose code this is");
+        assert_eq!(end.value("me"), service.name);
+        for merge_request in [("--pipeline-source", "merge_request_event"), ("--ref", "refs/merge-requests/7/head")] {
+            let end = run(&world, "climate/core/model", &[merge_request]);
+            end.assert_success().assert_log("warning: whose code this is GitLab does not say");
+            assert_eq!(end.value("me"), world.user.name, "{merge_request:?}");
+        }
+        assert_eq!(run(&world, "climate2/model", &[]).value("me"), world.user.name);
+        assert_eq!(run(&world, "climate/model", &[("--protected", "unknown")]).value("me"), world.user.name);
+        check(&world).is_good(true).does_not_say("never reached").does_not_say("only the path");
+        world.change(|config| config.raw("[policy]\nmerge_requests_of_forks = \"refuse\"\n"));
+        run(&world, "climate/core/model", &[("--pipeline-source", "merge_request_event")])
+            .assert_failed("script_failure");
+    },
+    fn an_agent_that_acts_for_a_person_is_refused_and_the_admin_reads_why() {
+        let world = World::one_user().build();
+        let file = world.dir.join("payload.json");
+        for (scoped, refused) in [(json!(null), false), (json!(0), false), (json!(7), true)] {
+            let info = json!({"project_id": 7, "project_full_path": "g/p", "user_id": 42, "scoped_user_id": scoped});
+            std::fs::write(&file, json!({"id": 5, "token": "t", "job_info": info}).to_string()).expect("payload");
+            let end = world.simulate().option("--payload", file.to_string_lossy()).option("--job-id", "5").run();
+            if refused {
+                end.assert_failed("script_failure").assert_log("acts for GitLab user number 7");
+            } else {
+                end.assert_not_in_log("acts for GitLab user");
+            }
+        }
+    },
+    fn check_says_which_rules_are_never_reached_and_which_accounts_only_a_path_guards() {
+        let mut world = World::one_user().build();
+        let own = world.user.name.clone();
+        let rule = |when: &str| format!("[[map]]\nwhen = {when}\nrun_as = \"{own}\"\n");
+        let rules = [
+            rule("{ project = \"climate/*\", ref_protected = true }"),
+            rule("{ project = \"climate/*\", ref_protected = true, not = { ref = \"dev\" } }"),
+            rule("{ user = [\"ford\", \"adent\"] }"),
+            rule("{ user = \"@crew\" }"),
+        ];
+        world.change(|config| config.rules([]).raw(&rules.concat()).raw("[groups]\ncrew = [\"adent\", \"ford\"]\n"));
+        check(&world)
+            .says(&["warning  rule at ", "only the path of a project guards its account"])
+            .says(&["PROBLEM  rule at ", "is never reached, the rule at line ", "already matches all its jobs"])
+            .says(&["PROBLEM  rule at ", "is never reached, the rule at line ", "has the same conditions"]);
+    }
+);
