@@ -77,18 +77,18 @@ cases!(
         cluster.until_no_jobs_of(&world.user.name);
     },
     fn a_job_that_never_started_in_its_time_is_a_failure_of_the_site_and_not_a_time_out(slurm: Slurm) {
-        let cluster = Cluster::shared(slurm);
-        let world = World::root(slurm).at(cluster).slurm(|slurm| slurm.defaults(HELD)).build();
+        // Of its own: beside jobs without a limit of time, as other tests have them, Slurm expects a start in many years.
+        let cluster = Cluster::build(slurm).nodes(1).start();
+        let world = World::root(slurm).at(&cluster).slurm(|slurm| slurm.defaults(HELD)).build();
         let end = world.simulate().option("--job-timeout", "30s").script("echo it-$(echo ran)").run();
         // To the runner its own time-out is another thing, which `retry: when: runner_system_failure` does not try again.
         end.assert_failed("runner_system_failure").assert_not_in_log("it-ran");
-        // In an hour, or later: other tests have jobs without a limit there.
         end.assert_log("warning: Slurm expects to start a job like this one in ");
         end.assert_log("but its time in GitLab (timeout: 1m) is over before");
         end.assert_log("the job never started: it was still waiting in the queue");
         let ended = |line: &serde_json::Value| line["event"] == "ended" && line["outcome"] == "never started";
         assert!(world.audit().iter().any(ended), "{:?}", world.audit());
-        until_nothing_left(&world, cluster);
+        until_nothing_left(&world, &cluster);
     },
     fn all_nodes_of_a_job_are_named(slurm: Slurm) {
         let world = world(slurm);
