@@ -318,9 +318,14 @@ impl<'f> Section<'f> {
         Some(value)
     }
 
+    /// Whether it has keys that nobody has asked for yet.
+    pub fn has_more(&self) -> bool {
+        self.table.is_some_and(|table| table.len() > self.found)
+    }
+
     /// Says which keys nobody knows. To be called when all keys have been asked for.
     pub fn finish(self) {
-        if self.table.is_none_or(|table| table.len() == self.found) {
+        if !self.has_more() {
             return;
         }
         for (key, _) in self.table.into_iter().flatten() {

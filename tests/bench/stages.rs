@@ -383,7 +383,8 @@ fn gitlab() -> (std::thread::JoinHandle<()>, String) {
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a request");
         let _ = stream.read(&mut [0; 4096]);
-        let body = json!({"id": 1, "status": "running", "user": {"id": 42, "username": "adent"}}).to_string();
+        let (user, pipeline) = (json!({"id": 42, "username": "adent"}), json!({"id": 55, "source": "push"}));
+        let body = json!({"id": 1, "status": "running", "user": user, "pipeline": pipeline}).to_string();
         let _ = std::io::Write::write_all(
             &mut stream,
             format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).as_bytes(),

@@ -101,26 +101,39 @@ fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
     When { all, none }
 }
 
+/// Reads one condition, if the section has it.
+type ReadCondition = fn(&mut Section<'_>, &Groups) -> Option<Condition>;
+
+const CONDITIONS: [ReadCondition; 11] = [
+    |section, groups| {
+        let lists = section.one_or_more("user", |text| users(text, groups))?;
+        Some(Condition::User(sorted(lists.concat())))
+    },
+    |section, _| Some(Condition::UserId(sorted(section.one_or_more_numbers("user_id")?))),
+    |section, _| Some(Condition::Project(sorted(section.one_or_more("project", Pattern::parse)?))),
+    |section, _| Some(Condition::ProjectId(sorted(section.one_or_more_numbers("project_id")?))),
+    |section, _| Some(Condition::Namespace(sorted(section.one_or_more("namespace", Pattern::parse)?))),
+    |section, _| Some(Condition::Ref(sorted(section.one_or_more("ref", Pattern::parse)?))),
+    |section, _| {
+        let one = section.choice("ref_type", &[("branch", RefType::Branch), ("tag", RefType::Tag)])?;
+        Some(Condition::RefType(vec![one]))
+    },
+    |section, _| Some(Condition::RefProtected(section.boolean("ref_protected")?)),
+    |section, _| Some(Condition::PipelineSource(sorted(section.one_or_more("pipeline_source", values::visible_text)?))),
+    |section, _| Some(Condition::FromFork(section.boolean("from_fork")?)),
+    |section, _| Some(Condition::Bot(section.boolean("bot")?)),
+];
+
+/// In this order. Most rules have one or two: for what there is no key left nobody looks.
 fn read_conditions(section: &mut Section<'_>, groups: &Groups) -> Vec<Condition> {
-    let users = section.one_or_more("user", |text| users(text, groups)).map(|lists| sorted(lists.concat()));
-    [
-        users.map(Condition::User),
-        section.one_or_more_numbers("user_id").map(sorted).map(Condition::UserId),
-        section.one_or_more("project", Pattern::parse).map(sorted).map(Condition::Project),
-        section.one_or_more_numbers("project_id").map(sorted).map(Condition::ProjectId),
-        section.one_or_more("namespace", Pattern::parse).map(sorted).map(Condition::Namespace),
-        section.one_or_more("ref", Pattern::parse).map(sorted).map(Condition::Ref),
-        section
-            .choice("ref_type", &[("branch", RefType::Branch), ("tag", RefType::Tag)])
-            .map(|one| Condition::RefType(vec![one])),
-        section.boolean("ref_protected").map(Condition::RefProtected),
-        section.one_or_more("pipeline_source", values::visible_text).map(sorted).map(Condition::PipelineSource),
-        section.boolean("from_fork").map(Condition::FromFork),
-        section.boolean("bot").map(Condition::Bot),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let mut conditions = Vec::new();
+    for read in CONDITIONS {
+        if !section.has_more() {
+            break;
+        }
+        conditions.extend(read(section, groups));
+    }
+    conditions
 }
 
 fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
