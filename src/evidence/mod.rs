@@ -114,6 +114,11 @@ impl JobFacts {
         }
     }
 
+    /// Whether the code certainly is the project's own.
+    pub fn is_own_code(&self) -> bool {
+        self.is_from_fork() == Some(false)
+    }
+
     /// The path of the group or user that the project is in.
     pub fn namespace_path(&self) -> Option<&str> {
         self.project_path()?.rsplit_once('/').map(|(namespace, _)| namespace)
@@ -121,7 +126,7 @@ impl JobFacts {
 
     /// The git ref, if it certainly is one of the project itself: `main` of a fork is another branch.
     pub fn own_ref(&self) -> Option<&str> {
-        self.git_ref().filter(|_| self.is_from_fork() == Some(false))
+        self.git_ref().filter(|_| self.is_own_code())
     }
 
     /// The git ref, short form: a name chosen by whoever pushed it.

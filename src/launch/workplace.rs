@@ -257,16 +257,7 @@ impl Worker {
 
     /// Whether the worker is gone before `deadline`.
     fn ends_before(&mut self, deadline: Instant) -> bool {
-        while !self.has_ended() {
-            if Instant::now() >= deadline {
-                return false;
-            }
-            // An old kernel; or somebody traces it, who is told of its end first.
-            if pidfd::await_end_before(self.id(), deadline).is_err() || !self.has_ended() {
-                std::thread::sleep(Duration::from_micros(300));
-            }
-        }
-        true
+        pidfd::ends_before(self.id(), deadline, || self.has_ended())
     }
 }
 

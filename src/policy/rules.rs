@@ -91,7 +91,7 @@ pub fn mismatch(rule: &MapRule, foreign_code: ForeignCode, facts: &JobFacts) -> 
     if condition::is_bot(facts.user_login()) && !is_for_bots(rule) {
         return Some(Mismatch::Bot);
     }
-    if facts.is_from_fork() != Some(false) && !takes_foreign_code(rule, foreign_code) {
+    if !facts.is_own_code() && !takes_foreign_code(rule, foreign_code) {
         return Some(Mismatch::ForeignCode);
     }
     None

@@ -13,7 +13,7 @@ use crate::launch::batch::pace::Pace;
 use crate::launch::batch::remembered::Remembered;
 use crate::report::{FailureKind, Fault};
 use crate::sys::atomic::{self, Kind};
-use crate::sys::files::{TrustError, account_name};
+use crate::sys::files::{TrustError, account_name, login_name};
 use crate::sys::installed::{Prize, believed_directory};
 
 /// Something is wrong with the store.
@@ -225,15 +225,14 @@ pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(
     }
     if meta.uid() != own.as_raw() {
         let (owner, me) = (account_name(meta.uid()), account_name(own.as_raw()));
-        let remedy = remedy(&format!("chown -R {} {}", owner_for_chown(own.as_raw()), dir.display()));
+        // As chown(1) takes it.
+        let owner_to_be = login_name(own.as_raw()).unwrap_or_else(|| own.to_string());
+        let remedy = remedy(&format!("chown -R {owner_to_be} {}", dir.display()));
         // Root may only be trying what the runner will do. Who has no name runs nothing here.
-        let advice = match users::get_user_by_uid(meta.uid()) {
-            Some(user) if own.is_root() => {
-                let name = user.name().to_string_lossy();
-                format!(
-                    "if the runner runs as {name}, say so: motmot simulate --runner-account {name}, motmot check --runner-account {name}; if it runs as root: {remedy}"
-                )
-            }
+        let advice = match login_name(meta.uid()) {
+            Some(name) if own.is_root() => format!(
+                "if the runner runs as {name}, say so: motmot simulate --runner-account {name}, motmot check --runner-account {name}; if it runs as root: {remedy}"
+            ),
             _ => remedy,
         };
         return Err(not_private(format!("it belongs to {owner}, but this driver runs as {me}; {advice}")));
@@ -246,11 +245,6 @@ pub(super) fn make_private(dir: &Path, made_by: impl Fn() -> MadeBy) -> Result<(
         )));
     }
     Ok(())
-}
-
-/// An account as chown(1) takes it.
-fn owner_for_chown(uid: u32) -> String {
-    users::get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
 }
 
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), SessionError> {

@@ -72,7 +72,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         None => "in a shell".to_owned(),
     };
     introduce(&session, &account, &place, settings.jobs.message.as_deref());
-    if session.facts().is_from_fork() != Some(false) {
+    if !session.facts().is_own_code() {
         let (login, name) = (one_line(session.facts().user_login()), account.name());
         tell(format_args!(
             "warning: whose code this is GitLab does not say: in the pipeline of a merge request it may be a stranger's, from a fork; it runs as {name}, since GitLab user {login} has started it"

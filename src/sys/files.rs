@@ -4,19 +4,17 @@
 //! or what its token says. So no path is believed: each directory on the way is judged before the next step is taken,
 //! the file is opened without following a link, and everything said about it is asked of the open descriptor.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, Metadata, OpenOptions};
+use std::fs::{DirBuilder, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use thiserror::Error;
 
 use super::exchange::{Believed, Exchanger, exchanger};
+use super::passage::{self, NoWay, Stands};
 
-/// How many symbolic links one path may lead through; the kernel's own limit, path_resolution(7).
-const MAX_LINKS: usize = 40;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Permission bits for group and others. With a POSIX ACL the group bits are its mask, acl(5), so they cover that too.
 const ANY_FOR_OTHERS: u32 = 0o077;
@@ -247,9 +245,14 @@ pub fn make_private_directory(path: &Path, owner: Owner) -> Result<PathBuf, Trus
     trusted_directory(path, owner)
 }
 
-/// The login name of `uid`, or the number where it has none; for people to read, never to decide by.
+/// The login name of `uid`, if it has one; for people to read, never to decide by.
+pub fn login_name(uid: u32) -> Option<String> {
+    users::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned())
+}
+
+/// The same, or the number where it has none.
 pub fn account_name(uid: u32) -> String {
-    users::get_user_by_uid(uid).map_or_else(|| format!("uid {uid}"), |user| user.name().to_string_lossy().into_owned())
+    login_name(uid).unwrap_or_else(|| format!("uid {uid}"))
 }
 
 fn fault(path: &Path, fault: Distrust) -> TrustError {
@@ -316,48 +319,25 @@ enum Last {
 /// turn. As each directory is judged before anything in it is believed, only trusted accounts can race with the walk.
 fn resolve(path: &Path, owner: Owner, last: Last) -> Result<(PathBuf, Metadata), TrustError> {
     let absolute = std::path::absolute(path).map_err(|error| fault(path, Distrust::Io(error)))?;
-    let mut todo = steps(&absolute);
-    let mut here = PathBuf::from("/");
-    let mut links = 0;
-    loop {
-        let meta = fs::symlink_metadata(&here).map_err(|error| fault(&here, from_io(error)))?;
+    let judge = |here: &Path, meta: &Metadata, stands| {
         if meta.is_symlink() {
-            if todo.is_empty() && last == Last::AsItIs {
-                return Err(fault(&here, Distrust::Symlink));
+            if stands == Stands::AtTheEnd && last == Last::AsItIs {
+                return Err(fault(here, Distrust::Symlink));
             }
             if !owner.accepts(meta.uid()) {
-                return Err(fault(&here, Distrust::LinkOwner { found: account_name(meta.uid()) }));
+                return Err(fault(here, Distrust::LinkOwner { found: account_name(meta.uid()) }));
             }
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(fault(path, Distrust::TooManyLinks));
-            }
-            let target = fs::read_link(&here).map_err(|error| fault(&here, Distrust::Io(error)))?;
-            here.pop();
-            if target.is_absolute() {
-                here = PathBuf::from("/");
-            }
-            todo.extend(steps(&target));
         } else if meta.is_dir() {
-            judge_directory(&here, &meta, owner)?;
-        } else if !todo.is_empty() {
-            return Err(fault(&here, Distrust::NotDirectory));
+            judge_directory(here, meta, owner)?;
+        } else if stands == Stands::OnTheWay {
+            return Err(fault(here, Distrust::NotDirectory));
         }
-        match todo.pop() {
-            None if meta.is_symlink() => {} // the link's target was `/` or `.`: look at that
-            None => return Ok((here, meta)),
-            Some(name) if name == ".." => {
-                here.pop();
-            }
-            Some(name) => here.push(name),
-        }
-    }
-}
-
-/// The names in a path, last one first.
-fn steps(path: &Path) -> Vec<OsString> {
-    let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-    named.map(|part| part.as_os_str().to_owned()).rev().collect()
+        Ok(())
+    };
+    passage::walk(&absolute, judge, |here, why| match why {
+        NoWay::Io(error) => fault(here, from_io(error)),
+        NoWay::TooManyLinks => fault(path, Distrust::TooManyLinks),
+    })
 }
 
 #[cfg(test)]

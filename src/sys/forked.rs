@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::pidfd;
 use super::readiness::is_readable_before;
 
 /// How long a child may take to end that has been killed.
@@ -99,10 +100,7 @@ pub(super) unsafe fn fork(
     if !is_readable_before(told.as_fd(), Instant::now() + limit) {
         child.kill(); // a stopped process, too
         // What hangs in the kernel does not end: it is left, and collected with whatever this process has left at its end.
-        let until = Instant::now() + DEATH;
-        while !child.has_ended() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1)); // nothing tells, but for a wait without end
-        }
+        pidfd::ends_before(child.pid, Instant::now() + DEATH, || child.has_ended());
         return Err(io::Error::new(io::ErrorKind::TimedOut, "it was stopped before it had begun"));
     }
     let mut number = [0; size_of::<libc::c_int>()];

@@ -23,6 +23,7 @@ pub mod login;
 pub mod looking;
 pub mod offspring;
 pub mod pam;
+pub mod passage;
 pub mod pidfd;
 pub mod privilege;
 pub mod process;

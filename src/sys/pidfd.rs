@@ -2,7 +2,7 @@
 #![allow(unsafe_code)] // nix does not wrap them
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -49,6 +49,21 @@ impl PidFd {
 pub fn await_end_before(pid: Pid, deadline: Instant) -> Result<(), Errno> {
     is_readable_before(PidFd::open(pid)?.0.as_fd(), deadline);
     Ok(())
+}
+
+/// Whether a child is found to have ended before `deadline`: it is looked at when the kernel tells that there is something to
+/// see.
+pub fn ends_before(pid: Pid, deadline: Instant, mut has_ended: impl FnMut() -> bool) -> bool {
+    while !has_ended() {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        // An old kernel; or somebody traces it, who is told of its end first.
+        if await_end_before(pid, deadline).is_err() || !has_ended() {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+    }
+    true
 }
 
 /// Waits until one of these processes has ended.

@@ -12,7 +12,7 @@ use uuid::{NoContext, Uuid};
 
 use super::lifetime::Ttl;
 use super::subject::{Subject, SubjectError};
-use crate::evidence::{JobFacts, PipelineKind, RefType};
+use crate::evidence::{JobFacts, RefType};
 use crate::identity::{Assurance, Identity};
 use crate::policy::Account;
 use crate::scheduler::{BatchPlacement, JobId, Placement, SchedulerKind};
@@ -187,12 +187,12 @@ impl Claims {
         let since_1970 = u64::try_from(iat).ok().filter(|_| iat > BACKDATE).ok_or(ClaimsError::Clock(now))?;
         // Only where the job's project is that of the code, too: a token that says `project_path` and `ref` for a fork's code would
         // speak for the project's own branch, GitLab's own tokens say the fork there.
-        let own_code = facts.pipeline_kind() == PipelineKind::Ref;
+        let own_code = facts.is_own_code();
         let project_path = facts.project_path().map(ToOwned::to_owned);
         let namespace_path = facts.namespace_path().filter(|path| !path.is_empty()).map(str::to_owned);
         let namespace_id = facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string());
         let project_id = number("project id", facts.project_id())?;
-        let git_ref = known(facts.git_ref()).filter(|_| own_code);
+        let git_ref = known(facts.own_ref());
         let ref_type = facts.ref_type().filter(|_| own_code);
         Ok(Self {
             iss: needed("issuer (token.issuer in the configuration)", &settings.issuer)?,

@@ -6,16 +6,15 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::WorkerFailure;
 use crate::order::frames::Blame;
 use crate::sys::accounts::{AccountDb, Nss};
 use crate::sys::directory::{Directory, Step};
 use crate::sys::exchange::{Believed, Exchanger, exchanger};
+use crate::sys::passage::{MAX_LINKS, steps};
 
-/// How many symbolic links one path may lead through; the kernel's own limit, path_resolution(7).
-const MAX_LINKS: usize = 40;
 /// How often a directory is made that somebody removes at once.
 const MAX_TRIES: usize = 10;
 const WRITABLE_BY_OTHERS: u32 = 0o022;
@@ -67,10 +66,10 @@ impl Walk<'_> {
     pub fn to(self, path: &Path) -> Result<Option<Directory>, Blocked> {
         match path.strip_prefix(self.site_dir) {
             Ok(own) if self.missing == Missing::Make => {
-                let there = Self { missing: Missing::Refuse, ..self }.walk(root()?, names(self.site_dir), true)?;
-                there.map_or(Ok(None), |there| self.walk(there, names(own), true))
+                let there = Self { missing: Missing::Refuse, ..self }.walk(root()?, steps(self.site_dir), true)?;
+                there.map_or(Ok(None), |there| self.walk(there, steps(own), true))
             }
-            _ => self.walk(root()?, names(path), true),
+            _ => self.walk(root()?, steps(path), true),
         }
     }
 
@@ -82,7 +81,7 @@ impl Walk<'_> {
     /// Down from a directory that is the account's alone: what is in there nobody else can exchange, whatever its modes. Where
     /// a link leads out, all is judged again.
     pub fn within(self, own: &Directory, below: &Path) -> Result<Option<Directory>, Blocked> {
-        self.walk(own.clone(), names(below), false)
+        self.walk(own.clone(), steps(below), false)
     }
 
     fn walk(
@@ -116,7 +115,7 @@ impl Walk<'_> {
                     if target.is_absolute() {
                         here = root()?;
                     }
-                    todo.extend(names(&target));
+                    todo.extend(steps(&target));
                 }
                 Ok(Step::Other) => {
                     return Err(not_safe(&here.path().join(&name), &format!("it is not a directory; {ELSEWHERE}")));
@@ -280,10 +279,4 @@ pub fn failure(path: &Path, what: &str, error: &io::Error) -> WorkerFailure {
         _ => (Blame::Site, ""),
     };
     WorkerFailure { blame, words: format!("{} {what}: {error}{advice}", path.display()) }
-}
-
-/// The names in a path, last one first.
-fn names(path: &Path) -> Vec<OsString> {
-    let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-    named.map(|part| part.as_os_str().to_owned()).rev().collect()
 }

@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use crate::world::{
-    JobEnd, Running, Single, World, cases, change_accounts, chown, copy_programs, is_root, make_dir, payload, until,
+    JobEnd, Running, Single, TestAccount, World, cases, change_accounts, chown, copy_programs, is_root, make_dir,
+    payload, until,
 };
 
 cases!(
@@ -379,8 +380,7 @@ cases!(
         }
         // The kernel clears them away when it has time.
         until("no keyring of the runner is left", || keys_of(runner) <= before);
-        let mut clear = world.user.command(std::path::Path::new("perl"));
-        assert!(clear.arg("-e").arg(format!("syscall({keyctl}, 7, -4)")).status().expect("perl").success());
+        clear_keys(&world.user);
     },
     fn an_account_with_a_full_key_quota_still_gets_cleaned_up(root: Root) {
         let world = World::root(root).build();
@@ -405,8 +405,7 @@ cases!(
         assert_eq!((end.value("keep"), end.value("fill")), (refused.as_str(), refused.as_str()));
         assert_eq!(world.sessions().read_dir().expect("sessions").count(), 0);
         // They outlive the account, and the kernel walks through all keys whenever a keyring goes.
-        let mut clear = world.user.command(std::path::Path::new("perl"));
-        assert!(clear.arg("-e").arg(format!("syscall({keyctl}, 7, -4)")).status().expect("perl").success());
+        clear_keys(&world.user);
     },
     fn somebody_who_stops_every_process_of_the_driver_does_not_hold_it_for_ever(root: Root) {
         // With the default of a minute it ends all the same, but later.
@@ -476,6 +475,13 @@ fn keys_of(uid: u32) -> u32 {
 }
 
 const WORKER: &str = "pgrep -u $(id -u) motmot-worker";
+
+/// Of the account.
+fn clear_keys(account: &TestAccount) {
+    let clear = format!("syscall({}, 7, -4)", KEY_CALLS.1);
+    let perl = account.command(std::path::Path::new("perl")).arg("-e").arg(clear).status();
+    assert!(perl.expect("perl").success());
+}
 
 #[cfg(target_arch = "x86_64")]
 const KEY_CALLS: (u32, u32) = (248, 250);

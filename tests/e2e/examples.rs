@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 
 use crate::world::{World, cases, chmod};
 
-const PAGES: &[&str] = &[
+pub const PAGES: &[&str] = &[
     "README.md",
     "SECURITY.md",
+    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "tests/README.md",
     "packaging/doc/operations.md",

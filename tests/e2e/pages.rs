@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::examples::PAGES;
 use crate::world::{World, cases, is_root};
 
 cases!(
@@ -201,18 +202,7 @@ cases!(
         assert!(count > 60, "{count} messages");
     },
     fn links_between_pages_lead_somewhere() {
-        let pages = [
-            "README.md",
-            "SECURITY.md",
-            "CHANGELOG.md",
-            "CONTRIBUTING.md",
-            "tests/README.md",
-            "packaging/doc/operations.md",
-            "packaging/doc/policy.md",
-            "packaging/doc/slurm.md",
-            "packaging/doc/attacks.md",
-        ];
-        for page in pages {
+        for page in PAGES {
             let text = read(page);
             for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 if target.contains("://") {

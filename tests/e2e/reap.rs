@@ -31,7 +31,7 @@ cases!(
         assert_eq!(cluster.jobs_of(&world.user.name).len(), 1, "only listed");
         let reaped = reap(&world, &[]);
         assert!(reaped.status.success(), "{}", words(&reaped));
-        assert!(words(&reaped).lines().any(|line| line.ends_with("cleaned up after 1 job")), "{}", words(&reaped));
+        assert_one_cleaned_up(&reaped);
         assert!(cluster.jobs_of(&world.user.name).is_empty());
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
         assert_eq!(fs::read_dir(world.data_dir().join("jobs")).expect("jobs").count(), 0);
@@ -54,7 +54,7 @@ cases!(
         assert!(words(&unwritten).contains("the list cannot be written"), "{}", words(&unwritten));
         let reaped = reap(&world, &[]);
         assert!(reaped.status.success(), "{}", words(&reaped));
-        assert!(words(&reaped).lines().any(|line| line.ends_with("cleaned up after 1 job")), "{}", words(&reaped));
+        assert_one_cleaned_up(&reaped);
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 1, "the living one's");
         assert_eq!(attempts(&world), 1, "the living one's: that of the dead one held the token of its job");
         assert_eq!(running(&world, "sleep 1001"), 0);
@@ -122,7 +122,7 @@ cases!(
         let before = std::time::SystemTime::now() - std::time::Duration::from_mins(6);
         fs::File::options().write(true).open(&closed).expect("open").set_modified(before).expect("set");
         let reaped = reap(&world, &[]);
-        assert!(words(&reaped).lines().any(|line| line.ends_with("cleaned up after 1 job")), "{}", words(&reaped));
+        assert_one_cleaned_up(&reaped);
         assert_eq!(fs::read_dir(world.sessions()).expect("sessions").count(), 0);
     },
     fn what_is_not_removed_is_not_called_cleaned_up(root: Root) {
@@ -187,6 +187,10 @@ fn reap(world: &World, args: &[&str]) -> Output {
         .args(args)
         .output()
         .expect("motmot reap")
+}
+
+fn assert_one_cleaned_up(reaped: &Output) {
+    assert!(words(reaped).lines().any(|line| line.ends_with("cleaned up after 1 job")), "{}", words(reaped));
 }
 
 fn words(output: &Output) -> String {

@@ -3,7 +3,7 @@
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::unistd::{Uid, geteuid};
@@ -18,11 +18,10 @@ use crate::sys::acting::Credentials;
 use crate::sys::exchange::Believed;
 use crate::sys::login::{Barred, LoginRules};
 use crate::sys::looking::{NotSeen, look_as};
+use crate::sys::passage::{self, NoWay, Stands};
 
 /// Of so many accounts it is asked: behind each may be a directory service, and a file server.
 const MOST: usize = 100;
-/// How many symbolic links one path may lead through (path_resolution(7)).
-const MAX_LINKS: usize = 40;
 /// How long a home directory may take to answer.
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -156,43 +155,20 @@ impl Way {
 
     /// Judges all that is passed on the way, each directory and each link; what is at its end is returned.
     fn pass(&self, path: &Path) -> Result<(PathBuf, Metadata), String> {
-        let names = |path: &Path| {
-            let named = path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-            named.map(|part| part.as_os_str().to_owned()).rev().collect::<Vec<_>>()
+        let judge = |here: &Path, meta: &Metadata, stands| {
+            if !meta.is_symlink() {
+                return if stands == Stands::OnTheWay { self.judge_passage(here, meta) } else { Ok(()) };
+            }
+            let (shown, uid) = (here.display(), meta.uid());
+            if uid == 0 || uid == self.uid {
+                return Ok(());
+            }
+            Err(format!("{shown} is a symbolic link that belongs to uid {uid}, who can aim it anywhere"))
         };
-        let (mut here, mut todo, mut links) = (PathBuf::from("/"), names(path), 0);
-        loop {
-            let unseen = |error: std::io::Error| format!("{}: {}", here.display(), plain(&error));
-            let meta = fs::symlink_metadata(&here).map_err(unseen)?;
-            if meta.is_symlink() {
-                let (shown, uid) = (here.display(), meta.uid());
-                if uid != 0 && uid != self.uid {
-                    return Err(format!(
-                        "{shown} is a symbolic link that belongs to uid {uid}, who can aim it anywhere"
-                    ));
-                }
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(format!("{} leads through too many symbolic links", path.display()));
-                }
-                let target = fs::read_link(&here).map_err(unseen)?;
-                here.pop();
-                if target.is_absolute() {
-                    here = PathBuf::from("/");
-                }
-                todo.extend(names(&target));
-            } else if !todo.is_empty() {
-                self.judge_passage(&here, &meta)?;
-            }
-            match todo.pop() {
-                None if meta.is_symlink() => {} // its target was `/` or `.`: look at that
-                None => return Ok((here, meta)),
-                Some(name) if name == ".." => {
-                    here.pop();
-                }
-                Some(name) => here.push(name),
-            }
-        }
+        passage::walk(path, judge, |here, why| match why {
+            NoWay::Io(error) => format!("{}: {}", here.display(), plain(&error)),
+            NoWay::TooManyLinks => format!("{} leads through too many symbolic links", path.display()),
+        })
     }
 
     fn judge_passage(&self, dir: &Path, meta: &Metadata) -> Result<(), String> {

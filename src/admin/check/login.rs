@@ -33,22 +33,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                     if sees_shadow { "" } else { "; it cannot read /etc/shadow either, so an account whose password is locked runs jobs" }
                 ),
             ),
-            Some(file) => match (pam::missing(&service, "account"), pam::can_be_asked(&service, &bystander())) {
-                (Some(missing), _) => findings.problem(
-                    WHAT,
-                    format!(
-                        "every job fails: the account phase of {} needs {missing}, which is not there; packaging/pam.d has a file for each kind of system",
-                        file.display()
-                    ),
-                ),
-                (None, Ok(())) => findings.ok(WHAT, format!("the account phase of {} is asked for each job", file.display())),
-                // Somebody who only looks may not be able to ask.
-                (None, Err(_)) if !geteuid().is_root() => findings.skipped(WHAT, format!("the account phase of {} is asked for each job, and here by root alone", file.display())),
-                (None, Err(words)) => findings.problem(
-                    WHAT,
-                    format!("every job fails: the account phase of {} cannot be asked: {words}; which module it is says the system's log of authentication", file.display()),
-                ),
-            },
+            Some(file) => judge_account_phase(&service, &file, findings),
             None => findings.problem(
                 WHAT,
                 format!("there is no /etc/pam.d/{service}, so every job fails; install it from packaging/pam.d, or mend accounts.pam_service"),
@@ -72,6 +57,32 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     }
     judge_closed(settings, runner, findings);
     judge_sessions(settings, runner, findings);
+}
+
+/// Whether it can be asked where the runner is root.
+fn judge_account_phase(service: &str, file: &Path, findings: &mut Findings) {
+    let file = file.display();
+    if let Some(missing) = pam::missing(service, "account") {
+        return findings.problem(
+            WHAT,
+            format!(
+                "every job fails: the account phase of {file} needs {missing}, which is not there; packaging/pam.d has a file for each kind of system"
+            ),
+        );
+    }
+    match pam::can_be_asked(service, &bystander()) {
+        Ok(()) => findings.ok(WHAT, format!("the account phase of {file} is asked for each job")),
+        // Somebody who only looks may not be able to ask.
+        Err(_) if !geteuid().is_root() => {
+            findings.skipped(WHAT, format!("the account phase of {file} is asked for each job, and here by root alone"));
+        }
+        Err(words) => findings.problem(
+            WHAT,
+            format!(
+                "every job fails: the account phase of {file} cannot be asked: {words}; which module it is says the system's log of authentication"
+            ),
+        ),
+    }
 }
 
 /// Whether the machine takes jobs at all now.

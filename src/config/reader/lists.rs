@@ -8,21 +8,13 @@ use toml::de::DeValue;
 
 use super::{Placed, Section};
 
+const STRINGS: &str = "a list of strings";
+
 impl<'f> Section<'f> {
     /// A list of strings.
     pub fn strings(&mut self, key: &'static str) -> Option<Placed<Vec<Placed<String>>>> {
         let value = self.get(key)?;
-        let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(key, "a list of strings", value);
-            return None;
-        };
-        let mut strings = Vec::with_capacity(array.len());
-        for element in array {
-            match element.get_ref() {
-                DeValue::String(text) => strings.push(self.placed(text.to_string(), self.span_of(element))),
-                _ => self.wrong_type(key, "a list of strings", element),
-            }
-        }
+        let strings = self.array(key, STRINGS, value, Self::as_text)?;
         Some(self.placed(strings, self.span_of(value)))
     }
 
@@ -42,11 +34,9 @@ impl<'f> Section<'f> {
         let mut map = BTreeMap::new();
         for (name, value) in section.table.into_iter().flatten() {
             let name = name.get_ref();
-            match value.get_ref() {
-                DeValue::String(text) => {
-                    map.insert(name.to_string(), section.placed(text.to_string(), section.span_of(value)));
-                }
-                _ => section.wrong_type(name, "a string", value),
+            match section.as_text(value) {
+                Some(text) => drop(map.insert(name.to_string(), text)),
+                None => section.wrong_type(name, "a string", value),
             }
         }
         map
@@ -70,10 +60,7 @@ impl<'f> Section<'f> {
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Option<Vec<T>> {
-        let texts = self.elements(key, "a string or a list of strings", |section, value| match value.get_ref() {
-            DeValue::String(text) => Some(section.placed(text.to_string(), section.span_of(value))),
-            _ => None,
-        })?;
+        let texts = self.elements(key, "a string or a list of strings", Self::as_text)?;
         Some(texts.into_iter().filter_map(|at| self.checked(key, &at.value, at.place.span(), &parse)).collect())
     }
 
@@ -90,18 +77,9 @@ impl<'f> Section<'f> {
         let mut lists = BTreeMap::new();
         for (name, value) in self.table.into_iter().flatten() {
             let name = name.get_ref();
-            let DeValue::Array(array) = value.get_ref() else {
-                self.wrong_type(name, "a list of strings", value);
-                continue;
-            };
-            let texts = array.iter().filter_map(|element| {
-                if let DeValue::String(text) = element.get_ref() {
-                    return Some(text.to_string());
-                }
-                self.wrong_type(name, "a list of strings", element);
-                None
-            });
-            lists.insert(name.to_string(), texts.collect());
+            if let Some(texts) = self.array(name, STRINGS, value, Self::as_text) {
+                lists.insert(name.to_string(), texts.into_iter().map(Placed::into_value).collect());
+            }
         }
         self.found = lists.len();
         lists
@@ -114,17 +92,35 @@ impl<'f> Section<'f> {
         read: impl Fn(&Self, &'f Spanned<DeValue<'f>>) -> Option<T>,
     ) -> Option<Vec<T>> {
         let value = self.get(key)?;
-        let DeValue::Array(array) = value.get_ref() else {
-            let one = read(self, value);
-            if one.is_none() {
-                self.wrong_type(key, wanted, value);
+        match value.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                let message = format!("`{}` is a list of none; leave the key out, or name something", self.full(key));
+                self.reading.add(self.span_of(value), message, None);
+                Some(Vec::new())
             }
-            return Some(vec![one?]);
-        };
-        if array.is_empty() {
-            let message = format!("`{}` is a list of none; leave the key out, or name something", self.full(key));
-            self.reading.add(self.span_of(value), message, None);
+            DeValue::Array(_) => self.array(key, wanted, value, read),
+            _ => {
+                let one = read(self, value);
+                if one.is_none() {
+                    self.wrong_type(key, wanted, value);
+                }
+                Some(vec![one?])
+            }
         }
+    }
+
+    /// All elements of a list that are of that type, and a problem for each that is not.
+    fn array<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        value: &'f Spanned<DeValue<'f>>,
+        read: impl Fn(&Self, &'f Spanned<DeValue<'f>>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let DeValue::Array(array) = value.get_ref() else {
+            self.wrong_type(key, wanted, value);
+            return None;
+        };
         let mut elements = Vec::with_capacity(array.len());
         for element in array {
             match read(self, element) {
@@ -133,5 +129,10 @@ impl<'f> Section<'f> {
             }
         }
         Some(elements)
+    }
+
+    fn as_text(&self, value: &'f Spanned<DeValue<'f>>) -> Option<Placed<String>> {
+        let DeValue::String(text) = value.get_ref() else { return None };
+        Some(self.placed(text.to_string(), self.span_of(value)))
     }
 }

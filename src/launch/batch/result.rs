@@ -72,13 +72,12 @@ impl Verdict {
     pub(super) fn refused(scheduler: &str, asked_by: &AskedBy, words: &str) -> Self {
         let words = printable(words);
         match asked_by {
-            AskedBy::Job(options) => Self::of_job(format!(
-                "{scheduler} does not accept this job: {words} (the job has set {}; all else is the site's)",
-                options.join(", ")
-            )),
-            AskedBy::Site => Self::site(format!(
-                "{scheduler} does not accept this job, which asks for nothing but what the site's own configuration says: {words}"
-            )),
+            AskedBy::Job(options) => {
+                Self::of_job(format!("{scheduler} does not accept this job: {words} {}", blame(options)))
+            }
+            AskedBy::Site => {
+                Self::site(format!("{scheduler} does not accept this job, which {ALL_THE_SITES}: {words}"))
+            }
         }
     }
 
@@ -87,11 +86,11 @@ impl Verdict {
         let words = printable(words);
         match asked_by {
             AskedBy::Job(options) => Self::of_job(format!(
-                "the job can never start, and is cancelled: {words} (the job has set {}; all else is the site's) ({look_up})",
-                options.join(", ")
+                "the job can never start, and is cancelled: {words} {} ({look_up})",
+                blame(options)
             )),
             AskedBy::Site => Self::site(format!(
-                "the job can never start, and is cancelled; it asks for nothing but what the site's own configuration says: {words} ({look_up})"
+                "the job can never start, and is cancelled; it {ALL_THE_SITES}: {words} ({look_up})"
             )),
         }
     }
@@ -138,6 +137,13 @@ impl Verdict {
     pub(super) fn masked(self, mask: impl FnOnce(&str) -> String) -> Self {
         Self { words: mask(&self.words), ..self }
     }
+}
+
+/// Of a job whose author has set none of its options.
+const ALL_THE_SITES: &str = "asks for nothing but what the site's own configuration says";
+
+fn blame(options: &[String]) -> String {
+    format!("(the job has set {}; all else is the site's)", options.join(", "))
 }
 
 /// Whose doing the resources are that the scheduler refuses.

@@ -83,7 +83,7 @@ impl Course {
     }
 
     fn on_alive(&mut self, alive: &Alive, asked: Asked, now: Instant) {
-        let before = self.seen.is_alive(alive);
+        let before = self.seen.saw_alive(alive);
         let (phase_before, restarts_before) = before.map(|before| (before.phase, before.restarts)).unzip();
         let same = |phase: &Phase| std::mem::discriminant(phase) == std::mem::discriminant(&alive.phase);
         if !phase_before.as_ref().is_some_and(same) {

@@ -16,7 +16,7 @@ pub(super) struct SeenJob {
 
 impl SeenJob {
     /// Takes in that it is alive; says how it was seen before.
-    pub(super) fn is_alive(&mut self, alive: &Alive) -> Option<Alive> {
+    pub(super) fn saw_alive(&mut self, alive: &Alive) -> Option<Alive> {
         let hopeless = matches!(alive.phase, Phase::Pending { prospect: Prospect::Never, .. });
         self.hopeless_looks = if hopeless { self.hopeless_looks.saturating_add(1) } else { 0 };
         self.alive.replace(alive.clone())
