@@ -9,7 +9,6 @@ use crate::world::{World, cases, chmod};
 pub const PAGES: &[&str] = &[
     "README.md",
     "SECURITY.md",
-    "CHANGELOG.md",
     "CONTRIBUTING.md",
     "tests/README.md",
     "packaging/doc/operations.md",

@@ -73,11 +73,11 @@ impl Verdict {
         let words = printable(words);
         match asked_by {
             AskedBy::Job(options) => {
-                Self::of_job(format!("{scheduler} does not accept this job: {words} {}", blame(options)))
+                Self::of_job(format!("{scheduler} does not accept this job: {words}{}", blame(options)))
             }
-            AskedBy::Site => {
-                Self::site(format!("{scheduler} does not accept this job, which {ALL_THE_SITES}: {words}"))
-            }
+            AskedBy::Site => Self::site(format!(
+                "{scheduler} does not accept this job, which asks for nothing but what the site's own configuration says: {words}"
+            )),
         }
     }
 
@@ -86,11 +86,11 @@ impl Verdict {
         let words = printable(words);
         match asked_by {
             AskedBy::Job(options) => Self::of_job(format!(
-                "the job can never start, and is cancelled: {words} {} ({look_up})",
+                "the job can never start, and is cancelled: {words}{} ({look_up})",
                 blame(options)
             )),
             AskedBy::Site => Self::site(format!(
-                "the job can never start, and is cancelled; it {ALL_THE_SITES}: {words} ({look_up})"
+                "the job can never start, and is cancelled; it asks for nothing but what the site's own configuration says: {words} ({look_up})"
             )),
         }
     }
@@ -139,11 +139,8 @@ impl Verdict {
     }
 }
 
-/// Of a job whose author has set none of its options.
-const ALL_THE_SITES: &str = "asks for nothing but what the site's own configuration says";
-
 fn blame(options: &[String]) -> String {
-    format!("(the job has set {}; all else is the site's)", options.join(", "))
+    format!(" (the job has set {}; all else is the site's)", options.join(", "))
 }
 
 /// Whose doing the resources are that the scheduler refuses.
