@@ -20,7 +20,6 @@ use rustls::sign::Signer;
 
 use crate::identity::Identity;
 use crate::issuer::keys::KeyRing;
-use crate::policy::settings::ForeignCode;
 use crate::policy::{self, Mode};
 use crate::scheduler::Placement;
 use crate::settings::Settings;
@@ -56,8 +55,8 @@ pub fn minting(ring: &Path, tokens: usize) -> Result<Minting, Box<dyn Error>> {
         "assurance": "job-api"
     }))?;
     let config = "[gitlab]\nurl = \"https://gitlab.example\"\n[[map]]\nrun_as = \"{gitlab_user}\"\n";
-    let Settings { map, accounts, .. } = Settings::parse(Path::new("bench.toml"), config)?;
-    let admission = policy::decide(&map, ForeignCode::Allow, &accounts, Mode::OnlySelf(geteuid()), &identity, &Nss)?;
+    let settings = Settings::parse(Path::new("bench.toml"), config)?;
+    let admission = policy::decide(&settings.rules(), Mode::OnlySelf(geteuid()), &identity, &Nss)?;
     let settings = Issuance {
         issuer: "https://ci.example".into(),
         audience: "https://a.example".into(),

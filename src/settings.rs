@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::config::{self, ConfigError, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlab};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
+use crate::policy::Rules;
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, read_accounts, read_policy, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
@@ -110,6 +111,11 @@ impl Settings {
         let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
         let bytes = read_trusted(path, Trust { owner, secrecy: Secrecy::Public }, MAX_BYTES)?;
         Self::parse(path, text(path, &bytes)?)
+    }
+
+    /// Who may run as whom.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules { map: &self.map, policy: &self.policy, limits: &self.accounts }
     }
 
     /// The batch scheduler that jobs go to, if any.

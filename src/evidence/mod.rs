@@ -80,6 +80,14 @@ impl JobFacts {
         self.scoped_user_id
     }
 
+    /// The human behind the job: who started it, or for whom the agent acts that did.
+    pub fn human(&self) -> Human<'_> {
+        match self.scoped_user_id {
+            Some(id) => Human { id, login: None },
+            None => Human { id: self.user_id, login: Some(&self.user_login) },
+        }
+    }
+
     /// The pipeline of the job.
     pub fn pipeline_id(&self) -> Option<u64> {
         self.pipeline_id
@@ -148,6 +156,15 @@ impl JobFacts {
     pub fn sha(&self) -> Option<&str> {
         self.sha.as_deref()
     }
+}
+
+/// Somebody who has a job run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Human<'f> {
+    /// GitLab's number.
+    pub id: u64,
+    /// The login name. Of whom an agent acts for, GitLab tells a runner no more than the number.
+    pub login: Option<&'f str>,
 }
 
 /// Whose code a pipeline runs.

@@ -106,8 +106,10 @@ impl Fault for NoLoginSessions {
 pub enum NotAdmitted {
     /// No rule matched, and why the first of them did not.
     NoRule(PassedOver),
-    /// The user is no person: it acts for another one, who has this number.
-    ActsForAnother(u64),
+    /// The user is no person: it acts for another one, who has this number; and why no rule matched.
+    ActsForAnother(u64, PassedOver),
+    /// The rule gives the account of the user's own name, and of the human for whom the user acts only this number is known.
+    NoLogin(u64),
     /// A rule matched, but its account is not admitted.
     ByRule {
         /// The rule.
@@ -145,9 +147,13 @@ impl fmt::Display for NotAdmitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRule(why) => write!(f, "no [[map]] rule matches, and who is not mapped is refused{why}"),
-            Self::ActsForAnother(id) => write!(
+            Self::ActsForAnother(id, why) => write!(
                 f,
-                "this is the service account of an AI agent that acts for GitLab user number {id} (composite identity), and no rule gives such jobs an account"
+                "this is the service account of an AI agent that acts for GitLab user number {id} (composite identity), and no rule gives such jobs an account{why}"
+            ),
+            Self::NoLogin(id) => write!(
+                f,
+                "of the human for whom the agent acts only the number {id} is known, and {{gitlab_user}} is a name; give the account by user_id"
             ),
             Self::ByRule { rule, why } => write!(f, "rule {rule}: {why}"),
             Self::BadName(name) => write!(f, "{name:?} cannot be the name of a local account"),

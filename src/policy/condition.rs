@@ -9,7 +9,7 @@ use crate::policy::pattern::Pattern;
 /// One condition: of several values one has to be the job's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Condition {
-    /// The login name of who started the job.
+    /// The login name of the human who started the job, or for whom the agent acts that did.
     User(Vec<String>),
     /// His number.
     UserId(Vec<u64>),
@@ -31,6 +31,8 @@ pub enum Condition {
     FromFork(bool),
     /// Whether the user is a bot of a project or group (an access token).
     Bot(bool),
+    /// Whether the user is an AI agent that acts for a human.
+    ActingFor(bool),
 }
 
 /// What a condition makes of a job.
@@ -79,6 +81,7 @@ impl Condition {
             Self::PipelineSource(_) => "pipeline_source",
             Self::FromFork(_) => "from_fork",
             Self::Bot(_) => "bot",
+            Self::ActingFor(_) => "acting_for",
         }
     }
 
@@ -91,8 +94,8 @@ impl Condition {
             fact.map(|fact| patterns.iter().any(|pattern| pattern.matches(fact)))
         };
         Holds::of(match self {
-            Self::User(names) => Some(one_of(names, facts.user_login())),
-            Self::UserId(ids) => Some(ids.contains(&facts.user_id())),
+            Self::User(names) => facts.human().login.map(|login| one_of(names, login)),
+            Self::UserId(ids) => Some(ids.contains(&facts.human().id)),
             Self::Project(patterns) => like(patterns, facts.project_path()),
             Self::ProjectId(ids) => Some(ids.contains(&facts.project_id())),
             Self::Namespace(patterns) => like(patterns, facts.namespace_path()),
@@ -102,6 +105,7 @@ impl Condition {
             Self::PipelineSource(sources) => facts.pipeline_source().map(|source| one_of(sources, source)),
             Self::FromFork(wanted) => facts.is_from_fork().map(|from_fork| from_fork == *wanted),
             Self::Bot(wanted) => Some(is_bot(facts.user_login()) == *wanted),
+            Self::ActingFor(wanted) => Some(facts.scoped_user_id().is_some() == *wanted),
         })
     }
 }

@@ -19,7 +19,7 @@ pub use rules::takes_foreign_code;
 use nix::unistd::Uid;
 
 use crate::identity::Identity;
-use crate::policy::settings::{AccountLimits, ForeignCode, MapRule, RunAs};
+use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, RunAs};
 use crate::report::{FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::login::Barred;
@@ -129,15 +129,25 @@ impl Fault for PolicyError {
     }
 }
 
+/// What decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'s> {
+    /// `[[map]]`
+    pub map: &'s [MapRule],
+    /// `[policy]`
+    pub policy: &'s PolicySettings,
+    /// `[accounts]`
+    pub limits: &'s AccountLimits,
+}
+
 /// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused.
 pub fn decide(
-    rules: &[MapRule],
-    foreign_code: ForeignCode,
-    limits: &AccountLimits,
+    rules: &Rules<'_>,
     mode: Mode,
     identity: &Identity,
     db: &dyn AccountDb,
 ) -> Result<Admission, PolicyError> {
+    let limits = rules.limits;
     let facts = identity.facts();
     let refused = |why| PolicyError::Refused {
         login: facts.user_login().to_owned(),
@@ -146,16 +156,18 @@ pub fn decide(
         why,
         audience: mode.audience(),
     };
-    // Whose job it is then, the agent's or the human's, a rule for either does not say.
-    if let Some(id) = facts.scoped_user_id() {
-        return Err(refused(NotAdmitted::ActsForAnother(id)));
-    }
-    let rule = rules::first_match(rules, foreign_code, facts).map_err(|why| refused(NotAdmitted::NoRule(why)))?;
+    let rule = rules::first_match(rules.map, rules.policy.merge_requests_of_forks, facts).map_err(|why| {
+        refused(match facts.scoped_user_id() {
+            Some(id) => NotAdmitted::ActsForAnother(id, why),
+            None => NotAdmitted::NoRule(why),
+        })
+    })?;
+    let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
+    let human = facts.human();
     let name = match &rule.run_as {
-        RunAs::GitLabUser => facts.user_login(),
+        RunAs::GitLabUser => human.login.ok_or_else(|| by_rule(NotAdmitted::NoLogin(human.id)))?,
         RunAs::Account(name) => name,
     };
-    let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
     let account = Account::admit(name, limits, mode, db)?.map_err(by_rule)?;
     // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
     match account.may_begin(limits, mode, db)? {

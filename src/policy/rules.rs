@@ -20,6 +20,8 @@ pub enum Mismatch {
     Unknown(&'static str),
     /// The user is a bot, and the rule does not name it.
     Bot,
+    /// The user acts for another one, and the rule is not for such.
+    ActsForAnother,
     /// Its account is not given to a person, and the code may be a stranger's.
     ForeignCode,
 }
@@ -31,6 +33,9 @@ impl fmt::Display for Mismatch {
             Self::Excluded(key) => write!(f, "not.{key} holds"),
             Self::Unknown(key) => write!(f, "{key} is not known of this job"),
             Self::Bot => f.write_str("the user is a bot, which it does not name (bot = true)"),
+            Self::ActsForAnother => {
+                f.write_str("the user acts for another one, for which it is not (acting_for = true)")
+            }
             Self::ForeignCode => f.write_str("the code may come from a fork, and its account is for the project's own"),
         }
     }
@@ -87,6 +92,9 @@ pub fn mismatch(rule: &MapRule, foreign_code: ForeignCode, facts: &JobFacts) -> 
             Holds::No => return Some(Mismatch::Excluded(condition.key())),
             Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
         }
+    }
+    if facts.scoped_user_id().is_some() && !rule.when.all.contains(&Condition::ActingFor(true)) {
+        return Some(Mismatch::ActsForAnother);
     }
     if condition::is_bot(facts.user_login()) && !is_for_bots(rule) {
         return Some(Mismatch::Bot);

@@ -73,7 +73,8 @@ fn decide_with(
     change: impl FnOnce(&mut serde_json::Value),
 ) -> Result<Admission, PolicyError> {
     let (limits, policy, rules) = limits_and_rules(config);
-    decide(&rules, policy.merge_requests_of_forks, &limits, mode, &Identity::for_test(change), &People)
+    let rules = Rules { map: &rules, policy: &policy, limits: &limits };
+    decide(&rules, mode, &Identity::for_test(change), &People)
 }
 
 fn limits_and_rules(config: &str) -> (AccountLimits, PolicySettings, Vec<MapRule>) {
@@ -408,11 +409,38 @@ fn the_admin_reads_of_each_rule_why_it_does_not_match() {
 }
 
 #[test]
-fn an_agent_that_acts_for_somebody_has_no_account_whatever_rules_say() {
-    for config in
-        [SAME_NAME.to_owned(), rule("user_id = 42"), rule("bot = false"), "[[map]]\nrun_as = \"ford\"\n".into()]
-    {
+fn an_agent_that_acts_for_somebody_has_no_account_by_a_rule_that_does_not_say_so() {
+    for config in [
+        SAME_NAME.to_owned(),
+        rule("user_id = 42"),
+        rule("bot = false"),
+        rule("not = { acting_for = true }"),
+        rule("acting_for = false"),
+        "[[map]]\nrun_as = \"ford\"\n".into(),
+    ] {
         assert!(account(&config, |_| ()).is_some(), "{config}");
         assert!(account(&config, |facts| facts["scoped_user_id"] = 7.into()).is_none(), "{config}");
     }
+}
+
+#[test]
+fn who_is_mapped_where_an_agent_acts_is_the_human_and_not_the_agent() {
+    // Of the human the number 7 is known, and no name; "adent" with number 42 is the agent.
+    let acting = |facts: &mut serde_json::Value| facts["scoped_user_id"] = 7.into();
+    for (conditions, wanted) in [
+        ("acting_for = true, user_id = 7", true),
+        ("acting_for = true", true),
+        ("acting_for = true, user_id = 42", false),
+        ("acting_for = true, user = \"adent\"", false),
+        ("acting_for = true, not = { user = \"ford\" }", false),
+        ("acting_for = true, not = { user_id = 42 }", true),
+    ] {
+        assert_eq!(account(&rule(conditions), acting).is_some(), wanted, "{conditions}");
+        assert!(account(&rule(conditions), |_| ()).is_none(), "for agents only: {conditions}");
+    }
+    let by_name = "[[map]]\nwhen = { acting_for = true }\nrun_as = \"{gitlab_user}\"\n";
+    let error = decide_with(OWN, by_name, acting).expect_err("the agent's name is not the human's").to_string();
+    assert!(error.contains("only the number 7 is known"), "{error}");
+    let error = decide_with(OWN, SAME_NAME, acting).expect_err("refused").to_string();
+    assert!(error.contains("acts for GitLab user number 7") && error.contains("acting_for = true"), "{error}");
 }

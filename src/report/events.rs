@@ -19,7 +19,9 @@ pub enum AuditEvent<'a> {
         user_id: u64,
         /// Login name of the GitLab user.
         user: &'a str,
-        /// What vouches for both.
+        /// Number of the human for whom that one acts.
+        acting_for: Option<u64>,
+        /// What vouches for them.
         assurance: &'static str,
         /// The local account.
         account: &'a str,
@@ -159,7 +161,7 @@ impl AuditEvent<'_> {
     /// What others have named is made [`printable`]: JSON escapes line breaks, and not what turns a line around.
     pub fn log(&self) {
         match *self {
-            Self::Accepted { job, user_id, user, assurance, account, uid, rule, session } => {
+            Self::Accepted { job, user_id, user, acting_for, assurance, account, uid, rule, session } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
                 let (project, user, account, rule) =
                     (project.map(printable), printable(user), printable(account), printable(rule));
@@ -170,6 +172,7 @@ impl AuditEvent<'_> {
                     project,
                     user_id,
                     user,
+                    acting_for,
                     gitlab,
                     assurance,
                     account,

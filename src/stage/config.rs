@@ -76,15 +76,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         Origin::Simulation => identity.simulated(),
     };
     let user = (identity.facts().user_id(), identity.facts().user_login());
-    let admission = policy::decide(
-        &settings.map,
-        settings.policy.merge_requests_of_forks,
-        &settings.accounts,
-        mode,
-        &identity,
-        &Nss,
-    )
-    .map_err(Failure::from);
+    let admission = policy::decide(&settings.rules(), mode, &identity, &Nss).map_err(Failure::from);
     let admission = admission.inspect_err(|failure| not_accepted(Some(user), failure))?;
     let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
@@ -106,6 +98,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         job,
         user_id: facts.user_id(),
         user: facts.user_login(),
+        acting_for: facts.scoped_user_id(),
         assurance: identity.assurance().as_str(),
         account: account.name(),
         uid: account.uid().as_raw(),

@@ -147,14 +147,18 @@ fn probe(payload: &Payload, batch: Option<&dyn Batch>) -> String {
 /// A few lines for whoever wonders where this job runs.
 fn introduce(session: &Session, account: &Account, place: &str, message: Option<&str>) {
     let facts = session.facts();
+    let login = facts.user_login();
+    let user = match facts.scoped_user_id() {
+        None => format!("GitLab user {login}"),
+        Some(id) => format!("agent {login} for GitLab user number {id}"),
+    };
     // Lines of their own: no name may begin another one.
     let mut lines = [
         format!(
-            "motmot {}: job {} of {} (GitLab user {}) runs on {} as {} (uid {}) {place}",
+            "motmot {}: job {} of {} ({user}) runs on {} as {} (uid {}) {place}",
             env!("CARGO_PKG_VERSION"),
             facts.job_id(),
             facts.project_path().unwrap_or("its project"),
-            facts.user_login(),
             host_name(),
             account.name(),
             account.uid(),

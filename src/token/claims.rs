@@ -105,8 +105,14 @@ pub struct Claims {
     pub job_project_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_project_path: Option<String>,
+    /// With `user_login`: the human behind the job.
     pub user_id: String,
-    pub user_login: String,
+    /// Not known of the human for whom an agent acts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_login: Option<String>,
+    /// Who acts for him.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub act: Option<Actor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pipeline_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,6 +133,26 @@ pub struct Claims {
     pub assurance: Assurance,
     pub identity_type: IdentityType,
     pub hpc: Hpc,
+}
+
+/// `act`: who acts for the user (RFC 8693, section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    /// GitLab's number of the agent's service account.
+    pub sub: String,
+    /// Its login name.
+    pub user_login: String,
+}
+
+impl Actor {
+    fn of(facts: &JobFacts) -> Result<Option<Self>, ClaimsError> {
+        if facts.scoped_user_id().is_none() {
+            return Ok(None);
+        }
+        let sub = number("agent's user id", facts.user_id())?;
+        Ok(Some(Self { sub, user_login: needed("agent's user login", facts.user_login())? }))
+    }
 }
 
 /// The `hpc` object: what is local to this site. Nested, so that no verifier takes a member for one it knows.
@@ -188,6 +214,7 @@ impl Claims {
         // Only where the job's project is that of the code, too: a token that says `project_path` and `ref` for a fork's code would
         // speak for the project's own branch, GitLab's own tokens say the fork there.
         let own_code = facts.is_own_code();
+        let human = facts.human();
         let project_path = facts.project_path().map(ToOwned::to_owned);
         let namespace_path = facts.namespace_path().filter(|path| !path.is_empty()).map(str::to_owned);
         let namespace_id = facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string());
@@ -210,8 +237,9 @@ impl Claims {
             job_namespace_path: namespace_path,
             job_project_id: project_id,
             job_project_path: project_path,
-            user_id: number("user id", facts.user_id())?,
-            user_login: needed("user login", facts.user_login())?,
+            user_id: number("user id", human.id)?,
+            user_login: human.login.map(|login| needed("user login", login)).transpose()?,
+            act: Actor::of(facts)?,
             pipeline_id: facts.pipeline_id().filter(|id| *id != 0).map(|id| id.to_string()),
             pipeline_source: known(facts.pipeline_source()),
             job_id: number("job id", facts.job_id())?,

@@ -6,6 +6,6 @@ use crate::settings::Settings;
 use crate::sys::accounts::Nss;
 
 pub fn decide(settings: &Settings, mode: Mode, identity: &Identity) -> Result<(), PolicyError> {
-    policy::decide(&settings.map, settings.policy.merge_requests_of_forks, &settings.accounts, mode, identity, &Nss)?; //~ unused_must_use
+    policy::decide(&settings.rules(), mode, identity, &Nss)?; //~ unused_must_use
     Ok(())
 }

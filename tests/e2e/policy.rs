@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::world::check::check;
+use crate::world::token::{disguise, part, revealed};
 use crate::world::{TestAccount, World, cases};
 
 cases!(
@@ -49,6 +50,23 @@ cases!(
                 end.assert_not_in_log("acts for GitLab user");
             }
         }
+    },
+    fn an_agent_that_a_rule_names_runs_as_the_human_and_its_token_says_who_acts() {
+        let mut world = World::one_user().build();
+        let own = world.user.name.clone();
+        let rule = format!("[[map]]\nwhen = {{ acting_for = true, user_id = 7 }}\nrun_as = \"{own}\"\n");
+        world.change(|config| config.rules([]).raw(&rule));
+        let file = world.dir.join("payload.json");
+        let info = json!({"project_id": 7, "project_full_path": "g/p", "user_id": 42, "scoped_user_id": 7});
+        let steps = json!([{"name": "script", "script": [disguise("token")], "timeout": 60, "when": "on_success"}]);
+        let variables = json!([{"key": "GIT_STRATEGY", "value": "none"}]);
+        let job = json!({"id": 5, "token": "t", "job_info": info, "steps": steps, "variables": variables});
+        std::fs::write(&file, job.to_string()).expect("payload");
+        let end = world.simulate().option("--payload", file.to_string_lossy()).option("--job-id", "5").run();
+        end.assert_success().assert_log("for GitLab user number 7");
+        let claims = part(&revealed(end.value("token")), 1);
+        assert_eq!((&claims["user_id"], &claims["act"]["sub"]), (&json!("7"), &json!("42")), "{claims}");
+        assert!(claims.get("user_login").is_none(), "{claims}");
     },
     fn check_says_which_rules_are_never_reached_and_which_accounts_only_a_path_guards() {
         let mut world = World::one_user().build();

@@ -248,4 +248,13 @@ const CONDITIONS: &[Key] = &[
             has it, starts pipelines as that user.",
         used_by: &[Config, Check],
     },
+    Key {
+        name: "acting_for",
+        takes: Takes::Boolean,
+        unset: Unset::Means("no agents."),
+        example: "",
+        says: "Whether the user is an AI agent that acts for a human (composite identity). Only a rule with acting_for = true matches its \
+            jobs, and user and user_id are then the human: of him GitLab tells a runner the number and no name.",
+        used_by: &[Config, Check],
+    },
 ];

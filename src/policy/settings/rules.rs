@@ -104,7 +104,7 @@ fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
 /// Reads one condition, if the section has it.
 type ReadCondition = fn(&mut Section<'_>, &Groups) -> Option<Condition>;
 
-const CONDITIONS: [ReadCondition; 11] = [
+const CONDITIONS: [ReadCondition; 12] = [
     |section, groups| {
         let lists = section.one_or_more("user", |text| users(text, groups))?;
         Some(Condition::User(sorted(lists.concat())))
@@ -122,6 +122,7 @@ const CONDITIONS: [ReadCondition; 11] = [
     |section, _| Some(Condition::PipelineSource(sorted(section.one_or_more("pipeline_source", values::visible_text)?))),
     |section, _| Some(Condition::FromFork(section.boolean("from_fork")?)),
     |section, _| Some(Condition::Bot(section.boolean("bot")?)),
+    |section, _| Some(Condition::ActingFor(section.boolean("acting_for")?)),
 ];
 
 /// In this order. Most rules have one or two: for what there is no key left nobody looks.

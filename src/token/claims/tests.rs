@@ -206,3 +206,12 @@ fn a_clock_before_1970_gets_no_token() {
 fn each_token_has_an_id_of_its_own() {
     assert_ne!(claims(|_| ())["jti"], claims(|_| ())["jti"]);
 }
+
+#[test]
+fn a_job_of_an_agent_is_its_humans_and_says_who_acts() {
+    let value = claims(|facts| facts["scoped_user_id"] = 7.into());
+    assert_eq!(value["user_id"], "7");
+    assert!(value.get("user_login").is_none(), "GitLab does not tell it: {value}");
+    assert_eq!(value["act"], json!({"sub": "42", "user_login": "adent"}));
+    assert!(claims(|_| ()).get("act").is_none(), "whoever starts his own jobs acts for nobody");
+}
