@@ -20,7 +20,7 @@ use rustls::sign::Signer;
 
 use crate::identity::Identity;
 use crate::issuer::keys::KeyRing;
-use crate::policy::{self, Mode};
+use crate::policy::{self, Machine, Mode};
 use crate::scheduler::Placement;
 use crate::settings::Settings;
 use crate::stage;
@@ -56,7 +56,7 @@ pub fn minting(ring: &Path, tokens: usize) -> Result<Minting, Box<dyn Error>> {
     }))?;
     let config = "[gitlab]\nurl = \"https://gitlab.example\"\n[[map]]\nrun_as = \"{gitlab_user}\"\n";
     let settings = Settings::parse(Path::new("bench.toml"), config)?;
-    let admission = policy::decide(&settings.rules(), Mode::OnlySelf(geteuid()), &identity, &Nss)?;
+    let admission = policy::decide(&settings.rules(), Mode::OnlySelf(geteuid()), &identity, None, Machine::THIS)?;
     let settings = Issuance {
         issuer: "https://ci.example".into(),
         audience: "https://a.example".into(),

@@ -12,6 +12,7 @@ mod rules;
 mod runner;
 mod shadows;
 mod state;
+mod tables;
 
 use std::path::Path;
 use std::process::ExitCode;

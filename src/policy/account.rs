@@ -110,6 +110,8 @@ pub enum NotAdmitted {
     ActsForAnother(u64, PassedOver),
     /// The rule gives the account of the user's own name, and of the human for whom the user acts only this number is known.
     NoLogin(u64),
+    /// The job asks for the first account, and the rule gives it the second one.
+    NotRequestable(String, String),
     /// A rule matched, but its account is not admitted.
     ByRule {
         /// The rule.
@@ -154,6 +156,10 @@ impl fmt::Display for NotAdmitted {
             Self::NoLogin(id) => write!(
                 f,
                 "of the human for whom the agent acts only the number {id} is known, and {{gitlab_user}} is a name; give the account by user_id"
+            ),
+            Self::NotRequestable(wanted, given) => write!(
+                f,
+                "the job asks for the account {wanted:?}, which is not in may_request; it would have {given:?}, and who asks for one gets that one or none"
             ),
             Self::ByRule { rule, why } => write!(f, "rule {rule}: {why}"),
             Self::BadName(name) => write!(f, "{name:?} cannot be the name of a local account"),

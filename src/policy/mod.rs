@@ -11,17 +11,19 @@ mod decision;
 pub mod pattern;
 mod rules;
 pub mod settings;
+pub mod table;
 
 pub use account::{Account, ForCleanup, Mode, NotAdmitted};
 pub use decision::{Admission, Decision};
-pub use rules::takes_foreign_code;
+pub use rules::{Asking, Given, takes_foreign_code};
 
 use nix::unistd::Uid;
 
 use crate::identity::Identity;
-use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, RunAs};
+use crate::policy::settings::{AccountLimits, MapRule, PolicySettings};
+use crate::policy::table::{TableError, Tables};
 use crate::report::{FailureKind, Fault};
-use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
+use crate::sys::accounts::{AccountDb, LookupError, Nss, PasswdEntry};
 use crate::sys::login::Barred;
 
 /// Policy's other answers.
@@ -47,6 +49,9 @@ pub enum PolicyError {
     /// It could not be decided.
     #[error(transparent)]
     Lookup(#[from] LookupError),
+    /// The same: the line that would have decided may be in it.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// Why a later stage cannot go on as the account that its job began as.
@@ -111,7 +116,7 @@ impl Fault for PolicyError {
         match self {
             Self::Refused { .. } => FailureKind::Build,
             // The directory is down: that nobody was found means nothing.
-            Self::Lookup(_) | Self::Closed(_) => FailureKind::System,
+            Self::Lookup(_) | Self::Closed(_) | Self::Table(_) => FailureKind::System,
         }
     }
 
@@ -125,6 +130,7 @@ impl Fault for PolicyError {
             Self::Refused { .. } => format!("refused: {self}"),
             Self::Closed(_) => self.to_string(),
             Self::Lookup(error) => error.to_string(),
+            Self::Table(error) => error.for_author(),
         }
     }
 }
@@ -140,14 +146,31 @@ pub struct Rules<'s> {
     pub limits: &'s AccountLimits,
 }
 
-/// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused.
+/// What is asked of the machine.
+#[derive(Clone, Copy)]
+pub struct Machine<'s> {
+    /// Which accounts there are.
+    pub accounts: &'s dyn AccountDb,
+    /// Who has which, where that is in tables.
+    pub tables: &'s dyn Tables,
+}
+
+impl Machine<'_> {
+    /// The one that this process runs on.
+    pub const THIS: Machine<'static> = Machine { accounts: &Nss, tables: &table::Files };
+}
+
+/// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused. `requested` is
+/// the account that the job asks for: it has that one, or none.
 pub fn decide(
     rules: &Rules<'_>,
     mode: Mode,
     identity: &Identity,
-    db: &dyn AccountDb,
+    requested: Option<&str>,
+    seen: Machine<'_>,
 ) -> Result<Admission, PolicyError> {
     let limits = rules.limits;
+    let Machine { accounts: db, tables } = seen;
     let facts = identity.facts();
     let refused = |why| PolicyError::Refused {
         login: facts.user_login().to_owned(),
@@ -156,19 +179,24 @@ pub fn decide(
         why,
         audience: mode.audience(),
     };
-    let rule = rules::first_match(rules.map, rules.policy.merge_requests_of_forks, facts).map_err(|why| {
+    let asking = Asking { facts, requested };
+    let matched = rules::first_match(rules.map, rules.policy.merge_requests_of_forks, asking, tables)?;
+    let (rule, given) = matched.map_err(|why| {
         refused(match facts.scoped_user_id() {
             Some(id) => NotAdmitted::ActsForAnother(id, why),
             None => NotAdmitted::NoRule(why),
         })
     })?;
     let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
-    let human = facts.human();
-    let name = match &rule.run_as {
-        RunAs::GitLabUser => human.login.ok_or_else(|| by_rule(NotAdmitted::NoLogin(human.id)))?,
-        RunAs::Account(name) => name,
+    let name = match given {
+        Given::Account(name) => name,
+        Given::NoLogin(id) => return Err(by_rule(NotAdmitted::NoLogin(id))),
     };
-    let account = Account::admit(name, limits, mode, db)?.map_err(by_rule)?;
+    // As somebody else it would do what its author has meant for that account alone.
+    if let Some(wanted) = requested.filter(|wanted| *wanted != name) {
+        return Err(by_rule(NotAdmitted::NotRequestable(wanted.to_owned(), name)));
+    }
+    let account = Account::admit(&name, limits, mode, db)?.map_err(by_rule)?;
     // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
     match account.may_begin(limits, mode, db)? {
         Ok(()) => {}

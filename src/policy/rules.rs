@@ -3,11 +3,39 @@
 use std::fmt;
 
 use super::condition::{self, Condition, Holds};
-use super::settings::{ForeignCode, Grants, MapRule};
+use super::settings::{ForeignCode, Grants, MapRule, RunAs};
+use super::table::{TableError, Tables};
 use crate::evidence::JobFacts;
 
 /// So many rules are told of that did not match.
 const TOLD: usize = 5;
+
+/// A job, and what its author wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'j> {
+    /// What is known of it.
+    pub facts: &'j JobFacts,
+    /// The account that it asks for. Anybody who can set a variable of the pipeline has written this, so it is held against
+    /// `may_request`, and gives nothing by itself.
+    pub requested: Option<&'j str>,
+}
+
+impl Asking<'_> {
+    /// The account that it asks for, if a rule has it for those who ask.
+    fn requested_of<'r>(&self, rule: &'r MapRule) -> Option<&'r String> {
+        let requested = self.requested?;
+        rule.may_request.iter().find(|may| *may == requested)
+    }
+}
+
+/// What a rule gives a job that it matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// This account.
+    Account(String),
+    /// That of the user's own name, who has none: of him only this number is known.
+    NoLogin(u64),
+}
 
 /// Why a rule does not match a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +50,10 @@ pub enum Mismatch {
     Bot,
     /// The user acts for another one, and the rule is not for such.
     ActsForAnother,
+    /// It takes its account from a table that does not have the user.
+    NotInTable,
+    /// It gives accounts to jobs alone that ask for one of them.
+    NotRequested,
     /// Its account is not given to a person, and the code may be a stranger's.
     ForeignCode,
 }
@@ -36,6 +68,8 @@ impl fmt::Display for Mismatch {
             Self::ActsForAnother => {
                 f.write_str("the user acts for another one, for which it is not (acting_for = true)")
             }
+            Self::NotInTable => f.write_str("its table (run_as) does not have the user"),
+            Self::NotRequested => f.write_str("the job has asked for none of its accounts (may_request)"),
             Self::ForeignCode => f.write_str("the code may come from a fork, and its account is for the project's own"),
         }
     }
@@ -60,25 +94,53 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// The first rule that matches; else why none does.
+/// The first rule that matches, with the account that it gives; else why none does.
 pub fn first_match<'r>(
     rules: &'r [MapRule],
     foreign_code: ForeignCode,
-    facts: &JobFacts,
-) -> Result<&'r MapRule, PassedOver> {
+    asking: Asking<'_>,
+    tables: &dyn Tables,
+) -> Result<Result<(&'r MapRule, Given), PassedOver>, TableError> {
     let mut passed = PassedOver::default();
     for rule in rules {
-        match mismatch(rule, foreign_code, facts) {
-            None => return Ok(rule),
-            Some(why) if passed.first.len() < TOLD => passed.first.push((rule.place.line(), why)),
-            Some(_) => passed.more += 1,
+        match given(rule, foreign_code, asking, tables)? {
+            Ok(given) => return Ok(Ok((rule, given))),
+            Err(why) if passed.first.len() < TOLD => passed.first.push((rule.place.line(), why)),
+            Err(_) => passed.more += 1,
         }
     }
-    Err(passed)
+    Ok(Err(passed))
 }
 
-/// Why a rule does not match; `None` if it does.
-pub fn mismatch(rule: &MapRule, foreign_code: ForeignCode, facts: &JobFacts) -> Option<Mismatch> {
+/// The account that a rule gives a job; else why it does not match. Its table is looked at last.
+pub fn given(
+    rule: &MapRule,
+    foreign_code: ForeignCode,
+    asking: Asking<'_>,
+    tables: &dyn Tables,
+) -> Result<Result<Given, Mismatch>, TableError> {
+    if let Some(why) = mismatch(rule, foreign_code, asking) {
+        return Ok(Err(why));
+    }
+    let human = asking.facts.human();
+    let own = match &rule.run_as {
+        RunAs::Account(name) => Some(Given::Account(name.clone())),
+        RunAs::GitLabUser => {
+            Some(human.login.map_or(Given::NoLogin(human.id), |login| Given::Account(login.to_owned())))
+        }
+        RunAs::Table(path) => match tables.read(path)?.account_of(human)? {
+            Some(name) => Some(Given::Account(name.to_owned())),
+            None => return Ok(Err(Mismatch::NotInTable)),
+        },
+        RunAs::Requested => None,
+    };
+    let requested = asking.requested_of(rule).map(|name| Given::Account(name.clone()));
+    Ok(requested.or(own).ok_or(Mismatch::NotRequested))
+}
+
+/// Why the conditions of a rule, or what it does not say, keep a job out; `None` if they do not.
+fn mismatch(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Option<Mismatch> {
+    let facts = asking.facts;
     for condition in &rule.when.all {
         match condition.holds(facts) {
             Holds::Yes => {}
@@ -93,13 +155,15 @@ pub fn mismatch(rule: &MapRule, foreign_code: ForeignCode, facts: &JobFacts) -> 
             Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
         }
     }
-    if facts.scoped_user_id().is_some() && !rule.when.all.contains(&Condition::ActingFor(true)) {
+    if facts.scoped_user_id().is_some() && !rule.is_for_agents() {
         return Some(Mismatch::ActsForAnother);
     }
     if condition::is_bot(facts.user_login()) && !is_for_bots(rule) {
         return Some(Mismatch::Bot);
     }
-    if !facts.is_own_code() && !takes_foreign_code(rule, foreign_code) {
+    // Whose code it is has written the request, too.
+    let grants = if asking.requested_of(rule).is_some() { Grants::ToCode } else { rule.grants() };
+    if !facts.is_own_code() && !takes_foreign_code(rule, grants, foreign_code) {
         return Some(Mismatch::ForeignCode);
     }
     None
@@ -112,13 +176,13 @@ fn is_for_bots(rule: &MapRule) -> bool {
 }
 
 /// Whether it is for code that may be a stranger's.
-pub fn takes_foreign_code(rule: &MapRule, foreign_code: ForeignCode) -> bool {
+pub fn takes_foreign_code(rule: &MapRule, grants: Grants, foreign_code: ForeignCode) -> bool {
     // That it is one has then been found known, and true.
     rule.is_for_forks()
         || match foreign_code {
             ForeignCode::Allow => true,
             // Who presses play runs what others have written as himself, as in his own shell.
-            ForeignCode::OwnAccount => rule.grants() == Grants::ToPerson,
+            ForeignCode::OwnAccount => grants == Grants::ToPerson,
             ForeignCode::Refuse => false,
         }
 }

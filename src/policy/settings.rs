@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 pub use rules::{Conditions, Grants, Groups, MapRule, RunAs, When, read_rule};
 
-use crate::config::{Placed, Section};
+use crate::config::{Placed, Section, values};
 use crate::sys::login::LoginRules;
 
 /// `[accounts]`
@@ -113,13 +113,18 @@ fn names(section: &mut Section<'_>, key: &'static str) -> Vec<String> {
 }
 
 /// `[policy]`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PolicySettings {
     /// What becomes of jobs whose code may come from a fork.
     pub merge_requests_of_forks: ForeignCode,
+    /// The variable of a pipeline in which a job asks for an account.
+    pub request_variable: String,
     /// `[groups]`
     pub groups: Groups,
 }
+
+/// Unless the site has another one.
+const REQUEST_VARIABLE: &str = "MOTMOT_RUN_AS";
 
 /// `policy.merge_requests_of_forks`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,8 +143,11 @@ pub fn read_policy(mut section: Section<'_>, groups: Section<'_>) -> PolicySetti
     let choices =
         [("own-account", ForeignCode::OwnAccount), ("refuse", ForeignCode::Refuse), ("allow", ForeignCode::Allow)];
     let merge_requests_of_forks = section.choice("merge_requests_of_forks", &choices).unwrap_or_default();
+    let request_variable =
+        section.parsed("request_variable", |text| values::variable_name(text).map(|()| text.to_owned()));
+    let request_variable = request_variable.unwrap_or_else(|| REQUEST_VARIABLE.to_owned());
     section.finish();
-    PolicySettings { merge_requests_of_forks, groups: groups.string_lists() }
+    PolicySettings { merge_requests_of_forks, request_variable, groups: groups.string_lists() }
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+mod giving;
+
 use nix::unistd::{Gid, Uid};
 
 use super::*;
@@ -74,7 +76,7 @@ fn decide_with(
 ) -> Result<Admission, PolicyError> {
     let (limits, policy, rules) = limits_and_rules(config);
     let rules = Rules { map: &rules, policy: &policy, limits: &limits };
-    decide(&rules, mode, &Identity::for_test(change), &People)
+    decide(&rules, mode, &Identity::for_test(change), None, Machine { accounts: &People, tables: &table::Files })
 }
 
 fn limits_and_rules(config: &str) -> (AccountLimits, PolicySettings, Vec<MapRule>) {

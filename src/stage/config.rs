@@ -10,12 +10,11 @@ use super::edge::{Arguments, Origin};
 use super::{lines, still_runs, whose};
 use crate::identity::{Assurance, Identity};
 use crate::order::directories::{Directories, host_name};
-use crate::policy;
+use crate::policy::{self, Machine};
 use crate::report::Failure;
 use crate::report::events::{AuditEvent, JobOf};
-use crate::runner::SESSION_VARIABLE;
+use crate::runner::{SESSION_VARIABLE, job_variable};
 use crate::session::Session;
-use crate::sys::accounts::Nss;
 
 /// What the runner reads from standard output (runner 15.10 and later know all of these keys).
 #[derive(Serialize)]
@@ -75,8 +74,10 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         Origin::GitLab => identity,
         Origin::Simulation => identity.simulated(),
     };
+    let requested = job_variable(&settings.policy.request_variable);
     let user = (identity.facts().user_id(), identity.facts().user_login());
-    let admission = policy::decide(&settings.rules(), mode, &identity, &Nss).map_err(Failure::from);
+    let admission =
+        policy::decide(&settings.rules(), mode, &identity, requested.as_deref(), Machine::THIS).map_err(Failure::from);
     let admission = admission.inspect_err(|failure| not_accepted(Some(user), failure))?;
     let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());

@@ -35,6 +35,7 @@ fn main() {
     println!("median of {ROUNDS} rounds, taken in turn; wall time and CPU time of all processes\n");
     stages(&world);
     world.rules_cost(10_000);
+    world.table_cost(100_000);
     world.job_cost();
     world.memory();
     world.throughput();
@@ -160,10 +161,13 @@ impl World {
 
     /// A configuration of many rules beside one of one rule. The last rule is the one that decides.
     fn rules_cost(&self, count: usize) {
+        let rules: Vec<String> = (1..count)
+            .map(|i| format!("[[map]]\nwhen = {{ user = \"user{i}\" }}\nrun_as = \"account{i}\"\n\n"))
+            .collect();
         let (mut one, mut many) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS / 4 {
-            one.push(self.config_stage(0));
-            many.push(self.config_stage(count - 1));
+            one.push(self.config_stage(""));
+            many.push(self.config_stage(&rules.concat()));
         }
         let (one, many) = (median(one), median(many));
         println!("{count} rules: config stage beside 1 rule");
@@ -176,17 +180,37 @@ impl World {
         );
     }
 
-    /// One config stage, with so many rules for others before the one that decides.
-    fn config_stage(&self, others: usize) -> (Duration, Duration) {
+    /// A table that does not have the user, before the rule that decides: read, and looked through to its end.
+    fn table_cost(&self, count: usize) {
+        let table = self.path("users.map");
+        let lines: Vec<String> = (0..count).map(|i| format!("user{i} account{i}\n")).collect();
+        fs::write(&table, lines.concat()).expect("a table");
+        let rule = format!("[[map]]\nrun_as = \"table:{}\"\n\n", table.display());
+        let (mut none, mut read) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS / 4 {
+            none.push(self.config_stage(""));
+            read.push(self.config_stage(&rule));
+        }
+        let (none, read) = (median(none), median(read));
+        println!(
+            "a table of {count} lines: config stage with it {:>7.2} ms wall, beside none {:>7.2} ms",
+            ms(read.0),
+            ms(none.0)
+        );
+        println!(
+            "  added                 {:>7.2} ms wall  {:>7.2} ms CPU   (aim: under 5 ms to look up, 20 to load)\n",
+            ms(read.0) - ms(none.0),
+            ms(read.1) - ms(none.1)
+        );
+    }
+
+    /// One config stage, with these rules for others before the one that decides.
+    fn config_stage(&self, rules: &str) -> (Duration, Duration) {
         let (server, url) = gitlab();
         self.configure(&url, "");
         let path = self.path("config.toml");
         let text = fs::read_to_string(&path).expect("config");
         let (before, last) = text.split_once("[[map]]").expect("a rule");
-        let rules: Vec<String> = (0..others)
-            .map(|i| format!("[[map]]\nwhen = {{ user = \"user{i}\" }}\nrun_as = \"account{i}\"\n\n"))
-            .collect();
-        let rules = rules.concat();
         fs::write(&path, format!("{before}{rules}[[map]]{last}")).expect("config");
         self.write_payload();
         let output = self.path("tmp/answer");

@@ -68,6 +68,55 @@ cases!(
         assert_eq!((&claims["user_id"], &claims["act"]["sub"]), (&json!("7"), &json!("42")), "{claims}");
         assert!(claims.get("user_login").is_none(), "{claims}");
     },
+    fn a_table_has_the_account_of_each_user_and_one_that_others_may_write_maps_nobody(root: Root) {
+        let mut world = World::root(root).build();
+        let other = TestAccount::stranger(root, &world.dir);
+        let table = world.dir.join("users.map");
+        let rules = format!("[[map]]\nrun_as = \"table:{}\"\n", table.display());
+        world.change(|config| config.rules([]).raw(&rules));
+        let run = |world: &World, user: &str, id: &str| {
+            world.simulate().option("--user", user).option("--user-id", id).script("echo me=$(id -un)").run()
+        };
+        let lines = format!("# people\nslarti {}\nid:7 {}\n", other.name, world.user.name);
+        std::fs::write(&table, &lines).expect("a table");
+        assert_eq!(run(&world, "slarti", "1").value("me"), other.name);
+        assert_eq!(run(&world, "slarti", "7").value("me"), world.user.name, "his number counts more");
+        run(&world, "marvin", "3").assert_failed("script_failure");
+        check(&world).says(&["run_as", "2 users, 2 accounts"]);
+        std::fs::write(&table, lines + "marvin\nslarti x\n").expect("a table");
+        run(&world, "slarti", "1").assert_failed("runner_system_failure");
+        check(&world)
+            .is_good(false)
+            .says(&["PROBLEM", "users.map:4: must be the GitLab user and his account"])
+            .says(&["PROBLEM", "users.map:5: the user is in line 2 already"]);
+        std::fs::write(&table, format!("slarti {}\n", other.name)).expect("a table");
+        std::fs::set_permissions(&table, std::os::unix::fs::PermissionsExt::from_mode(0o664)).expect("chmod");
+        run(&world, "slarti", "1").assert_failed("runner_system_failure").assert_not_in_log("users.map");
+        check(&world).is_good(false).says(&["PROBLEM", "users.map", "others than the owner can change it"]);
+    },
+    fn a_job_asks_for_an_account_and_has_that_one_or_none(root: Root) {
+        let mut world = World::root(root).build();
+        let service = TestAccount::stranger(root, &world.dir);
+        let (own, name) = (world.user.name.clone(), service.name.clone());
+        let rules = format!("[[map]]\nwhen = {{ user_id = 42 }}\nrun_as = \"{own}\"\nmay_request = \"{name}\"\n");
+        world.change(|config| config.rules([]).raw(&rules));
+        let run = |options: &[(&str, &str)]| {
+            let job = options.iter().fold(world.simulate(), |job, (name, value)| job.option(name, *value));
+            job.script("echo me=$(id -un)").run()
+        };
+        let asks = |account: &str| format!("MOTMOT_RUN_AS={account}");
+        assert_eq!(run(&[]).value("me"), own);
+        assert_eq!(run(&[("--variable", &asks(&name))]).value("me"), name);
+        for other in ["root", "nobody", &name.to_uppercase(), &format!("{name} {own}")] {
+            run(&[("--variable", &asks(other))]).assert_failed("script_failure").assert_not_in_log(&name);
+        }
+        // A stranger's merge request, started by a member of the project: the fork's own pipeline asks.
+        let merge_request = ("--pipeline-source", "merge_request_event");
+        assert_eq!(run(&[merge_request]).value("me"), own);
+        run(&[merge_request, ("--variable", &asks(&name))]).assert_failed("script_failure");
+        let log = std::fs::read_to_string(world.audit_file()).expect("the log");
+        assert!(log.contains("the job asks for the account \\\"root\\\", which is not in may_request"), "{log}");
+    },
     fn check_says_which_rules_are_never_reached_and_which_accounts_only_a_path_guards() {
         let mut world = World::one_user().build();
         let own = world.user.name.clone();

@@ -9,6 +9,7 @@ use super::accounts::{self, Named};
 use super::findings::Findings;
 use super::runner::Runner;
 use super::shadows::{Earlier, catches_all, is_open, shadow};
+use super::tables;
 use crate::launch::settings::Downscope;
 use crate::policy;
 use crate::policy::condition::Condition;
@@ -40,31 +41,32 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
             findings.problem(&what, words);
             continue;
         }
-        let Some(name) = target(rule) else {
-            to_self = true;
-            continue;
-        };
-        // Each account is asked for once: behind the name service may be a network.
-        let forecast = forecasts.entry(name).or_insert_with(|| {
-            let forecast = policy::forecast(name, &settings.accounts, runner.mode(settings), &Nss);
-            if let Ok(Ok(entry)) = &forecast {
-                named.push(Named { what: what.clone(), entry: entry.clone() });
-            }
-            forecast
-        });
-        match forecast {
-            Ok(Ok(entry)) => to_self |= entry.uid() == runner.uid(),
-            Ok(Err(why)) => {
-                good = false;
-                findings.problem(&what, format!("every job that it maps is refused: {why}"));
-            }
-            Err(error) => {
-                to_self = true;
-                good = false;
-                findings.warning(&what, error);
+        let target = target(rule);
+        to_self |= target.is_none();
+        for (name, whose) in target.map(|name| (name, "every job that it maps")).into_iter().chain(requested(rule)) {
+            // Each account is asked for once: behind the name service may be a network.
+            let forecast = forecasts.entry(name).or_insert_with(|| {
+                let forecast = policy::forecast(name, &settings.accounts, runner.mode(settings), &Nss);
+                if let Ok(Ok(entry)) = &forecast {
+                    named.push(Named { what: what.clone(), entry: entry.clone() });
+                }
+                forecast
+            });
+            match forecast {
+                Ok(Ok(entry)) => to_self |= entry.uid() == runner.uid(),
+                Ok(Err(why)) => {
+                    good = false;
+                    findings.problem(&what, format!("{whose} is refused: {why}"));
+                }
+                Err(error) => {
+                    to_self = true;
+                    good = false;
+                    findings.warning(&what, error);
+                }
             }
         }
     }
+    good &= tables::judge(settings, runner, findings);
     if let Some(last) = reached.last()
         && is_open(&last.when)
         && last.run_as == RunAs::GitLabUser
@@ -154,6 +156,7 @@ fn are(count: usize, one: &str) -> String {
 pub(super) fn target(rule: &MapRule) -> Option<&str> {
     match &rule.run_as {
         RunAs::Account(name) => Some(name),
+        RunAs::Table(_) | RunAs::Requested => None,
         RunAs::GitLabUser => rule.when.all.iter().find_map(|condition| match condition {
             Condition::User(names) => match names.as_slice() {
                 [name] => Some(name.as_str()),
@@ -162,6 +165,11 @@ pub(super) fn target(rule: &MapRule) -> Option<&str> {
             _ => None,
         }),
     }
+}
+
+/// The accounts that its jobs may ask for.
+fn requested(rule: &MapRule) -> impl Iterator<Item = (&str, &'static str)> {
+    rule.may_request.iter().map(|name| (name.as_str(), "every job that asks for it (may_request)"))
 }
 
 /// Limits that name nobody: a typing error there lets in whom it was to keep out.

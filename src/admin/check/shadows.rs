@@ -19,6 +19,7 @@ pub(super) fn is_open(when: &When) -> bool {
 struct Reach {
     bots: Bots,
     code: Code,
+    agents: Agents,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,13 +34,26 @@ enum Code {
     OwnOnly,
 }
 
+/// Users that act for others match rules alone that are for no others.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Agents {
+    Only,
+    Never,
+}
+
 impl Reach {
-    const ALL: [Self; 4] = [
-        Self { bots: Bots::Perhaps, code: Code::Anybodys },
-        Self { bots: Bots::Perhaps, code: Code::OwnOnly },
-        Self { bots: Bots::Never, code: Code::Anybodys },
-        Self { bots: Bots::Never, code: Code::OwnOnly },
-    ];
+    /// All those that include this one.
+    fn wider(self) -> impl Iterator<Item = Self> {
+        let agents = self.agents;
+        [
+            Self { bots: Bots::Perhaps, code: Code::Anybodys, agents },
+            Self { bots: Bots::Perhaps, code: Code::OwnOnly, agents },
+            Self { bots: Bots::Never, code: Code::Anybodys, agents },
+            Self { bots: Bots::Never, code: Code::OwnOnly, agents },
+        ]
+        .into_iter()
+        .filter(move |wider| wider.includes(self))
+    }
 
     fn of(rule: &MapRule, foreign_code: ForeignCode) -> Self {
         let for_bots = rule.when.all.iter().any(|condition| match condition {
@@ -48,21 +62,23 @@ impl Reach {
             _ => false,
         });
         let bots = if for_bots { Bots::Perhaps } else { Bots::Never };
-        let code = if takes_foreign_code(rule, foreign_code) { Code::Anybodys } else { Code::OwnOnly };
-        Self { bots, code }
+        let code = if takes_foreign_code(rule, rule.grants(), foreign_code) { Code::Anybodys } else { Code::OwnOnly };
+        let agents = if rule.is_for_agents() { Agents::Only } else { Agents::Never };
+        Self { bots, code, agents }
     }
 
     /// Whether a rule with this reach takes all that one with the other takes.
     fn includes(self, other: Self) -> bool {
         (self.bots == Bots::Perhaps || other.bots == Bots::Never)
             && (self.code == Code::Anybodys || other.code == Code::OwnOnly)
+            && self.agents == other.agents
     }
 }
 
 /// Whether a rule takes all jobs that the rules behind it could take.
 pub(super) fn catches_all(rule: &MapRule, behind: &[MapRule], foreign_code: ForeignCode) -> bool {
     let reach = Reach::of(rule, foreign_code);
-    is_open(&rule.when) && behind.iter().all(|later| reach.includes(Reach::of(later, foreign_code)))
+    is_open(&rule.when) && rule.gives_all() && behind.iter().all(|later| reach.includes(Reach::of(later, foreign_code)))
 }
 
 /// Rules that come before another one, by their conditions and what else they take: of those with the same ones the first. Found
@@ -83,13 +99,15 @@ impl<'r> Earlier<'r> {
         let reach = Reach::of(rule, self.foreign_code);
         let mut found: Option<(usize, &MapRule)> = None;
         for when in weaker(&rule.when) {
-            for by in Reach::ALL.into_iter().filter(|by| by.includes(reach)) {
+            for by in reach.wider() {
                 let earlier = self.first.get(&(when.clone(), by)).copied();
                 found = [found, earlier].into_iter().flatten().min_by_key(|(index, _)| *index);
             }
         }
         let words = found.and_then(|(_, earlier)| shadow(earlier, rule, self.foreign_code));
-        self.first.entry((rule.when.clone(), reach)).or_insert((self.count, rule));
+        if rule.gives_all() {
+            self.first.entry((rule.when.clone(), reach)).or_insert((self.count, rule));
+        }
         self.count += 1;
         words
     }
@@ -113,7 +131,8 @@ fn weaker(when: &When) -> Vec<When> {
 /// Why the later of two rules is never reached, if so.
 pub(super) fn shadow(earlier: &MapRule, later: &MapRule, foreign_code: ForeignCode) -> Option<String> {
     let asks_less = |few: &[Condition], many: &[Condition]| few.iter().all(|condition| many.contains(condition));
-    let why = if !Reach::of(earlier, foreign_code).includes(Reach::of(later, foreign_code)) {
+    let includes = Reach::of(earlier, foreign_code).includes(Reach::of(later, foreign_code));
+    let why = if !earlier.gives_all() || !includes {
         return None;
     } else if is_open(&earlier.when) {
         "has no conditions"

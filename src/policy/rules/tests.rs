@@ -139,7 +139,8 @@ proptest! {
             facts["pipeline_source"] = job["pipeline_source"].clone();
             facts["ref_protected"] = job["ref_protected"].clone();
         });
-        let matches = mismatch(&rule, setting, identity.facts()).is_none();
+        let asking = Asking { facts: identity.facts(), requested: None };
+        let matches = mismatch(&rule, setting, asking).is_none();
         prop_assert_eq!(matches, naive(&all, &none, personal, setting, &job), "{} {}", text, job);
     }
 }

@@ -87,12 +87,25 @@ pub const MAP: Part = Part {
         },
         Key {
             name: "run_as",
-            takes: Takes::Text("the name of an account, or \"{gitlab_user}\""),
+            takes: Takes::Text("the name of an account, \"{gitlab_user}\", or \"table:FILE\""),
             unset: Unset::Required,
             example: "\"arthur\"",
             says: "The account. {gitlab_user} is the account of the same name as the GitLab user: on a GitLab with open sign-up, \
                 or where login names can be changed, that hands out every account of this machine whose name nobody has \
-                there yet. Never root.",
+                there yet. Never root. table:/etc/motmot/users.map is a file that has the account of each user: adent arthur in a line, or \
+                id:42 arthur by number, which counts more; # begins a comment. For a user who is not in it the rule does not match. A line that \
+                cannot be read, and two for one user, make it unusable: no job is mapped by it, nor by a rule behind it. It must be \
+                root's, as the configuration. Left out where the rule is for jobs alone that ask for an account (may_request).",
+            used_by: &[Config, Check],
+        },
+        Key {
+            name: "may_request",
+            takes: Takes::OneOrMore("names of accounts"),
+            unset: Unset::Means("none."),
+            example: "[\"svc-climate\", \"svc-deploy\"]",
+            says: "Accounts that a job has by asking for one in the variable policy.request_variable, instead of the rule's own. Without run_as the rule is for \
+                jobs alone that ask for one of them. Whoever writes the pipeline asks: so a job whose code may be that of a fork has none of them \
+                unless the rule says from_fork = true.",
             used_by: &[Config, Check],
         },
     ],
@@ -104,18 +117,28 @@ pub const POLICY: Part = Part {
     section: "policy",
     header: Header::Table,
     says: "What holds for all rules.",
-    keys: &[Key {
-        name: "merge_requests_of_forks",
-        takes: Takes::Word(&["own-account", "refuse", "allow"]),
-        unset: Unset::Is("\"own-account\""),
-        example: "",
-        says: "What becomes of a job whose code may be that of a fork: in the pipeline of a merge request, and where GitLab does not say \
+    keys: &[
+        Key {
+            name: "merge_requests_of_forks",
+            takes: Takes::Word(&["own-account", "refuse", "allow"]),
+            unset: Unset::Is("\"own-account\""),
+            example: "",
+            says: "What becomes of a job whose code may be that of a fork: in the pipeline of a merge request, and where GitLab does not say \
             what started the pipeline. own-account: it runs as the account that a rule gives to whoever has started the pipeline \
             ({gitlab_user}, or a rule with user or user_id), who is told whose code it may be; no other rule matches it. refuse: no \
             rule matches it. allow: rules do not ask; whoever may open a merge request then has the accounts that rules give to the \
             project. A rule with from_fork = true is for code that is known to come from a fork.",
-        used_by: &[Config, Prepare, Check],
-    }],
+            used_by: &[Config, Prepare, Check],
+        },
+        Key {
+            name: "request_variable",
+            takes: Takes::Text("the name of a variable"),
+            unset: Unset::Is("\"MOTMOT_RUN_AS\""),
+            example: "\"RUN_AS\"",
+            says: "The variable of a pipeline in which a job asks for an account (may_request). A job that asks for one runs as that one or not at all.",
+            used_by: &[Config],
+        },
+    ],
     file: file!(),
 };
 

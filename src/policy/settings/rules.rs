@@ -1,6 +1,7 @@
 //! `[[map]]`: the rules.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::config::values;
 use crate::config::{Place, Placed, Section};
@@ -22,6 +23,8 @@ pub struct MapRule {
     pub conditions: Conditions,
     /// The account.
     pub run_as: RunAs,
+    /// Others that a job has by asking for one of them.
+    pub may_request: Vec<String>,
     /// Options of batch jobs that jobs under this rule cannot change.
     pub options: RuleOptions,
 }
@@ -51,6 +54,10 @@ pub enum RunAs {
     GitLabUser,
     /// This one.
     Account(String),
+    /// The one that a [`Table`](crate::policy::table::Table) has for the user; who is not in it is none of the rule's.
+    Table(PathBuf),
+    /// None but one of `may_request`; a job that asks for none of them is none of the rule's.
+    Requested,
 }
 
 /// Because of what a rule gives its account.
@@ -67,7 +74,21 @@ impl MapRule {
     pub fn grants(&self) -> Grants {
         let names_person =
             self.when.all.iter().any(|condition| matches!(condition, Condition::User(_) | Condition::UserId(_)));
-        if self.run_as == RunAs::GitLabUser || names_person { Grants::ToPerson } else { Grants::ToCode }
+        let own = matches!(self.run_as, RunAs::GitLabUser | RunAs::Table(_));
+        if own || names_person { Grants::ToPerson } else { Grants::ToCode }
+    }
+
+    /// Whether each job that its conditions hold for has an account by it.
+    pub fn gives_all(&self) -> bool {
+        match self.run_as {
+            RunAs::GitLabUser | RunAs::Account(_) => true,
+            RunAs::Table(_) | RunAs::Requested => false,
+        }
+    }
+
+    /// Whether it says that it is for agents that act for somebody.
+    pub fn is_for_agents(&self) -> bool {
+        self.when.all.contains(&Condition::ActingFor(true))
     }
 
     /// Whether it says that it is for code of forks.
@@ -85,11 +106,12 @@ pub fn read_rule(mut section: Section<'_>, groups: &Groups) -> Option<MapRule> {
     let when = section.section("when");
     let conditions = if when.is_present() { Conditions::Written } else { Conditions::Absent };
     let when = read_when(when, groups);
-    let run_as = section.required("run_as", "\"{gitlab_user}\"", run_as);
+    let may_request = section.one_or_more("may_request", account).unwrap_or_default();
+    let run_as = read_run_as(&mut section, !may_request.is_empty());
     let options = read_rule_options(&mut section);
     let place = section.place();
     section.finish();
-    Some(MapRule { name, place, when, conditions, run_as: run_as?, options })
+    Some(MapRule { name, place, when, conditions, run_as: run_as?, may_request, options })
 }
 
 fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
@@ -153,11 +175,30 @@ fn users(text: &str, groups: &Groups) -> Result<Vec<String>, String> {
     }
 }
 
+/// The account. Left out where the rule has accounts for those alone that ask.
+fn read_run_as(section: &mut Section<'_>, may_request: bool) -> Option<RunAs> {
+    if may_request && !section.has("run_as") {
+        return Some(RunAs::Requested);
+    }
+    section.required("run_as", "\"{gitlab_user}\"", run_as)
+}
+
 fn run_as(text: &str) -> Result<RunAs, String> {
+    // No account has a colon in its name.
+    if let Some(path) = text.strip_prefix("table:") {
+        return values::absolute_path(path).map(RunAs::Table);
+    }
     match text {
         "{gitlab_user}" => Ok(RunAs::GitLabUser),
-        "root" => Err("must not be root; no job runs as root".to_owned()),
         _ if text.bytes().any(|b| b == b'{' || b == b'}') => Err(format!("knows {{gitlab_user}} only: {text:?}")),
-        _ => values::visible_text(text).map(RunAs::Account),
+        _ => account(text).map(RunAs::Account),
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    match text {
+        "root" => Err("must not be root; no job runs as root".to_owned()),
+        _ if text.bytes().any(|b| b == b'{' || b == b'}') => Err(format!("must be names of accounts: {text:?}")),
+        _ => values::visible_text(text),
     }
 }
