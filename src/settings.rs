@@ -3,24 +3,26 @@
 //! Unknown keys are errors, and all problems are told at once with their places. The file decides who may become whom, so
 //! it is believed only if nobody but root (or, for one user's own runner, that user) could have written it.
 
+mod include;
 pub mod manual;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use include::{Include, read_include, rules_of};
 use thiserror::Error;
 
 use crate::config::{self, ConfigError, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlab};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
 use crate::policy::Rules;
-use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, read_accounts, read_policy, read_rule};
+use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, Stands, read_accounts, read_policy, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
 use crate::scheduler::batch::Batch;
 use crate::scheduler::known::{Schedulers, kinds, read_schedulers};
-use crate::sys::files::{Owner, Secrecy, Trust, TrustError, read_trusted};
-use crate::sys::privilege::can_change_user;
+use crate::sys::files::{Secrecy, Trust, TrustError, read_trusted};
+use crate::sys::installed::who_decides;
 use crate::token::settings::{TokenSettings, read_token};
 
 /// Where the file is unless `--config` or `MOTMOT_CONFIG` says otherwise.
@@ -52,7 +54,7 @@ pub struct Settings {
     pub accounts: AccountLimits,
     /// `[policy]`: what holds for all rules.
     pub policy: PolicySettings,
-    /// `[[map]]`: the rules, in order.
+    /// `[[map]]`: the rules, in order: those of `include`, then those of the file itself.
     pub map: Vec<MapRule>,
     /// The section of each batch scheduler: how jobs are submitted, where they are.
     pub schedulers: Schedulers,
@@ -76,6 +78,9 @@ pub enum SettingsError {
         /// What it may be instead.
         encoding: &'static str,
     },
+    /// `include` names too many.
+    #[error("`include` is for no more than {0} files")]
+    TooManyFiles(usize),
     /// It is not valid; all problems at once.
     #[error(transparent)]
     Invalid(#[from] ConfigError),
@@ -86,7 +91,7 @@ impl SettingsError {
     pub fn render(&self) -> String {
         match self {
             Self::Invalid(error) => error.render(),
-            Self::Untrusted(_) | Self::NotText { .. } => format!("error: {self}"),
+            Self::Untrusted(_) | Self::NotText { .. } | Self::TooManyFiles(_) => format!("error: {self}"),
         }
     }
 }
@@ -105,11 +110,8 @@ impl Fault for SettingsError {
 impl Settings {
     /// Reads, judges and checks the file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        // Stage binaries with capabilities run as the runner's ordinary account. Were that account's own file good enough,
-        // whoever takes it over could lift every limit. Decided before the one and only read: a second look at the same
-        // path can be shown another file.
-        let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
-        let bytes = read_trusted(path, Trust { owner, secrecy: Secrecy::Public }, MAX_BYTES)?;
+        // Decided before the one and only read: a second look at the same path can be shown another file.
+        let bytes = read_trusted(path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, MAX_BYTES)?;
         Self::parse(path, text(path, &bytes)?)
     }
 
@@ -137,7 +139,14 @@ impl Settings {
 
     /// Checks the text of a configuration; `path` is for messages.
     pub fn parse(path: &Path, text: impl Into<String>) -> Result<Self, SettingsError> {
-        Ok(config::read(&Source::new(path, text), read)?)
+        let (mut settings, includes) = config::read(&Source::new(path, text), read)?;
+        if !includes.is_empty() {
+            // `include` stands above all rules of its file, and so do they.
+            let mut map = rules_of(&includes, &settings.policy.groups)?;
+            map.append(&mut settings.map);
+            settings.map = map;
+        }
+        Ok(settings)
     }
 }
 
@@ -163,7 +172,7 @@ fn text(path: &Path, bytes: &[u8]) -> Result<String, SettingsError> {
     }
 }
 
-fn read(mut root: Section<'_>) -> Option<Settings> {
+fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
     if !root.has("gitlab") && ["auth", "batch", "general"].iter().any(|key| root.has(key)) {
         let words: Vec<String> = kinds().map(|kind| format!("[{}]", kind.word())).collect();
         // Instead of a problem for each of its keys.
@@ -174,6 +183,7 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
         );
         return None;
     }
+    let includes = read_include(&mut root);
     let gitlab = read_gitlab(root.section("gitlab"));
     let jobs = read_jobs(root.section("jobs"));
     let token = root.section("token");
@@ -181,12 +191,12 @@ fn read(mut root: Section<'_>) -> Option<Settings> {
     let accounts = read_accounts(root.section("accounts"));
     let policy = root.section("policy");
     let policy = read_policy(policy, root.section("groups"));
-    let map: Vec<Option<MapRule>> = root.tables("map", |section| read_rule(section, &policy.groups));
+    let map: Vec<Option<MapRule>> = root.tables("map", |section| read_rule(section, &policy.groups, Stands::InTheFile));
     let schedulers = read_schedulers(&mut root);
     let log = read_log(root.section("log"), default_log(jobs.downscope));
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
-    Some(Settings { gitlab: gitlab?, jobs, token: token?, accounts, policy, map, schedulers, log })
+    Some((Settings { gitlab: gitlab?, jobs, token: token?, accounts, policy, map, schedulers, log }, includes))
 }
 
 /// One user's own runner keeps none unless it is told to.

@@ -120,12 +120,14 @@ fn in_words(config: &Path, error: &SettingsError) -> String {
     let shown = config.display();
     match error {
         SettingsError::Invalid(invalid) => {
-            format!("{} in {shown}\n{}", counted(invalid.count(), "problem"), error.render())
+            format!("{} in {}\n{}", counted(invalid.count(), "problem"), invalid.path().display(), error.render())
         }
-        SettingsError::Untrusted(why) if why.is_missing() => {
+        SettingsError::Untrusted(why) if why.is_missing() && why.path == config => {
             format!("{shown}: does not exist; copy packaging/config.toml there, or name another with --config")
         }
-        SettingsError::Untrusted(_) | SettingsError::NotText { .. } => without_number(error),
+        SettingsError::Untrusted(_) | SettingsError::NotText { .. } | SettingsError::TooManyFiles(_) => {
+            without_number(error)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
@@ -30,6 +31,11 @@ impl ConfigError {
     pub(super) fn new(source: &Arc<Source>, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| problem.span.start);
         Self { source: Arc::clone(source), problems }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.source.path()
     }
 
     /// How many problems there are.

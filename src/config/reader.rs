@@ -335,9 +335,6 @@ impl<'f> Section<'f> {
             }
             let known: BTreeSet<&str> = self.known.iter().copied().collect();
             let help = match nearest(name, known.iter().copied()) {
-                _ if self.name.is_empty() && ["include", "includes", "import", "imports"].contains(&name) => {
-                    "there is one file, and it includes no other: write everything here".to_owned()
-                }
                 Some(known) => format!("did you mean `{known}`?"),
                 None if known.is_empty() => "no key is allowed here".to_owned(),
                 None => format!("allowed here: {}", known.iter().copied().collect::<Vec<_>>().join(", ")),

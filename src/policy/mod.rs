@@ -243,8 +243,8 @@ pub fn forecast(
 
 fn describe(rule: &MapRule) -> String {
     match &rule.name {
-        Some(name) => format!("{name:?} (line {})", rule.place.line()),
-        None => format!("[[map]] at line {}", rule.place.line()),
+        Some(name) => format!("{name:?} ({})", rule.line()),
+        None => format!("[[map]] at {}", rule.line()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::condition::{self, Condition, Holds};
-use super::settings::{ForeignCode, Grants, MapRule, RunAs};
+use super::settings::{ForeignCode, Grants, MapRule, RuleLine, RunAs};
 use super::table::{TableError, Tables};
 use crate::evidence::JobFacts;
 
@@ -78,14 +78,14 @@ impl fmt::Display for Mismatch {
 /// The first rules that do not match a job, with their lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PassedOver {
-    first: Vec<(usize, Mismatch)>,
+    first: Vec<(RuleLine, Mismatch)>,
     more: usize,
 }
 
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (line, why)) in self.first.iter().enumerate() {
-            write!(f, "{} line {line}: {why}", if number == 0 { ":" } else { ";" })?;
+            write!(f, "{} {line}: {why}", if number == 0 { ":" } else { ";" })?;
         }
         match self.more {
             0 => Ok(()),
@@ -105,7 +105,7 @@ pub fn first_match<'r>(
     for rule in rules {
         match given(rule, foreign_code, asking, tables)? {
             Ok(given) => return Ok(Ok((rule, given))),
-            Err(why) if passed.first.len() < TOLD => passed.first.push((rule.place.line(), why)),
+            Err(why) if passed.first.len() < TOLD => passed.first.push((rule.line(), why)),
             Err(_) => passed.more += 1,
         }
     }

@@ -1,11 +1,13 @@
 //! `[accounts]`, `[policy]` and `[[map]]`: limits and rules.
 
+mod groups;
 pub mod manual;
 mod rules;
 
 use std::path::PathBuf;
 
-pub use rules::{Conditions, Grants, Groups, MapRule, RunAs, When, read_rule};
+pub use groups::{Groups, read_groups};
+pub use rules::{Conditions, Grants, MapRule, RuleLine, RunAs, Stands, When, read_rule};
 
 use crate::config::{Placed, Section, values};
 use crate::sys::login::LoginRules;
@@ -147,7 +149,7 @@ pub fn read_policy(mut section: Section<'_>, groups: Section<'_>) -> PolicySetti
         section.parsed("request_variable", |text| values::variable_name(text).map(|()| text.to_owned()));
     let request_variable = request_variable.unwrap_or_else(|| REQUEST_VARIABLE.to_owned());
     section.finish();
-    PolicySettings { merge_requests_of_forks, request_variable, groups: groups.string_lists() }
+    PolicySettings { merge_requests_of_forks, request_variable, groups: read_groups(groups) }
 }
 
 #[cfg(test)]

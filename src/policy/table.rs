@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::evidence::Human;
 use crate::report::{FailureKind, Fault};
-use crate::sys::files::{Owner, Secrecy, Trust, TrustError, read_trusted};
-use crate::sys::privilege::can_change_user;
+use crate::sys::files::{Secrecy, Trust, TrustError, read_trusted};
+use crate::sys::installed::who_decides;
 
 /// Largest table that is read.
 const MAX_BYTES: usize = 16 << 20;
@@ -54,8 +54,7 @@ pub struct Files;
 
 impl Tables for Files {
     fn read(&self, path: &Path) -> Result<Table, TableError> {
-        let owner = if can_change_user() { Owner::Root } else { Owner::RootOrSelf };
-        let bytes = read_trusted(path, Trust { owner, secrecy: Secrecy::Public }, MAX_BYTES)?;
+        let bytes = read_trusted(path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, MAX_BYTES)?;
         Ok(Table { path: path.to_owned(), bytes })
     }
 }

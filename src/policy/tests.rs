@@ -4,7 +4,7 @@ use nix::unistd::{Gid, Uid};
 
 use super::*;
 use crate::config::{self, Section, Source};
-use crate::policy::settings::{PolicySettings, read_accounts, read_policy, read_rule};
+use crate::policy::settings::{PolicySettings, Stands, read_accounts, read_policy, read_rule};
 use crate::sys::accounts::PasswdEntry;
 use crate::sys::login::LoginRules;
 
@@ -86,7 +86,7 @@ fn limits_and_rules(config: &str) -> (AccountLimits, PolicySettings, Vec<MapRule
         let policy = root.section("policy");
         let policy = read_policy(policy, root.section("groups"));
         let rules: Option<Vec<_>> =
-            root.tables("map", |section| read_rule(section, &policy.groups)).into_iter().collect();
+            root.tables("map", |section| read_rule(section, &policy.groups, Stands::InTheFile)).into_iter().collect();
         Some((limits, policy, rules?))
     };
     config::read(&source, read).expect("valid config")

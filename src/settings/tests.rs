@@ -123,8 +123,6 @@ fn what_others_would_write_is_told_in_our_words() {
         let error = parse(&format!("{MINIMAL}{text}")).expect_err(text);
         assert!(error.contains(wanted), "{text}: {error}");
     }
-    let error = parse(&format!("include = \"rules.toml\"\n{MINIMAL}")).expect_err("include");
-    assert!(error.contains("1:1: unknown key `include` (there is one file, and it includes no other"), "{error}");
     let jacamar = "[general]\nname = \"x\"\nexecutor = \"slurm\"\n[auth]\ndownscope = \"setuid\"\n[batch]\n";
     let error = parse(jacamar).expect_err("Jacamar's");
     assert!(error.contains("1 problem") && error.contains("Jacamar CI") && error.contains("[[map]]"), "{error}");

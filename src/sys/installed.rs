@@ -24,6 +24,12 @@ impl Prize {
     }
 }
 
+/// Whose files may decide who runs as whom. Stage binaries with capabilities run as the runner's ordinary account: were that account's
+/// own file good enough, whoever takes it over could lift every limit.
+pub fn who_decides() -> Owner {
+    if can_change_user() { Owner::Root } else { Owner::RootOrSelf }
+}
+
 /// The real path of a directory of programs, or of the driver's own state, if it can be relied upon with all directories and links
 /// that lead there.
 ///

@@ -117,6 +117,63 @@ cases!(
         let log = std::fs::read_to_string(world.audit_file()).expect("the log");
         assert!(log.contains("the job asks for the account \\\"root\\\", which is not in may_request"), "{log}");
     },
+    fn included_rules_come_before_those_of_the_file_and_each_file_is_believed_as_the_first(root: Root) {
+        let mut world = World::root(root).build();
+        let other = TestAccount::stranger(root, &world.dir);
+        let dir = world.dir.join("map.d");
+        crate::world::make_dir(&dir, 0o755);
+        let rule = |when: &str, account: &str| format!("[[map]]\nwhen = {when}\nrun_as = \"{account}\"\n");
+        let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).expect("rules");
+        write("20-b.toml", &rule("{ user = \"@crew\" }", &world.user.name));
+        write("10-a.toml", &format!("[groups]\ncrew2 = [\"slarti\"]\n{}", rule("{ user = \"@crew2\" }", &other.name)));
+        write(".10-a.toml.swp", "not TOML");
+        write("10-a.toml~", "not TOML");
+        let list = world.dir.join("crew.list");
+        std::fs::write(&list, "# the crew\nmarvin\nslarti\n").expect("names");
+        let rules = format!("[groups]\ncrew = [\"ford\", {list:?}]\n{}", rule("{ user = \"marvin\" }", &other.name));
+        world.change(|config| config.rules([]).above("include = [\"map.d/*.toml\"]\n").raw(&rules));
+        let run = |world: &World, user: &str| world.simulate().option("--user", user).script("echo me=$(id -un)").run();
+        assert_eq!(run(&world, "slarti").value("me"), other.name, "10 comes before 20");
+        assert_eq!(
+            run(&world, "marvin").value("me"),
+            world.user.name,
+            "by the group's file, and before the file's own rule"
+        );
+        run(&world, "zaphod").assert_failed("script_failure");
+        let log = std::fs::read_to_string(world.audit_file()).expect("the log");
+        assert!(log.contains("line 3 of 10-a.toml: user does not hold; line 1 of 20-b.toml: user"), "{log}");
+        check(&world).does_not_say("PROBLEM  rule");
+        for (name, text, wanted) in [
+            ("30-c.toml", "[accounts]\nmin_uid = 1\n", "error: unknown key `accounts`"),
+            (
+                "30-c.toml",
+                "[groups]\ncrew = []\n",
+                "the group \"crew\" is in the [groups] of the configuration already",
+            ),
+            ("30-c.toml", "[[map]]\nrun_as = \"root\"\n", "error: `map.run_as` must not be root"),
+        ] {
+            write(name, text);
+            let checked = check(&world);
+            assert!(
+                checked.is_good(false).says(&["1 problem in ", "30-c.toml"]).words.contains(wanted),
+                "{wanted}: {}",
+                checked.words
+            );
+        }
+        write("30-c.toml", "");
+        let set = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("chmod");
+        };
+        for (path, mode) in [(dir.join("30-c.toml"), 0o664), (dir.clone(), 0o777), (list, 0o646)] {
+            let before = std::fs::metadata(&path).expect("there").permissions();
+            set(&path, mode);
+            check(&world).is_good(false).says(&["PROBLEM  configuration: "]).says(&["others"]);
+            std::fs::set_permissions(&path, before).expect("chmod");
+        }
+        run(&world, "slarti").assert_success();
+        std::fs::remove_dir_all(&dir).expect("remove");
+        check(&world).is_good(false).says(&["map.d", "does not exist"]);
+    },
     fn check_says_which_rules_are_never_reached_and_which_accounts_only_a_path_guards() {
         let mut world = World::one_user().build();
         let own = world.user.name.clone();

@@ -137,7 +137,7 @@ fn judge_unreached(
     let words = shadow(open, first, foreign_code).unwrap_or_default();
     let more = match behind.len() - 1 {
         0 => String::new(),
-        more => format!("; so {} behind it, up to line {}", are(more, "rule"), last.place.line()),
+        more => format!("; so {} behind it, up to {}", are(more, "rule"), last.line()),
     };
     findings.problem(&what(first), format!("{words}{more}"));
     true

@@ -143,14 +143,14 @@ pub(super) fn shadow(earlier: &MapRule, later: &MapRule, foreign_code: ForeignCo
     } else {
         return None;
     };
-    Some(format!("is never reached, the rule at line {} {why}", earlier.place.line()))
+    Some(format!("is never reached, the rule at {} {why}", earlier.line()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{self, Source};
-    use crate::policy::settings::{Groups, read_rule};
+    use crate::policy::settings::{Groups, Stands, read_rule};
 
     const OWN: ForeignCode = ForeignCode::OwnAccount;
 
@@ -160,7 +160,7 @@ mod tests {
         let when: Vec<String> = user.into_iter().chain(user_id).collect();
         let text = format!("\n\n\n\n\n\n[[map]]\nwhen = {{ {} }}\nrun_as = \"{{gitlab_user}}\"\n", when.join(", "));
         let rules = config::read(&Source::new("c.toml", text), |mut root| {
-            root.tables("map", |section| read_rule(section, &Groups::new())).pop()?
+            root.tables("map", |section| read_rule(section, &Groups::new(), Stands::InTheFile)).pop()?
         });
         rules.expect("a rule")
     }

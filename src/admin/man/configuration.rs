@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::DATE;
 use crate::config::manual::{Bounds, Case, Header, Key, Program, Takes, Unset};
-use crate::settings::manual::{Documented, sections};
+use crate::settings::manual::{Documented, INCLUDE, sections};
 
 /// Its name. A page motmot-config would be taken for that of the program.
 pub(super) const NAME: &str = "motmot-config.toml";
@@ -16,7 +16,7 @@ motmot-config.toml - the configuration of motmot, a GitLab Runner custom executo
 .SH SYNOPSIS
 .I /etc/motmot/config.toml
 .SH DESCRIPTION
-One file in TOML, which the stages and motmot(1) read. MOTMOT_CONFIG or \\fB--config\\fR names another one. It must be owned by root, and \
+A file in TOML, which the stages and motmot(1) read. MOTMOT_CONFIG or \\fB--config\\fR names another one. It must be owned by root, and \
 nobody else may write to it; for one user's own runner it may be owned by that user. Unknown keys are errors, and all that is wrong is told \
 at once with file, line and column. motmot-check(1) reads it exactly as the stages do. A change holds for the next stage of any job, \
 without a restart of gitlab-runner.
@@ -51,6 +51,8 @@ motmot(1), motmot-check(1), motmot-simulate(1), motmot-stages(8)
 /// The whole page.
 pub(super) fn page() -> String {
     let mut roff = String::from(BEGINNING);
+    roff += ".SH \"ABOVE ALL SECTIONS\"\n";
+    write_key(&mut roff, &INCLUDE);
     for section in sections() {
         write_section(&mut roff, &section);
     }

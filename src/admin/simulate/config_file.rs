@@ -32,12 +32,24 @@ impl ConfigFile {
         let problem = |problem: String| SimulateError::Config { path: path.to_owned(), problem };
         let mut text = fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
         // In place, so that lines keep their numbers and messages lead to the right ones.
-        let place = {
+        let changes = {
             let file = toml::de::DeTable::parse(&text).map_err(|error| problem(error.to_string()))?;
             let gitlab = file.get_ref().get("gitlab").and_then(|gitlab| gitlab.get_ref().get("url"));
-            gitlab.map(toml::Spanned::span).ok_or_else(|| problem("`gitlab.url` is missing".to_owned()))?
+            let place = gitlab.map(toml::Spanned::span).ok_or_else(|| problem("`gitlab.url` is missing".to_owned()))?;
+            // The copy is in another directory.
+            let dir = std::path::absolute(path).map_err(|error| problem(error.to_string()))?;
+            let dir = dir.parent().unwrap_or(Path::new("/"));
+            let includes = file.get_ref().get("include").and_then(|include| include.get_ref().as_array());
+            let includes = includes.into_iter().flatten().filter_map(|included| {
+                Some((included.span(), dir.join(included.get_ref().as_str()?).to_string_lossy().into_owned()))
+            });
+            let mut changes: Vec<_> = includes.chain([(place, url.to_owned())]).collect();
+            changes.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
+            changes
         };
-        text.replace_range(place, &toml::Value::from(url).to_string());
+        for (place, value) in changes {
+            text.replace_range(place, &toml::Value::from(value).to_string());
+        }
         let what = || SimulateError::system("write a private copy of the configuration");
         // A NamedTempFile is 0600 by itself, a directory is not 0700.
         let directory = tempfile::Builder::new()

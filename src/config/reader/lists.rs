@@ -72,14 +72,18 @@ impl<'f> Section<'f> {
         })
     }
 
-    /// A table of free names with lists of strings for values; to be asked instead of its keys.
-    pub fn string_lists(mut self) -> BTreeMap<String, Vec<String>> {
+    /// A table of free names with lists of strings for values, each string turned into as many others by `parse`; to be asked
+    /// instead of its keys.
+    pub fn string_lists<E: Display>(
+        mut self,
+        parse: impl Fn(&str) -> Result<Vec<String>, E>,
+    ) -> BTreeMap<String, Vec<String>> {
         let mut lists = BTreeMap::new();
         for (name, value) in self.table.into_iter().flatten() {
             let name = name.get_ref();
-            if let Some(texts) = self.array(name, STRINGS, value, Self::as_text) {
-                lists.insert(name.to_string(), texts.into_iter().map(Placed::into_value).collect());
-            }
+            let Some(texts) = self.array(name, STRINGS, value, Self::as_text) else { continue };
+            let parsed = texts.into_iter().filter_map(|at| self.checked(name, &at.value, at.place.span(), &parse));
+            lists.insert(name.to_string(), parsed.flatten().collect());
         }
         self.found = lists.len();
         lists

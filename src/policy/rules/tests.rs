@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{self, Source};
 use crate::identity::Identity;
-use crate::policy::settings::{Groups, read_rule};
+use crate::policy::settings::{Groups, Stands, read_rule};
 
 const USERS: [&str; 3] = ["ada", "bob", "project_7_bot_0a"];
 const PROJECTS: [&str; 3] = ["g/p", "g/s/p", "h/p"];
@@ -128,7 +128,7 @@ proptest! {
         let when = format!("{}{separator}not = {{ {} }}", written(&all), written(&none));
         let text = format!("[[map]]\nwhen = {{ {when} }}\nrun_as = {run_as:?}\n");
         let read = config::read(&Source::new("c.toml", text.clone()), |mut root| {
-            root.tables("map", |section| read_rule(section, &Groups::new())).pop()?
+            root.tables("map", |section| read_rule(section, &Groups::new(), Stands::InTheFile)).pop()?
         });
         let rule = read.unwrap_or_else(|error| panic!("{text}: {error}"));
         let identity = Identity::for_test(|facts| {

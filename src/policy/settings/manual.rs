@@ -152,7 +152,8 @@ pub const GROUPS: Part = Part {
         takes: Takes::TextsTable("groups", "login names of GitLab"),
         unset: Unset::Is("{}"),
         example: "{ maintainers = [\"adent\", \"ford\"] }",
-        says: "The login names of its members, exactly.",
+        says: "The login names of its members, exactly. What begins with / is a file with one name in each line; # begins a comment. It must be root's, \
+            as the configuration.",
         used_by: &[Config, Check],
     }],
     file: file!(),

@@ -1,6 +1,6 @@
 //! `[[map]]`: the rules.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::config::values;
@@ -8,6 +8,7 @@ use crate::config::{Place, Placed, Section};
 use crate::evidence::RefType;
 use crate::policy::condition::Condition;
 use crate::policy::pattern::Pattern;
+use crate::policy::settings::Groups;
 use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
 
 /// One `[[map]]` rule.
@@ -17,6 +18,8 @@ pub struct MapRule {
     pub name: Option<String>,
     /// Where it begins.
     pub place: Place,
+    /// In which file that is.
+    pub stands: Stands,
     /// For which jobs it is.
     pub when: When,
     /// Whether `when` is there at all.
@@ -27,6 +30,31 @@ pub struct MapRule {
     pub may_request: Vec<String>,
     /// Options of batch jobs that jobs under this rule cannot change.
     pub options: RuleOptions,
+}
+
+/// Where rules are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// In the configuration itself.
+    InTheFile,
+    /// In a file that it includes.
+    InAnIncluded,
+}
+
+/// The line of a rule as messages name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleLine {
+    line: usize,
+    file: Option<String>,
+}
+
+impl fmt::Display for RuleLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            None => write!(f, "line {}", self.line),
+            Some(file) => write!(f, "line {} of {file}", self.line),
+        }
+    }
 }
 
 /// Whether a rule says for whom it is. To hold for everybody has to be meant: one may have been forgotten.
@@ -70,6 +98,12 @@ pub enum Grants {
 }
 
 impl MapRule {
+    /// Where it begins: its line, and its file if that is an included one.
+    pub fn line(&self) -> RuleLine {
+        let file = (self.stands == Stands::InAnIncluded).then(|| self.place.file_name());
+        RuleLine { line: self.place.line(), file }
+    }
+
     /// Because of what it gives its account.
     pub fn grants(&self) -> Grants {
         let names_person =
@@ -97,11 +131,8 @@ impl MapRule {
     }
 }
 
-/// `[groups]`: names that rules use as `@NAME`.
-pub type Groups = BTreeMap<String, Vec<String>>;
-
 /// Reads one `[[map]]`.
-pub fn read_rule(mut section: Section<'_>, groups: &Groups) -> Option<MapRule> {
+pub fn read_rule(mut section: Section<'_>, groups: &Groups, stands: Stands) -> Option<MapRule> {
     let name = section.string("name").map(Placed::into_value);
     let when = section.section("when");
     let conditions = if when.is_present() { Conditions::Written } else { Conditions::Absent };
@@ -111,7 +142,7 @@ pub fn read_rule(mut section: Section<'_>, groups: &Groups) -> Option<MapRule> {
     let options = read_rule_options(&mut section);
     let place = section.place();
     section.finish();
-    Some(MapRule { name, place, when, conditions, run_as: run_as?, may_request, options })
+    Some(MapRule { name, place, stands, when, conditions, run_as: run_as?, may_request, options })
 }
 
 fn read_when(mut section: Section<'_>, groups: &Groups) -> When {

@@ -4,8 +4,9 @@ use crate::policy::condition::Condition;
 
 fn rules(text: &str) -> Result<Vec<MapRule>, String> {
     let source = Source::new("c.toml", text);
-    let read =
-        |mut root: Section<'_>| root.tables("map", |section| read_rule(section, &Groups::new())).into_iter().collect();
+    let read = |mut root: Section<'_>| {
+        root.tables("map", |section| read_rule(section, &Groups::new(), Stands::InTheFile)).into_iter().collect()
+    };
     config::read(&source, read).map_err(|error| error.to_string())
 }
 

@@ -234,6 +234,8 @@ fn the_manual_has_every_key_that_the_readers_accept_and_no_other() {
     let mut read = BTreeMap::new();
     read_below(&File::smallest(), "", &mut read);
     assert!(read.len() > 40, "{read:#?}");
+    // Of no section, and so in no list of them.
+    assert_eq!(read.remove(INCLUDE.name), Some(Read::from(INCLUDE.takes)));
     let wrong = lies(&read).join("\n");
     assert!(wrong.is_empty(), "see CONTRIBUTING.md, \"A key of the configuration\":\n{wrong}");
     // And this comparison finds what is wrong.

@@ -187,6 +187,7 @@ pub struct Config {
     log: PathBuf,
     rules: Vec<Rule>,
     raw: String,
+    above: String,
 }
 
 impl Config {
@@ -201,6 +202,7 @@ impl Config {
             log: PathBuf::new(),
             rules: vec![Rule::everybody().name("same name")],
             raw: String::new(),
+            above: String::new(),
         }
     }
 
@@ -260,6 +262,12 @@ impl Config {
         self
     }
 
+    /// Text above all sections.
+    pub fn above(&mut self, text: &str) -> &mut Self {
+        self.above.push_str(text);
+        self
+    }
+
     /// What nobody has said is as in this one.
     pub(super) fn complete(&mut self, standard: Self) {
         let fill = |keys: &mut Keys, from: Keys| {
@@ -286,7 +294,7 @@ impl Config {
         if self.slurm.is_some() {
             jobs.executor("slurm");
         }
-        let mut text = format!("[gitlab]\n{}\n[jobs]\n{}\n", self.gitlab.0.text(), jobs.0.text());
+        let mut text = format!("{}[gitlab]\n{}\n[jobs]\n{}\n", self.above, self.gitlab.0.text(), jobs.0.text());
         for (name, keys) in [
             ("slurm", self.slurm.as_ref().map(|slurm| &slurm.0)),
             ("token", self.token.as_ref().map(|token| &token.0)),
