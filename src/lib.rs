@@ -36,14 +36,15 @@
 //! | `scheduler` | what a batch scheduler is asked, and what its answers mean | sys, config, report, runner |
 //! | `evidence` | payload, job API | sys, config, report |
 //! | `identity` | who a job is, and how we know | evidence |
-//! | `policy` | which account, and which rule says so | sys, config, report, scheduler, evidence, identity |
+//! | `approval` | who has approved a commit | sys, config, report |
+//! | `policy` | which account, and which rule says so | sys, config, report, scheduler, evidence, identity, approval |
 //! | `token` | claims, signed | config, scheduler, evidence, identity, policy |
 //! | `launch` | the privileged side of a run | sys, config, report, runner, order, scheduler, policy, token |
 //! | `session` | what earlier stages left for later ones | sys, report, order, scheduler, evidence, identity, policy, launch |
 //! | `issuer` | the ring of keys | sys |
-//! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, policy, token, launch |
-//! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, policy, token, launch, session, issuer, settings |
-//! | `admin` | one file a verb | sys, config, report, scheduler, evidence, policy, token, launch, session, issuer, settings, stage |
+//! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, approval, policy, token, launch |
+//! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, approval, policy, token, launch, session, issuer, settings |
+//! | `admin` | one file a verb | sys, config, report, scheduler, evidence, approval, policy, token, launch, session, issuer, settings, stage |
 //! | `probe` | what our own tests and benchmarks need from the inside | sys, scheduler, identity, policy, token, issuer, settings, stage |
 //!
 //! Two more rooms are crates of their own, since they know nothing of us: `jose` (keys and signatures as the world knows
@@ -53,6 +54,7 @@
 pub mod probe;
 
 pub(crate) mod admin;
+pub(crate) mod approval;
 pub(crate) mod config;
 pub(crate) mod evidence;
 pub(crate) mod identity;

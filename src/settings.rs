@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use include::{Include, read_include, rules_of};
 use thiserror::Error;
 
+use crate::approval::settings::{ApprovalSettings, TokenIssuer, read_approvals};
 use crate::config::{self, ConfigError, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlab};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub schedulers: Schedulers,
     /// `[log]`.
     pub log: LogSettings,
+    /// `[approvals]`: whose word rules with `approved_by` ask for.
+    pub approvals: Option<ApprovalSettings>,
 }
 
 /// Why there are no settings.
@@ -142,7 +145,7 @@ impl Settings {
         let (mut settings, includes) = config::read(&Source::new(path, text), read)?;
         if !includes.is_empty() {
             // `include` stands above all rules of its file, and so do they.
-            let mut map = rules_of(&includes, &settings.policy.groups)?;
+            let mut map = rules_of(&includes, &settings)?;
             map.append(&mut settings.map);
             settings.map = map;
         }
@@ -194,9 +197,43 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
     let map: Vec<Option<MapRule>> = root.tables("map", |section| read_rule(section, &policy.groups, Stands::InTheFile));
     let schedulers = read_schedulers(&mut root);
     let log = read_log(root.section("log"), default_log(jobs.downscope));
+    let approvals = root.section("approvals");
+    let approvals = if approvals.is_present() {
+        let issuer = match &token {
+            Some(Some(token)) => TokenIssuer::Is(token.issuer.as_str()),
+            Some(None) => TokenIssuer::None,
+            None => TokenIssuer::Unknown,
+        };
+        read_approvals(approvals, issuer).map(Some)
+    } else {
+        no_rule_needs_approvals(&root, map.iter().flatten());
+        Some(None)
+    };
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
-    Some((Settings { gitlab: gitlab?, jobs, token: token?, accounts, policy, map, schedulers, log }, includes))
+    let settings = Settings {
+        gitlab: gitlab?,
+        jobs,
+        token: token?,
+        accounts,
+        policy,
+        map,
+        schedulers,
+        log,
+        approvals: approvals?,
+    };
+    Some((settings, includes))
+}
+
+/// To be asked where there is no `[approvals]`.
+fn no_rule_needs_approvals<'r>(root: &Section<'_>, rules: impl IntoIterator<Item = &'r MapRule>) {
+    if let Some(rule) = rules.into_iter().find(|rule| rule.approved_by.is_some()) {
+        root.problem_with_help(
+            &rule.place,
+            "this rule has `approved_by`, and there is no [approvals] section that says by whose keys",
+            "add [approvals] with allowed_signers = \"/etc/motmot/allowed_signers\"",
+        );
+    }
 }
 
 /// One user's own runner keeps none unless it is told to.

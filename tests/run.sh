@@ -28,16 +28,16 @@ apt_install() {
     return "$done"
 }
 
-needed=(git openssl setpriv setcap useradd pgrep perl ps)
+needed=(git ssh-keygen ssh-agent openssl setpriv setcap useradd pgrep perl ps)
 mapfile -t absent < <(missing "${needed[@]}")
 if [ ${#absent[@]} -gt 0 ]; then
     if [ "$(id -u)" -ne 0 ]; then
         echo "These programs are missing: ${absent[*]}; ask an administrator for them, or run this script as root." >&2
         exit 1
     elif command -v apt-get >/dev/null; then
-        apt_install git openssl util-linux libcap2-bin passwd procps perl-base
+        apt_install git openssh-client openssl util-linux libcap2-bin passwd procps perl-base
     elif command -v dnf >/dev/null; then
-        dnf install -qy git-core openssl util-linux libcap shadow-utils procps-ng perl-interpreter
+        dnf install -qy git-core openssh-clients openssl util-linux libcap shadow-utils procps-ng perl-interpreter
     else
         echo "These programs are missing: ${absent[*]}; install them first." >&2
         exit 1

@@ -1,6 +1,7 @@
 //! `motmot check`: what a job would stumble over, before one does.
 
 mod accounts;
+mod approvals;
 mod batch;
 mod findings;
 mod jobs;
@@ -71,6 +72,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
         state::judge(config, settings, runner, findings);
     }
     let named = rules::judge(settings, runner, findings);
+    approvals::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     login::judge(settings, runner, findings);
     jobs::judge(&settings.jobs, runner, findings);

@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 
 use super::man::{self, Page};
 use super::terminal::Colours;
-use super::{check, completions, demo, jwks, keys, reap, simulate, terminal, verify, wrong_usage};
+use super::{approve, check, completions, demo, jwks, keys, reap, simulate, terminal, verify, wrong_usage};
 use crate::launch::settings::Downscope;
 use crate::settings::{DEFAULT_PATH, Settings, config_file};
 use crate::stage::reap::ReapArgs;
@@ -42,6 +42,8 @@ enum Verb {
     Jwks(jwks::JwksArgs),
     /// Verify a token against public keys
     Verify(verify::VerifyArgs),
+    /// Approve a commit for an account with your SSH key, and keep such approvals
+    Approve(Box<approve::ApproveArgs>),
     /// Print what a shell needs to complete this program's words
     Completions(completions::CompletionsArgs),
 }
@@ -88,6 +90,7 @@ pub fn main() -> ExitCode {
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
         Verb::Verify(args) => verify::run(&args),
+        Verb::Approve(args) => approve::main(&args, &config),
         Verb::Completions(args) => completions::main(&args, command()),
     }
 }

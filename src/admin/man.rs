@@ -226,6 +226,32 @@ const WORDS: &[Words] = &[
         see_also: "motmot(1), motmot-jwks(1)",
     },
     Words {
+        name: "motmot-approve",
+        usage: "motmot approve --gitlab URL --project-id N --commit SHA --account NAME --expires DURATION --issuer URL [--key FILE] [--yes] [-o FILE]\nmotmot approve --install FILE\nmotmot approve --verify FILE [--allowed-signers FILE --issuer URL]\nmotmot approve --list\nmotmot approve --revoke NAME",
+        description: "Says by a signature that one commit may run as one account at one site, for rules with approved_by. That is done by the \
+            approver, on his own machine and with his own SSH key or agent (ssh-keygen -Y sign), without any configuration; he is shown what he \
+            signs. Whoever gets the approval to the site needs no trust: as the CI variable MOTMOT_APPROVAL of the job, or with --install, which \
+            judges it and puts it where motmot-config looks (approvals.dir). An approval is a line of JSON and below it the signature, made in \
+            the namespace motmot-approve@ISSUER; ssh-keygen -Y verify judges it, too. What runs is more than a commit: it does not pin \
+            what the CI configuration includes from elsewhere, nor variables, artifacts, images, nor who starts the pipeline; and the \
+            commands of a job come from GitLab.",
+        examples: &[
+            "motmot approve --gitlab https://gitlab.example.com --project-id 22 --commit \"$(git rev-parse HEAD)\" \\e",
+            "    --account svc-climate --expires 7d --issuer https://ci.hpc.example -o approval",
+            "motmot approve --verify approval --allowed-signers allowed_signers --issuer https://ci.hpc.example",
+            "sudo motmot approve --install - < approval",
+            "sudo motmot approve --list",
+        ],
+        exit: &[
+            ("0", "Done."),
+            ("1", "Not done: nothing was signed, or the site cannot judge or keep approvals."),
+            ("2", "Wrong usage, or a file cannot be read."),
+            ("3", "That is no approval, or none that counts here."),
+        ],
+        files: &[CONFIG_FILE],
+        see_also: "motmot(1), motmot-config.toml(5), ssh-keygen(1)",
+    },
+    Words {
         name: "motmot-completions",
         usage: "motmot completions SHELL",
         description: "Prints a script that lets bash, zsh or fish complete the words of this program.",

@@ -1,5 +1,6 @@
 //! `motmot`: the program of administrators.
 
+pub mod approve;
 pub mod check;
 pub mod command_line;
 pub mod completions;

@@ -155,6 +155,8 @@ pub enum Program {
     Keys,
     /// `motmot jwks`
     Jwks,
+    /// `motmot approve`
+    Approve,
 }
 
 impl Program {
@@ -170,6 +172,7 @@ impl Program {
             Self::Reap => "motmot reap",
             Self::Keys => "motmot keys",
             Self::Jwks => "motmot jwks",
+            Self::Approve => "motmot approve",
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod job_api;
 pub mod payload;
 pub mod settings;
+pub mod variables;
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ use super::RefType;
 use crate::report::{FailureKind, Fault};
 
 /// Largest payload: variables and scripts of one job, with room to spare.
-const MAX_BYTES: u64 = 256 << 20;
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 /// Longest job token. Today's are a few hundred bytes, or a JWT of a few thousand; web servers refuse longer headers.
 const MAX_TOKEN: usize = 16 << 10;
 

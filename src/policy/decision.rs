@@ -4,6 +4,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::Account;
+use crate::approval::Approver;
 use crate::scheduler::rule_options::RuleOptions;
 
 /// Which account, and by which rule. Only [`decide`](super::decide) makes one.
@@ -17,6 +18,8 @@ pub struct Decision {
     rule: String,
     #[serde(flatten)]
     options: RuleOptions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approver: Option<Approver>,
 }
 
 impl Decision {
@@ -40,9 +43,14 @@ impl Decision {
         &self.options
     }
 
+    /// Who had approved the commit, where the rule asked for that. Later stages go on by it: the job has begun as it was approved.
+    pub fn approver(&self) -> Option<&Approver> {
+        self.approver.as_ref()
+    }
+
     #[cfg(test)]
     pub(crate) fn for_test(account: &str, uid: u32) -> Self {
-        Self { account: account.into(), uid, rule: "r".into(), options: RuleOptions::default() }
+        Self { account: account.into(), uid, rule: "r".into(), options: RuleOptions::default(), approver: None }
     }
 }
 
@@ -55,8 +63,9 @@ pub struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(account: Account, rule: String, options: RuleOptions) -> Self {
-        let decision = Decision { account: account.name().to_owned(), uid: account.uid().as_raw(), rule, options };
+    pub(super) fn new(account: Account, rule: String, options: RuleOptions, approver: Option<Approver>) -> Self {
+        let decision =
+            Decision { account: account.name().to_owned(), uid: account.uid().as_raw(), rule, options, approver };
         Self { account, decision }
     }
 

@@ -19,6 +19,8 @@ pub use rules::{Asking, Given, takes_foreign_code};
 
 use nix::unistd::Uid;
 
+use self::rules::Undecided;
+use crate::approval::{ApprovalError, Approvals, NoApprovals};
 use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings};
 use crate::policy::table::{TableError, Tables};
@@ -52,6 +54,18 @@ pub enum PolicyError {
     /// The same: the line that would have decided may be in it.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// Nor whether the commit was approved.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
+}
+
+impl From<Undecided> for PolicyError {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Table(error) => Self::Table(error),
+            Undecided::Approval(error) => Self::Approval(error),
+        }
+    }
 }
 
 /// Why a later stage cannot go on as the account that its job began as.
@@ -117,6 +131,7 @@ impl Fault for PolicyError {
             Self::Refused { .. } => FailureKind::Build,
             // The directory is down: that nobody was found means nothing.
             Self::Lookup(_) | Self::Closed(_) | Self::Table(_) => FailureKind::System,
+            Self::Approval(error) => error.kind(),
         }
     }
 
@@ -131,6 +146,7 @@ impl Fault for PolicyError {
             Self::Closed(_) => self.to_string(),
             Self::Lookup(error) => error.to_string(),
             Self::Table(error) => error.for_author(),
+            Self::Approval(error) => error.for_author(),
         }
     }
 }
@@ -153,11 +169,13 @@ pub struct Machine<'s> {
     pub accounts: &'s dyn AccountDb,
     /// Who has which, where that is in tables.
     pub tables: &'s dyn Tables,
+    /// Who has approved what.
+    pub approvals: &'s dyn Approvals,
 }
 
 impl Machine<'_> {
-    /// The one that this process runs on.
-    pub const THIS: Machine<'static> = Machine { accounts: &Nss, tables: &table::Files };
+    /// The one that this process runs on, where nothing is approved.
+    pub const THIS: Machine<'static> = Machine { accounts: &Nss, tables: &table::Files, approvals: &NoApprovals };
 }
 
 /// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused. `requested` is
@@ -170,7 +188,7 @@ pub fn decide(
     seen: Machine<'_>,
 ) -> Result<Admission, PolicyError> {
     let limits = rules.limits;
-    let Machine { accounts: db, tables } = seen;
+    let Machine { accounts: db, tables, approvals } = seen;
     let facts = identity.facts();
     let refused = |why| PolicyError::Refused {
         login: facts.user_login().to_owned(),
@@ -180,8 +198,8 @@ pub fn decide(
         audience: mode.audience(),
     };
     let asking = Asking { facts, requested };
-    let matched = rules::first_match(rules.map, rules.policy.merge_requests_of_forks, asking, tables)?;
-    let (rule, given) = matched.map_err(|why| {
+    let matched = rules::first_match(rules.map, rules.policy.merge_requests_of_forks, asking, tables, approvals)?;
+    let (rule, given, approver) = matched.map_err(|why| {
         refused(match facts.scoped_user_id() {
             Some(id) => NotAdmitted::ActsForAnother(id, why),
             None => NotAdmitted::NoRule(why),
@@ -203,7 +221,7 @@ pub fn decide(
         Err(Barred::Closed(words)) => return Err(PolicyError::Closed(words)),
         Err(why) => return Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
     }
-    Ok(Admission::new(account, describe(rule), rule.options.clone()))
+    Ok(Admission::new(account, describe(rule), rule.options.clone(), approver))
 }
 
 /// The account of a job that goes on: looked up and judged once more. It may have been closed meanwhile, and a record is

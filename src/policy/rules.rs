@@ -5,6 +5,7 @@ use std::fmt;
 use super::condition::{self, Condition, Holds};
 use super::settings::{ForeignCode, Grants, MapRule, RuleLine, RunAs};
 use super::table::{TableError, Tables};
+use crate::approval::{ApprovalError, Approvals, Approver, Unapproved};
 use crate::evidence::JobFacts;
 
 /// So many rules are told of that did not match.
@@ -56,6 +57,29 @@ pub enum Mismatch {
     NotRequested,
     /// Its account is not given to a person, and the code may be a stranger's.
     ForeignCode,
+    /// Nobody whom it names has approved the commit for its account.
+    NotApproved(Unapproved),
+}
+
+/// It cannot be said whether a rule matches, and so not which rule does.
+#[derive(Debug)]
+pub enum Undecided {
+    /// The line of a table that would have decided may be in it.
+    Table(TableError),
+    /// Whether the commit is approved.
+    Approval(ApprovalError),
+}
+
+impl From<TableError> for Undecided {
+    fn from(error: TableError) -> Self {
+        Self::Table(error)
+    }
+}
+
+impl From<ApprovalError> for Undecided {
+    fn from(error: ApprovalError) -> Self {
+        Self::Approval(error)
+    }
 }
 
 impl fmt::Display for Mismatch {
@@ -71,6 +95,7 @@ impl fmt::Display for Mismatch {
             Self::NotInTable => f.write_str("its table (run_as) does not have the user"),
             Self::NotRequested => f.write_str("the job has asked for none of its accounts (may_request)"),
             Self::ForeignCode => f.write_str("the code may come from a fork, and its account is for the project's own"),
+            Self::NotApproved(why) => write!(f, "approved_by does not hold: {why}"),
         }
     }
 }
@@ -94,25 +119,53 @@ impl fmt::Display for PassedOver {
     }
 }
 
-/// The first rule that matches, with the account that it gives; else why none does.
+/// A rule that matches, what it gives, and who has approved that, where it asks for it.
+pub type Matched<'r> = (&'r MapRule, Given, Option<Approver>);
+
+/// The first rule that matches; else why none does.
 pub fn first_match<'r>(
     rules: &'r [MapRule],
     foreign_code: ForeignCode,
     asking: Asking<'_>,
     tables: &dyn Tables,
-) -> Result<Result<(&'r MapRule, Given), PassedOver>, TableError> {
+    approvals: &dyn Approvals,
+) -> Result<Result<Matched<'r>, PassedOver>, Undecided> {
     let mut passed = PassedOver::default();
     for rule in rules {
-        match given(rule, foreign_code, asking, tables)? {
-            Ok(given) => return Ok(Ok((rule, given))),
-            Err(why) if passed.first.len() < TOLD => passed.first.push((rule.line(), why)),
-            Err(_) => passed.more += 1,
+        let why = match given(rule, foreign_code, asking, tables)? {
+            Ok(given) => match approver(rule, &given, asking, approvals)? {
+                Ok(approver) => return Ok(Ok((rule, given, approver))),
+                Err(why) => Mismatch::NotApproved(why),
+            },
+            Err(why) => why,
+        };
+        if passed.first.len() < TOLD {
+            passed.first.push((rule.line(), why));
+        } else {
+            passed.more += 1;
         }
     }
     Ok(Err(passed))
 }
 
-/// The account that a rule gives a job; else why it does not match. Its table is looked at last.
+/// Who has approved the commit for the account that a rule gives, if it asks for that: the last question, and only then.
+fn approver(
+    rule: &MapRule,
+    given: &Given,
+    asking: Asking<'_>,
+    approvals: &dyn Approvals,
+) -> Result<Result<Option<Approver>, Unapproved>, ApprovalError> {
+    match (&rule.approved_by, given) {
+        // Without an account nothing is given away.
+        (None, _) | (_, Given::NoLogin(_)) => Ok(Ok(None)),
+        (Some(wanted), Given::Account(account)) => {
+            let facts = asking.facts;
+            Ok(approvals.approver(facts.project_id(), facts.sha(), account, wanted)?.map(Some))
+        }
+    }
+}
+
+/// The account that a rule gives a job, if that needs no approval or has it; else why it does not match. Its table is looked at last.
 pub fn given(
     rule: &MapRule,
     foreign_code: ForeignCode,

@@ -1,3 +1,4 @@
+mod approved;
 mod giving;
 
 use nix::unistd::{Gid, Uid};
@@ -76,7 +77,13 @@ fn decide_with(
 ) -> Result<Admission, PolicyError> {
     let (limits, policy, rules) = limits_and_rules(config);
     let rules = Rules { map: &rules, policy: &policy, limits: &limits };
-    decide(&rules, mode, &Identity::for_test(change), None, Machine { accounts: &People, tables: &table::Files })
+    decide(
+        &rules,
+        mode,
+        &Identity::for_test(change),
+        None,
+        Machine { accounts: &People, tables: &table::Files, approvals: &NoApprovals },
+    )
 }
 
 fn limits_and_rules(config: &str) -> (AccountLimits, PolicySettings, Vec<MapRule>) {

@@ -29,6 +29,8 @@ pub enum AuditEvent<'a> {
         uid: u32,
         /// Name and line of the rule that decided.
         rule: &'a str,
+        /// Who had approved the commit, and by which key, where the rule asks for that.
+        approver: Option<(&'a str, &'a str)>,
         /// Name of the session.
         session: &'a str,
     },
@@ -161,10 +163,11 @@ impl AuditEvent<'_> {
     /// What others have named is made [`printable`]: JSON escapes line breaks, and not what turns a line around.
     pub fn log(&self) {
         match *self {
-            Self::Accepted { job, user_id, user, acting_for, assurance, account, uid, rule, session } => {
+            Self::Accepted { job, user_id, user, acting_for, assurance, account, uid, rule, approver, session } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
                 let (project, user, account, rule) =
                     (project.map(printable), printable(user), printable(account), printable(rule));
+                let (approved_by, approval_key) = approver.map(|(who, key)| (printable(who), printable(key))).unzip();
                 tracing::info!(
                     event = "accepted",
                     job_id,
@@ -178,6 +181,8 @@ impl AuditEvent<'_> {
                     account,
                     uid,
                     rule,
+                    approved_by,
+                    approval_key,
                     session
                 );
             }

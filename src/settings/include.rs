@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{MAX_BYTES, SettingsError, text};
+use super::{MAX_BYTES, Settings, SettingsError, no_rule_needs_approvals, text};
 use crate::config::{self, Section, Source};
 use crate::policy::pattern::Pattern;
-use crate::policy::settings::{Groups, MapRule, Stands, read_groups, read_rule};
+use crate::policy::settings::{MapRule, Stands, read_groups, read_rule};
 use crate::sys::files::{Distrust, Secrecy, Trust, TrustError, read_trusted, trusted_directory};
 use crate::sys::installed::who_decides;
 
@@ -64,7 +64,7 @@ impl Include {
 }
 
 /// The rules of all of them, in order.
-pub(super) fn rules_of(includes: &[Include], groups: &Groups) -> Result<Vec<MapRule>, SettingsError> {
+pub(super) fn rules_of(includes: &[Include], settings: &Settings) -> Result<Vec<MapRule>, SettingsError> {
     let mut rules = Vec::new();
     let (mut files, mut room) = (0, MAX_BYTES);
     for path in includes.iter().map(Include::files).collect::<Result<Vec<_>, _>>()?.concat() {
@@ -75,17 +75,17 @@ pub(super) fn rules_of(includes: &[Include], groups: &Groups) -> Result<Vec<MapR
         let bytes = read_trusted(&path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, room)?;
         room -= bytes.len();
         let source = Source::new(&path, text(&path, &bytes)?);
-        rules.extend(config::read(&source, |root| read_file(root, groups))?);
+        rules.extend(config::read(&source, |root| read_file(root, settings))?);
     }
     Ok(rules)
 }
 
 /// Rules, and groups that are for them alone.
-fn read_file(mut root: Section<'_>, groups: &Groups) -> Option<Vec<MapRule>> {
+fn read_file(mut root: Section<'_>, settings: &Settings) -> Option<Vec<MapRule>> {
     let own = root.section("groups");
     let place = own.place();
     let own = read_groups(own);
-    let mut known = groups.clone();
+    let mut known = settings.policy.groups.clone();
     for (name, members) in own {
         if known.insert(name.clone(), members).is_some() {
             root.problem(
@@ -97,6 +97,9 @@ fn read_file(mut root: Section<'_>, groups: &Groups) -> Option<Vec<MapRule>> {
         }
     }
     let rules = root.tables("map", |section| read_rule(section, &known, Stands::InAnIncluded));
+    if settings.approvals.is_none() {
+        no_rule_needs_approvals(&root, rules.iter().flatten());
+    }
     root.finish();
     rules.into_iter().collect()
 }

@@ -1,5 +1,6 @@
 //! What the manual says of the whole file: the declarations of all rooms, put together.
 
+use crate::approval::settings::manual::APPROVALS;
 use crate::config::manual::{Header, Key, Part, Program, Takes, Unset};
 use crate::evidence::settings::manual::GITLAB;
 use crate::launch::settings::manual::{JOBS, LIMITS};
@@ -36,7 +37,7 @@ pub struct Documented {
 pub fn sections() -> Vec<Documented> {
     let own = [&GITLAB, &JOBS, &LIMITS, &TOKEN, &ACCOUNTS];
     let mut sections: Vec<Documented> = Vec::new();
-    for part in own.into_iter().chain(known::manual()).chain([&LOG, &POLICY, &GROUPS, &MAP, &WHEN, &NOT]) {
+    for part in own.into_iter().chain(known::manual()).chain([&LOG, &APPROVALS, &POLICY, &GROUPS, &MAP, &WHEN, &NOT]) {
         match sections.iter_mut().find(|known| known.section == part.section) {
             Some(known) => known.parts.push(part),
             None => sections.push(Documented { section: part.section, header: part.header, parts: vec![part] }),

@@ -8,6 +8,8 @@ use serde::Serialize;
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
 use super::{lines, still_runs, whose};
+use crate::approval::{Approvals, Evidence, NoApprovals};
+use crate::evidence::variables;
 use crate::identity::{Assurance, Identity};
 use crate::order::directories::{Directories, host_name};
 use crate::policy::{self, Machine};
@@ -15,6 +17,7 @@ use crate::report::Failure;
 use crate::report::events::{AuditEvent, JobOf};
 use crate::runner::{SESSION_VARIABLE, job_variable};
 use crate::session::Session;
+use crate::sys::installed::who_decides;
 
 /// What the runner reads from standard output (runner 15.10 and later know all of these keys).
 #[derive(Serialize)]
@@ -76,12 +79,20 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     };
     let requested = job_variable(&settings.policy.request_variable);
     let user = (identity.facts().user_id(), identity.facts().user_login());
+    let payload_file = arguments.contract.job_response_file()?;
+    let approvals: Box<dyn Approvals> = match &settings.approvals {
+        Some(approvals) => {
+            let of_job = |name: &str| variables::values_of(payload_file, name);
+            Box::new(Evidence::new(approvals, &settings.gitlab.url, who_decides(), of_job))
+        }
+        None => Box::new(NoApprovals),
+    };
+    let machine = Machine { approvals: approvals.as_ref(), ..Machine::THIS };
     let admission =
-        policy::decide(&settings.rules(), mode, &identity, requested.as_deref(), Machine::THIS).map_err(Failure::from);
+        policy::decide(&settings.rules(), mode, &identity, requested.as_deref(), machine).map_err(Failure::from);
     let admission = admission.inspect_err(|failure| not_accepted(Some(user), failure))?;
     let account = admission.account();
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
-    let payload_file = arguments.contract.job_response_file()?;
     let attempt = payload_file.parent().unwrap_or(payload_file);
     let project_id = identity.facts().project_id();
     let cluster = settings.batch().map(whose::cluster);
@@ -104,6 +115,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         account: account.name(),
         uid: account.uid().as_raw(),
         rule: admission.decision().rule(),
+        approver: admission.decision().approver().map(|approver| (approver.principal(), approver.key())),
         session: session.name(),
     };
     accepted.log();

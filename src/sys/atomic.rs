@@ -9,9 +9,9 @@
 //!   the worker). In a directory of anybody else nothing may be written at all.
 //! * After a failure no temporary file stays. After SIGKILL one may.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What is written, and so how.
@@ -31,6 +31,9 @@ pub enum Kind {
     /// The temporary name is always the same (`.NAME.tmp`): what a worker that was killed has left is replaced by the next,
     /// instead of adding up in somebody's home directory. One process at a time writes there.
     Shared,
+    /// As [`Kind::Lasting`], for everybody to read (mode 0644, whatever the umask is): what an administrator's command puts where
+    /// the driver looks for it.
+    LastingPublic,
 }
 
 /// Writes a file, in place of the one of that name if there is one.
@@ -42,8 +45,11 @@ pub fn replace(path: &Path, content: &[u8], kind: Kind) -> io::Result<()> {
     let dir = parent(path)?;
     match kind {
         Kind::Shared => replace_shared(path, content),
-        Kind::Lasting => {
+        Kind::Lasting | Kind::LastingPublic => {
             let temporary = written(dir, content, 0o600)?;
+            if kind == Kind::LastingPublic {
+                temporary.as_file().set_permissions(Permissions::from_mode(0o644))?;
+            }
             temporary.as_file().sync_data()?;
             temporary.persist(path)?;
             File::open(dir)?.sync_all()
@@ -116,8 +122,13 @@ mod tests {
     use super::*;
     use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 
-    const KINDS: [(Kind, u32); 4] =
-        [(Kind::Lasting, 0o600), (Kind::Passing, 0o600), (Kind::PassingSecret, 0o400), (Kind::Shared, 0o600)];
+    const KINDS: [(Kind, u32); 5] = [
+        (Kind::Lasting, 0o600),
+        (Kind::Passing, 0o600),
+        (Kind::PassingSecret, 0o400),
+        (Kind::Shared, 0o600),
+        (Kind::LastingPublic, 0o644),
+    ];
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).expect("metadata").mode()

@@ -13,6 +13,7 @@ pub const PAGES: &[&str] = &[
     "tests/README.md",
     "packaging/doc/operations.md",
     "packaging/doc/policy.md",
+    "packaging/doc/approvals.md",
     "packaging/doc/slurm.md",
     "packaging/doc/attacks.md",
 ];
@@ -139,9 +140,18 @@ fn blocks() -> impl Iterator<Item = (String, String)> {
 }
 
 fn kind(block: &str) -> Kind {
-    const OURS: &[&str] =
-        &["[gitlab]", "[jobs]", "[token]", "[accounts]", "[slurm]", "[slurm.limits]", "[log]", "[[map]]"];
-    const NO_SCRIPT: &[&str] = &["cases!(", "let ", "evidence ->"];
+    const OURS: &[&str] = &[
+        "[gitlab]",
+        "[jobs]",
+        "[token]",
+        "[accounts]",
+        "[slurm]",
+        "[slurm.limits]",
+        "[log]",
+        "[[map]]",
+        "[approvals]",
+    ];
+    const NO_SCRIPT: &[&str] = &["cases!(", "let ", "evidence ->", "# names", "%climate"];
     let first = block.lines().next().unwrap_or_default();
     if OURS.contains(&first) {
         Kind::Configuration

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr)] // a test says what it skips and what it leaves
 
+mod approvals;
 mod attacks;
 mod audit;
 mod capabilities;

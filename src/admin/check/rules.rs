@@ -69,6 +69,7 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
     good &= tables::judge(settings, runner, findings);
     if let Some(last) = reached.last()
         && is_open(&last.when)
+        && last.approved_by.is_none()
         && last.run_as == RunAs::GitLabUser
         && settings.jobs.downscope == Downscope::Setuid
     {
@@ -93,7 +94,10 @@ pub(super) fn judge(settings: &Settings, runner: &Runner, findings: &mut Finding
                 format!("no rule maps to {name}, and jobs run as nobody else (jobs.downscope = \"none\"): add one with run_as = {name:?}"),
             );
         }
-        if let Some(rule) = rules.iter().find(|rule| is_open(&rule.when) && matches!(rule.run_as, RunAs::Account(_))) {
+        if let Some(rule) = rules
+            .iter()
+            .find(|rule| is_open(&rule.when) && rule.gives_all() && matches!(rule.run_as, RunAs::Account(_)))
+        {
             findings.warning(
                 &what(rule),
                 "it has no conditions, so whoever starts a pipeline here has this account; add when = { user = \"you\" }",
@@ -111,7 +115,11 @@ fn judge_names(rules: &[MapRule], findings: &mut Findings) -> bool {
     let by_name = |rule: &&MapRule| {
         let asks = |wanted: fn(&Condition) -> bool| rule.when.all.iter().any(wanted);
         let by_path = asks(|condition| matches!(condition, Condition::Project(_) | Condition::Namespace(_)));
-        rule.grants() == Grants::ToCode && by_path && !asks(|condition| matches!(condition, Condition::ProjectId(_)))
+        let approved = rule.approved_by.is_some(); // whose number of the project is signed
+        rule.grants() == Grants::ToCode
+            && by_path
+            && !approved
+            && !asks(|condition| matches!(condition, Condition::ProjectId(_)))
     };
     let mut found = rules.iter().filter(by_name);
     let Some(first) = found.next() else { return false };

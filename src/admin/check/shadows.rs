@@ -211,6 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_asks_for_approvals_shadows_none_and_can_be_shadowed() {
+        let plain = rule(Some("a"), None);
+        let asks = MapRule { approved_by: Some(vec!["m".to_owned()]), ..plain.clone() };
+        let for_all = MapRule { approved_by: Some(Vec::new()), ..rule(None, None) };
+        assert!(!catches_all(&for_all, &[], OWN));
+        for earlier in [&asks, &for_all] {
+            let mut before = Earlier::new(OWN);
+            assert_eq!((before.shadow(earlier), before.shadow(&plain)), (None, None));
+        }
+        let mut before = Earlier::new(OWN);
+        assert!(before.shadow(&plain).is_none() && before.shadow(&asks).is_some());
+    }
+
+    #[test]
     fn a_rule_is_shadowed_by_one_that_asks_for_less_and_by_no_other() {
         let (open, name, number, both) =
             (rule(None, None), rule(Some("a"), None), rule(None, Some(1)), rule(Some("a"), Some(1)));

@@ -108,6 +108,16 @@ pub const MAP: Part = Part {
                 unless the rule says from_fork = true.",
             used_by: &[Config, Check],
         },
+        Key {
+            name: "approved_by",
+            takes: Takes::OneOrMore("names of approvers, or @NAME for a group of [groups]"),
+            unset: Unset::Means("no approval is asked for."),
+            example: "[\"climate-maintainers\", \"arthur@hpc.example\"]",
+            says: "The rule matches only if one of these has approved the commit of the job for its account: names in the file \
+                approvals.allowed_signers, exactly. Besides what when says: an approval lifts nothing. What it says of a commit and what \
+                it does not: motmot-approve(1).",
+            used_by: &[Config, Check],
+        },
     ],
     file: file!(),
 };
@@ -146,14 +156,14 @@ pub const POLICY: Part = Part {
 pub const GROUPS: Part = Part {
     section: "groups",
     header: Header::Table,
-    says: "Names for several users, for rules: user = \"@NAME\".",
+    says: "Names for several users, for rules: user = \"@NAME\"; or for several approvers: approved_by = \"@NAME\".",
     keys: &[Key {
         name: "",
         takes: Takes::TextsTable("groups", "login names of GitLab"),
         unset: Unset::Is("{}"),
         example: "{ maintainers = [\"adent\", \"ford\"] }",
-        says: "The login names of its members, exactly. What begins with / is a file with one name in each line; # begins a comment. It must be root's, \
-            as the configuration.",
+        says: "The login names of its members, exactly; where it is for approved_by, their names in approvals.allowed_signers. What begins with / is a \
+            file with one name in each line; # begins a comment. It must be root's, as the configuration.",
         used_by: &[Config, Check],
     }],
     file: file!(),

@@ -30,6 +30,8 @@ pub struct MapRule {
     pub may_request: Vec<String>,
     /// Options of batch jobs that jobs under this rule cannot change.
     pub options: RuleOptions,
+    /// Who has to have approved the commit: one of these. None may be in it, and then nobody can: that is not the same as no key.
+    pub approved_by: Option<Vec<String>>,
 }
 
 /// Where rules are written.
@@ -114,10 +116,11 @@ impl MapRule {
 
     /// Whether each job that its conditions hold for has an account by it.
     pub fn gives_all(&self) -> bool {
-        match self.run_as {
+        let has_one = match self.run_as {
             RunAs::GitLabUser | RunAs::Account(_) => true,
             RunAs::Table(_) | RunAs::Requested => false,
-        }
+        };
+        has_one && self.approved_by.is_none()
     }
 
     /// Whether it says that it is for agents that act for somebody.
@@ -140,9 +143,12 @@ pub fn read_rule(mut section: Section<'_>, groups: &Groups, stands: Stands) -> O
     let may_request = section.one_or_more("may_request", account).unwrap_or_default();
     let run_as = read_run_as(&mut section, !may_request.is_empty());
     let options = read_rule_options(&mut section);
+    // A login name and the name of an approver are written alike: one, or all of a group.
+    let approved_by = section.one_or_more("approved_by", |text| users(text, groups));
+    let approved_by = approved_by.map(|lists| sorted(lists.concat()));
     let place = section.place();
     section.finish();
-    Some(MapRule { name, place, stands, when, conditions, run_as: run_as?, may_request, options })
+    Some(MapRule { name, place, stands, when, conditions, run_as: run_as?, may_request, options, approved_by })
 }
 
 fn read_when(mut section: Section<'_>, groups: &Groups) -> When {

@@ -19,6 +19,7 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
         account: "arthur",
         uid: 1042,
         rule: "everybody (line 9)",
+        approver: Some(("climate-maintainers", "SHA256:a")),
         session: "s",
     });
     let mut all = Vec::new();
@@ -101,7 +102,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         })
         .collect();
     let expected = [
-        r#""level":"INFO","event":"accepted","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","acting_for":7,"gitlab":"https://gitlab.example.com","assurance":"job-api","account":"arthur","uid":1042,"rule":"everybody (line 9)","session":"s"}"#,
+        r#""level":"INFO","event":"accepted","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","acting_for":7,"gitlab":"https://gitlab.example.com","assurance":"job-api","account":"arthur","uid":1042,"rule":"everybody (line 9)","approved_by":"climate-maintainers","approval_key":"SHA256:a","session":"s"}"#,
         r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"no rule"}"#,
         r#""level":"WARN","event":"unavailable","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"GitLab does not answer"}"#,
         r#""level":"INFO","event":"minted","job_id":7,"sub_stage":"step_x","account":"arthur","jti":"00000000-0000-0000-0000-000000000000","kid":"k","sub":"project_path:hpc/weather","aud":"https://hpc.example","exp":1900000000}"#,
@@ -133,6 +134,7 @@ fn no_name_begins_an_event_or_turns_one_around() {
         account,
         uid: 1042,
         rule: name,
+        approver: Some((name, name)),
         session,
     };
     let events = [

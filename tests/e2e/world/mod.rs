@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 
-pub use account::{TestAccount, change_accounts, try_change_accounts};
+pub use account::{Stranger, TestAccount, change_accounts, try_change_accounts};
 pub(crate) use cases::cases;
 pub use cases::{Case, main};
 pub use cluster::{Cluster, Delayed};

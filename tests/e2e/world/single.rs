@@ -35,7 +35,12 @@ impl<'w> Single<'w> {
         let gitlab = GitLab::answering(
             json!({"id": job_id, "status": "running", "user": {"id": 42, "username": user}, "pipeline": {"id": 55, "project_id": 7, "source": "push"}}),
         );
-        world.write_payload(&payload(job_id));
+        Self::at(world, gitlab, &payload(job_id))
+    }
+
+    /// The same with a GitLab that is there already, and a payload.
+    pub fn at(world: &'w World, gitlab: GitLab, payload: &Value) -> Self {
+        world.write_payload(payload);
         world.write_config_with(|config| config.gitlab(|section| section.url(&gitlab.url)));
         let output = world.stage("config").output().expect("config");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
