@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::jwk::{Jwks, Kid, public_key};
+use crate::rsa;
 use crate::strict_json::StrictObject;
 
 /// Largest document in bytes.
@@ -52,6 +53,11 @@ pub enum KeySetError {
         "the key set has no key that can be used: none is for ES256 (P-256), with a `kid`, and meant for signatures"
     )]
     NoneUsable,
+    /// The same of a provider's keys, which may be of two kinds.
+    #[error(
+        "the key set has no key that can be used: none is for RS256 (RSA, at least 2048 bits) or ES256 (P-256), with a `kid`, and meant for signatures"
+    )]
+    NoneUsableOfProvider,
     /// One key is not as it must be.
     #[error("key {} of the key set: {problem}", index + 1)]
     Key {
@@ -83,6 +89,9 @@ pub enum KeyProblem {
     /// `x` and `y` are not two 32-byte numbers that lie on the curve.
     #[error("`x` and `y` are not a point of P-256")]
     Point,
+    /// `n` and `e` are not an RSA key of a size that is still safe, in its one spelling.
+    #[error("`n` and `e` are not an RSA key of 2048 to 8192 bits with an ordinary exponent")]
+    Modulus,
     /// `key_ops` (RFC 7517, section 4.3) says what it may do, and that is something else.
     #[error("`key_ops` must be a list with \"verify\" in it, or absent")]
     Operations,
@@ -103,11 +112,19 @@ enum Others {
     LeftOut,
 }
 
+/// Which keys are usable here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kinds {
+    Es256,
+    Es256AndRs256,
+}
+
 impl KeyProblem {
     /// Whether such a key may well be right for somebody else. A point that is off its curve is for nobody.
     fn is_of_another(self) -> bool {
         match self {
-            Self::Member { .. } | Self::Kid | Self::Operations => true,
+            // A short RSA key may have its place elsewhere; here it is no key, and what it has signed is signed by nobody.
+            Self::Member { .. } | Self::Kid | Self::Operations | Self::Modulus => true,
             Self::NotObject | Self::Point | Self::Symmetric | Self::Private => false,
         }
     }
@@ -116,16 +133,23 @@ impl KeyProblem {
 impl KeySet {
     /// Reads a document. Every key in it must be an ES256 key in full: `kty`, `crv`, `x`, `y`, `alg`, `use`, `kid`.
     pub fn from_json(document: &[u8]) -> Result<Self, KeySetError> {
-        Self::read(document, Others::Refused)
+        Self::read(document, Others::Refused, Kinds::Es256)
     }
 
     /// Reads a document in which there may be keys beside those that are usable here: of other algorithms, curves and uses. Of
     /// an ES256 key `alg` and `use` may be missing, as RFC 7517 has it. Secrets are refused all the same.
     pub fn from_json_among_others(document: &[u8]) -> Result<Self, KeySetError> {
-        Self::read(document, Others::LeftOut)
+        Self::read(document, Others::LeftOut, Kinds::Es256)
     }
 
-    fn read(document: &[u8], others: Others) -> Result<Self, KeySetError> {
+    /// Reads the document of an OpenID provider, whose tokens may be signed with RS256, too (RSA keys of at least 2048 bits;
+    /// RFC 7518, section 6.3.1). Each key serves its one algorithm. What else is in it is left out as in
+    /// [`KeySet::from_json_among_others`].
+    pub fn of_provider(document: &[u8]) -> Result<Self, KeySetError> {
+        Self::read(document, Others::LeftOut, Kinds::Es256AndRs256)
+    }
+
+    fn read(document: &[u8], others: Others, kinds: Kinds) -> Result<Self, KeySetError> {
         if document.len() > MAX_DOCUMENT {
             return Err(KeySetError::TooLarge);
         }
@@ -137,7 +161,7 @@ impl KeySet {
         }
         let mut keys: Vec<VerifyingKey> = Vec::with_capacity(listed.len());
         for (index, listed) in listed.iter().enumerate() {
-            let key = match VerifyingKey::read(listed, others) {
+            let key = match VerifyingKey::read(listed, others, kinds) {
                 Ok(key) => key,
                 Err(problem) if others == Others::LeftOut && problem.is_of_another() => continue,
                 Err(problem) => return Err(KeySetError::Key { index, problem }),
@@ -148,7 +172,10 @@ impl KeySet {
             keys.push(key);
         }
         if keys.is_empty() {
-            return Err(KeySetError::NoneUsable);
+            return Err(match kinds {
+                Kinds::Es256 => KeySetError::NoneUsable,
+                Kinds::Es256AndRs256 => KeySetError::NoneUsableOfProvider,
+            });
         }
         Ok(Self { keys })
     }
@@ -169,7 +196,7 @@ impl KeySet {
 }
 
 impl VerifyingKey {
-    fn read(listed: &Value, others: Others) -> Result<Self, KeyProblem> {
+    fn read(listed: &Value, others: Others, kinds: Kinds) -> Result<Self, KeyProblem> {
         let listed = listed.as_object().ok_or(KeyProblem::NotObject)?;
         if text(listed, "kty") == Some("oct") {
             return Err(KeyProblem::Symmetric);
@@ -178,25 +205,39 @@ impl VerifyingKey {
         if listed.contains_key("d") || listed.contains_key("k") {
             return Err(KeyProblem::Private);
         }
-        for (member, wanted) in [("kty", "EC"), ("crv", "P-256"), ("alg", "ES256"), ("use", "sig")] {
-            // Absent is not another value; what kind of key it is must be said.
-            let left_open =
-                others == Others::LeftOut && matches!(member, "alg" | "use") && !listed.contains_key(member);
-            if !left_open && text(listed, member) != Some(wanted) {
-                return Err(KeyProblem::Member { member, wanted });
-            }
+        if kinds == Kinds::Es256AndRs256 && text(listed, "kty") == Some("RSA") {
+            let kid = named(listed, others, &[("alg", "RS256"), ("use", "sig")])?;
+            let (n, e) = text(listed, "n").zip(text(listed, "e")).ok_or(KeyProblem::Modulus)?;
+            let key = rsa::public_key(n, e).ok_or(KeyProblem::Modulus)?;
+            return Ok(Self { kid, algorithm: Algorithm::RS256, algorithm_name: "RS256", key });
         }
-        let operations =
-            listed.get("key_ops").map(|list| list.as_array().is_some_and(|list| list.contains(&"verify".into())));
-        if operations == Some(false) {
-            return Err(KeyProblem::Operations);
-        }
-        let kid = text(listed, "kid").and_then(Kid::new).ok_or(KeyProblem::Kid)?;
+        let kid = named(listed, others, &[("kty", "EC"), ("crv", "P-256"), ("alg", "ES256"), ("use", "sig")])?;
         let (x, y) = text(listed, "x").zip(text(listed, "y")).ok_or(KeyProblem::Point)?;
         public_key(x, y).ok_or(KeyProblem::Point)?;
         let key = DecodingKey::from_ec_components(x, y).map_err(|_| KeyProblem::Point)?;
         Ok(Self { kid, algorithm: Algorithm::ES256, algorithm_name: "ES256", key })
     }
+}
+
+/// The name of a key that says these things of itself.
+fn named(
+    listed: &Map<String, Value>,
+    others: Others,
+    members: &[(&'static str, &'static str)],
+) -> Result<Kid, KeyProblem> {
+    for &(member, wanted) in members {
+        // Absent is not another value; what kind of key it is must be said.
+        let left_open = others == Others::LeftOut && matches!(member, "alg" | "use") && !listed.contains_key(member);
+        if !left_open && text(listed, member) != Some(wanted) {
+            return Err(KeyProblem::Member { member, wanted });
+        }
+    }
+    let operations =
+        listed.get("key_ops").map(|list| list.as_array().is_some_and(|list| list.contains(&"verify".into())));
+    if operations == Some(false) {
+        return Err(KeyProblem::Operations);
+    }
+    text(listed, "kid").and_then(Kid::new).ok_or(KeyProblem::Kid)
 }
 
 fn text<'a>(object: &'a Map<String, Value>, member: &str) -> Option<&'a str> {

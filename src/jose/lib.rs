@@ -2,6 +2,7 @@
 //!
 //! * Keys: JSON Web Keys and key sets (RFC 7517) on P-256 (RFC 7518, section 6.2.1), named by their thumbprint (RFC 7638).
 //! * Tokens: JSON Web Tokens (RFC 7519) in compact form (RFC 7515, section 7.1), signed with ES256 (RFC 7518, section 3.4).
+//! * Of an OpenID provider also RSA keys and tokens signed with RS256 ([`KeySet::of_provider`]), to verify them.
 //!
 //! RFC 8725 says what goes wrong with those, and its advice is followed. Nothing is looked up by what a token says: keys,
 //! issuer and audience are the caller's. The key alone says which algorithm is right. JSON with a member twice is no
@@ -41,6 +42,7 @@
 mod jwk;
 mod key_set;
 mod refusal;
+mod rsa;
 mod signing_key;
 mod strict_json;
 mod verifier;

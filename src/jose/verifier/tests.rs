@@ -17,6 +17,7 @@ const SIX_HOURS: SignedDuration = SignedDuration::from_hours(6);
 
 mod claims;
 mod forgeries;
+mod provider;
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
