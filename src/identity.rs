@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::JobFacts;
-use crate::evidence::job_api::{self, JobApiError};
-use crate::evidence::payload::Payload;
-use crate::evidence::settings::GitLabSettings;
+use crate::evidence::settings::Sources;
+use crate::evidence::sources::{self, EvidenceError, Question};
 
 /// What vouches for an identity; the token says it too (`assurance`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +12,13 @@ use crate::evidence::settings::GitLabSettings;
 pub enum Assurance {
     /// GitLab's answer to a question asked with the job's own token.
     JobApi,
+    /// GitLab's signature for this very job.
+    IdToken,
+    /// Both, which agree.
+    #[serde(rename = "job-api+id-token")]
+    JobApiAndIdToken,
+    /// The runner's copy of the job alone, with numbers and no names.
+    Payload,
     /// Nobody: root plays GitLab (`motmot simulate`). Services that look see that no pipeline has run.
     Simulated,
 }
@@ -22,6 +28,9 @@ impl Assurance {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::JobApi => "job-api",
+            Self::IdToken => "id-token",
+            Self::JobApiAndIdToken => "job-api+id-token",
+            Self::Payload => "payload",
             Self::Simulated => "simulated",
         }
     }
@@ -39,9 +48,15 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Asks GitLab whose job the payload is.
-    pub fn establish(gitlab: &GitLabSettings, payload: &Payload) -> Result<Self, JobApiError> {
-        Ok(Self { facts: job_api::ask(gitlab, payload)?, assurance: Assurance::JobApi })
+    /// Asks whose job the payload is: all sources that the configuration names.
+    pub fn establish(question: &Question<'_>) -> Result<Self, EvidenceError> {
+        let assurance = match question.gitlab.identity {
+            Sources::JobApi => Assurance::JobApi,
+            Sources::IdToken(_) => Assurance::IdToken,
+            Sources::JobApiAndIdToken(_) => Assurance::JobApiAndIdToken,
+            Sources::Payload => Assurance::Payload,
+        };
+        Ok(Self { facts: sources::ask(question)?, assurance })
     }
 
     /// The same, where it is known that no real GitLab has vouched. There is no way back.

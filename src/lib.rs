@@ -34,7 +34,7 @@
 //! | `order` | what the two processes say to each other, as data | sys |
 //! | `worker` | the account's side of a run | sys, report, runner, order |
 //! | `scheduler` | what a batch scheduler is asked, and what its answers mean | sys, config, report, runner |
-//! | `evidence` | payload, job API | sys, config, report |
+//! | `evidence` | payload, job API, id token | sys, config, report |
 //! | `identity` | who a job is, and how we know | evidence |
 //! | `approval` | who has approved a commit | sys, config, report |
 //! | `policy` | which account, and which rule says so | sys, config, report, scheduler, evidence, identity, approval |

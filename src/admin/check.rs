@@ -4,6 +4,7 @@ mod accounts;
 mod approvals;
 mod batch;
 mod findings;
+mod identity;
 mod jobs;
 mod limits;
 mod login;
@@ -75,6 +76,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     approvals::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     login::judge(settings, runner, findings);
+    identity::judge(settings, findings);
     jobs::judge(&settings.jobs, runner, findings);
     path::judge(&settings.jobs, runner, findings);
     limits::judge(&settings.jobs, runner, findings);
@@ -140,7 +142,10 @@ fn gitlab(gitlab: &GitLabSettings, runner: &Runner, findings: &mut Findings) {
     let hasty = GitLabSettings { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() };
     match runner.act(|| probe(&hasty)) {
         Err(words) => findings.problem(what, words),
-        Ok(Ok(answer)) => answered(url, answer, findings),
+        Ok(Ok(answer)) => {
+            answered(url, answer, findings);
+            identity::ask(&hasty, runner, findings);
+        }
         Ok(Err(JobApiError::Unreachable { why, .. })) => {
             let why = without_number(&why);
             findings.problem(

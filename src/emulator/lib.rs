@@ -31,11 +31,14 @@ mod simulation;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use gitlab::id_token::InstanceKey;
+
 pub use contract::failure::FailureReason;
 pub use contract::result::{DriverCall, Exec, Exit, JobResult, Status};
 pub use contract::version::RunnerVersion;
 pub use error::EmulatorError;
-pub use gitlab::job::GitLabJob;
+pub use gitlab::id_token::IdToken;
+pub use gitlab::job::{GitLabJob, SourceProject};
 pub use gitlab::payload::{JobPayload, Variable};
 pub use gitlab::server::{GitLabServer, JobApi};
 pub use simulation::Simulation;
@@ -79,8 +82,12 @@ impl Simulation {
     async fn play(&self, gitlab: GitLabServer, driver: &Driver, logs: log::Logs) -> Result<JobResult, EmulatorError> {
         let job = self.job.settled();
         let url = gitlab.url().to_owned();
-        let token = gitlab.serve(&job)?;
+        let key = if self.id_tokens.is_empty() { None } else { Some(InstanceKey::generate()?) };
+        let token = gitlab.serve(&job, key.as_ref())?;
         let mut payload = self.compose(&job, &url);
+        if let Some(key) = key {
+            self.add_id_tokens(&mut payload, &job, &url, &key)?;
+        }
         let unsupported = payload.rewrite_run_keyword().err();
         let build = build::Build::new(self, driver, payload, url, logs);
         if let Some(words) = unsupported {

@@ -2,24 +2,16 @@
 //!
 //! The address comes from our configuration, never from the job. The answer must be about the job of the payload.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
+use super::http::{self, BadCertificates, Got, TRIES, Tried};
 use super::payload::{JobToken, Payload};
 use super::{JobFacts, RefType};
 use crate::evidence::settings::GitLabSettings;
 use crate::report::{FailureKind, Fault};
-use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
 
 /// Longest answer that is read. A real one has a few kilobytes.
 const MAX_ANSWER: u64 = 1 << 20;
-/// Largest file of certificates.
-const MAX_CA_FILE: usize = 4 << 20;
-/// How often a question is asked when GitLab does not answer it.
-const TRIES: u32 = 3;
-/// Wait before the second try; doubled before the third.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The states of a job (GitLab API, "Jobs"), but for `running`.
 const STATES: [&str; 12] = [
@@ -217,42 +209,7 @@ pub fn check_certificates(gitlab: &GitLabSettings) -> Result<(), JobApiError> {
 }
 
 fn agent(gitlab: &GitLabSettings) -> Result<ureq::Agent, JobApiError> {
-    use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
-    let roots = match &gitlab.ca_file {
-        None => RootCerts::PlatformVerifier,
-        Some(path) => {
-            let bad = |why: String| JobApiError::CaFile { path: path.display().to_string(), why };
-            let trust = Trust { owner: Owner::RootOrSelf, secrecy: Secrecy::Public };
-            let pem = read_trusted(path, trust, MAX_CA_FILE).map_err(|error| bad(error.to_string()))?;
-            let mut certificates = Vec::new();
-            for item in ureq::tls::parse_pem(&pem) {
-                if let ureq::tls::PemItem::Certificate(certificate) = item.map_err(|error| bad(error.to_string()))? {
-                    certificates.push(certificate);
-                }
-            }
-            if certificates.is_empty() {
-                return Err(bad("it has no PEM certificate".into()));
-            }
-            RootCerts::from(certificates)
-        }
-    };
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .root_certs(roots)
-        .build();
-    // The runner's own proxy settings (HTTPS_PROXY, NO_PROXY) hold for us too, but never for this machine.
-    let proxy = if gitlab.url.is_loopback() { None } else { ureq::Proxy::try_from_env() };
-    Ok(ureq::Agent::config_builder()
-        .tls_config(tls)
-        .proxy(proxy)
-        // A redirect would carry the token to wherever it points.
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .timeout_global(Some(gitlab.timeout))
-        .user_agent(concat!("motmot/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into())
+    http::agent(gitlab).map_err(|BadCertificates { path, why }| JobApiError::CaFile { path, why })
 }
 
 /// What one try led to.
@@ -263,47 +220,28 @@ enum Fetched {
 }
 
 fn fetch(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) -> Result<Vec<u8>, JobApiError> {
-    let mut pause = FIRST_PAUSE;
-    let mut last = String::new();
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            std::thread::sleep(pause);
-            pause *= 2;
-        }
-        match fetch_once(agent, gitlab, token) {
-            Fetched::Answer(body) => return Ok(body),
-            Fetched::Retry(why) => last = why,
-            Fetched::Final(error) => return Err(error),
-        }
-    }
-    Err(JobApiError::Unreachable { url: gitlab.url.as_str().to_owned(), why: last })
+    let once = || match fetch_once(agent, gitlab, token) {
+        Fetched::Answer(body) => Tried::Over(Ok(body)),
+        Fetched::Retry(why) => Tried::Again(why),
+        Fetched::Final(error) => Tried::Over(Err(error)),
+    };
+    let unreachable = |why| JobApiError::Unreachable { url: gitlab.url.as_str().to_owned(), why };
+    http::persistently(once).unwrap_or_else(|why| Err(unreachable(why)))
 }
 
 fn fetch_once(agent: &ureq::Agent, gitlab: &GitLabSettings, token: &JobToken) -> Fetched {
     let url = gitlab.url.as_str().to_owned();
-    let unusable = |why: String| Fetched::Final(JobApiError::Unusable { url: url.clone(), why });
-    let mut response = match agent
-        .get(format!("{url}/api/v4/job"))
-        .header("JOB-TOKEN", token.expose())
-        .header("Accept", "application/json")
-        .call()
-    {
-        Ok(response) => response,
-        Err(error) => return Fetched::Retry(without(token, &error.to_string())),
-    };
-    match response.status().as_u16() {
-        200 => {}
-        code @ (401 | 403) => return Fetched::Final(JobApiError::TokenRefused(code)),
-        code @ 300..=399 => {
-            return unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address"));
+    let request = agent.get(format!("{url}/api/v4/job")).header("JOB-TOKEN", token.expose());
+    let unusable = |why: String| Fetched::Final(JobApiError::Unusable { url, why });
+    match http::get(request, MAX_ANSWER) {
+        Got::Answer(body) => Fetched::Answer(body),
+        Got::Redirect(code) => {
+            unusable(format!("it redirects (HTTP {code}), and a job token is not carried to another address"))
         }
-        code @ (408 | 429 | 500..=599) => return Fetched::Retry(format!("HTTP {code}")),
-        code => return unusable(format!("HTTP {code}")),
-    }
-    match response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec() {
-        Ok(body) => Fetched::Answer(body),
-        Err(ureq::Error::BodyExceedsLimit(_)) => unusable("the answer is longer than 1 MiB".into()),
-        Err(error) => Fetched::Retry(without(token, &error.to_string())),
+        Got::Status(code @ (401 | 403)) => Fetched::Final(JobApiError::TokenRefused(code)),
+        Got::Status(code) => unusable(format!("HTTP {code}")),
+        Got::TooLong => unusable("the answer is longer than 1 MiB".into()),
+        Got::Nothing(why) => Fetched::Retry(without(token, &why)),
     }
 }
 
@@ -350,13 +288,14 @@ fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
         namespace_id: payload.namespace_id,
         user_id,
         scoped_user_id: payload.scoped_user_id,
-        user_login: text(user.username).ok_or(JobApiError::Unknown("the login name of who started the job"))?,
+        user_login: Some(text(user.username).ok_or(JobApiError::Unknown("the login name of who started the job"))?),
         pipeline_id: payload.pipeline_id.or(pipeline_id),
         pipeline_source: text(pipeline.and_then(|pipeline| pipeline.source)),
         git_ref: payload.git_ref.clone().or(text(answer.git_ref)),
         ref_type,
         ref_protected: payload.ref_protected,
         sha: payload.sha.clone(),
+        signed: None,
     })
 }
 
@@ -378,7 +317,7 @@ mod tests {
     #[test]
     fn an_answer_about_the_same_job_gives_the_login() {
         let facts = answer(|_| ()).expect("bound");
-        assert_eq!((facts.user_login(), facts.user_id(), facts.pipeline_source()), ("adent", 42, Some("push")));
+        assert_eq!((facts.user_login(), facts.user_id(), facts.pipeline_source()), (Some("adent"), 42, Some("push")));
     }
 
     #[test]

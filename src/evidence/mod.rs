@@ -1,16 +1,24 @@
 //! What is known of a job, and from whom.
 //!
 //! Everything that a pipeline author can set (each `variables` entry of the payload, each `CUSTOM_ENV_*`) stays outside
-//! this module: see the runner's variable precedence, where the last of several entries with one name wins.
+//! this module: see the runner's variable precedence, where the last of several entries with one name wins. One variable alone is
+//! looked at, for an id token, of which nothing is believed but what GitLab has signed for this very job.
 
+mod http;
+pub mod id_token;
 pub mod job_api;
 pub mod payload;
 pub mod settings;
+mod signed;
+pub mod sources;
 pub mod variables;
+
+pub use signed::{Environment, SignedFacts, SourceProject};
 
 use serde::{Deserialize, Serialize};
 
-/// Facts about a job for which GitLab itself vouches: structured fields of the payload, and the answer of its API.
+/// Facts about a job for which GitLab itself vouches: structured fields of the payload, the answer of its API, and what it has
+/// signed in the job's id token. What only the latter says stays together ([`SignedFacts`]), so that its source is remembered.
 ///
 /// Made in this room only, and read-only for all others: what a job may do is decided from them.
 /// Absent means unknown, and an unknown fact stays out of the token; it is never turned into a default.
@@ -23,7 +31,8 @@ pub struct JobFacts {
     project_path: Option<String>,
     namespace_id: Option<u64>,
     user_id: u64,
-    user_login: String,
+    #[serde(default)]
+    user_login: Option<String>,
     #[serde(default)]
     scoped_user_id: Option<u64>,
     pipeline_id: Option<u64>,
@@ -32,6 +41,8 @@ pub struct JobFacts {
     ref_type: Option<RefType>,
     ref_protected: Option<bool>,
     sha: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signed: Option<SignedFacts>,
 }
 
 impl JobFacts {
@@ -70,9 +81,9 @@ impl JobFacts {
         self.user_id
     }
 
-    /// That user's login name in GitLab.
-    pub fn user_login(&self) -> &str {
-        &self.user_login
+    /// That user's login name in GitLab. Not known where the payload alone is asked, which has numbers only.
+    pub fn user_login(&self) -> Option<&str> {
+        self.user_login.as_deref()
     }
 
     /// The user for whom that one acts, by number: he is then no person, but the service account of an AI agent (composite
@@ -85,7 +96,7 @@ impl JobFacts {
     pub fn human(&self) -> Human<'_> {
         match self.scoped_user_id {
             Some(id) => Human { id, login: None },
-            None => Human { id: self.user_id, login: Some(&self.user_login) },
+            None => Human { id: self.user_id, login: self.user_login() },
         }
     }
 
@@ -115,8 +126,50 @@ impl JobFacts {
         }
     }
 
+    /// What GitLab has signed for this job, if it was asked to.
+    pub fn signed(&self) -> Option<&SignedFacts> {
+        self.signed.as_ref()
+    }
+
+    /// The project that the code comes from, where GitLab has signed it: in the pipeline of a merge request perhaps a fork.
+    pub fn source_project(&self) -> Option<&SourceProject> {
+        self.signed.as_ref()?.source()
+    }
+
+    /// Whose code the job runs, as far as it is known.
+    pub fn code(&self) -> Code<'_> {
+        let pipeline = self.pipeline_kind();
+        let own_ref = self.git_ref().filter(|_| pipeline == PipelineKind::Ref);
+        if let Some((signed, source)) = self.signed.as_ref().and_then(|signed| Some((signed, signed.source()?))) {
+            // A ref that is no branch says nothing about one.
+            let branch = || signed.git_ref.as_deref().filter(|name| !name.starts_with("refs/"));
+            return Code::Of(CodeOf {
+                project_id: source.id(),
+                project_path: source.path(),
+                namespace_id: source.namespace_id(),
+                git_ref: own_ref.or_else(branch),
+                ref_type: signed.ref_type.or(self.ref_type),
+                ref_protected: signed.ref_protected.or(self.ref_protected),
+            });
+        }
+        match pipeline {
+            PipelineKind::Ref => Code::Of(CodeOf {
+                project_id: self.project_id,
+                project_path: self.project_path(),
+                namespace_id: self.namespace_id,
+                git_ref: self.git_ref(),
+                ref_type: self.ref_type,
+                ref_protected: self.ref_protected,
+            }),
+            PipelineKind::MergeRequest | PipelineKind::Unknown => Code::Unknown(pipeline),
+        }
+    }
+
     /// Whether the code comes from a fork of the project. `None` where nobody has said so.
     pub fn is_from_fork(&self) -> Option<bool> {
+        if let Some(source) = self.source_project() {
+            return Some(source.id() != self.project_id);
+        }
         match self.pipeline_kind() {
             PipelineKind::Ref => Some(false),
             PipelineKind::MergeRequest | PipelineKind::Unknown => None,
@@ -135,7 +188,10 @@ impl JobFacts {
 
     /// The git ref, if it certainly is one of the project itself: `main` of a fork is another branch.
     pub fn own_ref(&self) -> Option<&str> {
-        self.git_ref().filter(|_| self.is_own_code())
+        match self.code() {
+            Code::Of(code) if self.is_own_code() => code.git_ref,
+            Code::Of(_) | Code::Unknown(_) => None,
+        }
     }
 
     /// The git ref, short form: a name chosen by whoever pushed it.
@@ -164,8 +220,41 @@ impl JobFacts {
 pub struct Human<'f> {
     /// GitLab's number.
     pub id: u64,
-    /// The login name. Of whom an agent acts for, GitLab tells a runner no more than the number.
+    /// The login name. Of whom an agent acts for, GitLab tells a runner no more than the number, nor does the payload of anybody.
     pub login: Option<&'f str>,
+}
+
+/// Whose code a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code<'a> {
+    /// That of this project: the job's own, or a fork of it.
+    Of(CodeOf<'a>),
+    /// Nobody has said.
+    Unknown(PipelineKind),
+}
+
+/// A project, and what of it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeOf<'a> {
+    /// Its number.
+    pub project_id: u64,
+    /// Its full path.
+    pub project_path: Option<&'a str>,
+    /// The number of its namespace.
+    pub namespace_id: Option<u64>,
+    /// The branch or tag: a name chosen by whoever pushed it.
+    pub git_ref: Option<&'a str>,
+    /// Which of the two.
+    pub ref_type: Option<RefType>,
+    /// Whether GitLab protects it.
+    pub ref_protected: Option<bool>,
+}
+
+impl<'a> CodeOf<'a> {
+    /// The path of the group or user that the project is in.
+    pub fn namespace_path(&self) -> Option<&'a str> {
+        self.project_path?.rsplit_once('/').map(|(namespace, _)| namespace)
+    }
 }
 
 /// Whose code a pipeline runs.

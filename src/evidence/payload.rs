@@ -1,7 +1,7 @@
 //! The job payload (`JOB_RESPONSE_FILE`): the runner's own copy of what GitLab sent it.
 //!
 //! Its structured fields cannot be set by a pipeline author. Its `variables` can, all of them, so this module does not
-//! even parse them.
+//! even parse them. (One of them may carry an id token, which is believed for its signature: `id_token::variable`.)
 
 use std::fmt;
 use std::io::Read;
@@ -167,11 +167,7 @@ struct RawGitInfo {
 impl Payload {
     /// Reads the runner's file.
     pub fn read(path: &Path) -> Result<Self, PayloadError> {
-        let unreadable = |source| PayloadError::Unreadable { path: path.to_owned(), source };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
-        let mut text = Zeroizing::new(Vec::new());
-        file.take(MAX_BYTES).read_to_end(&mut text).map_err(unreadable)?;
-        Self::parse(&text)
+        Self::parse(&bytes(path)?)
     }
 
     /// Parses it: leniently about what is absent, strictly about what is needed.
@@ -209,6 +205,15 @@ impl Payload {
             timeout: known(raw.runner_info.unwrap_or_default().timeout).map(Duration::from_secs),
         })
     }
+}
+
+/// The whole of the runner's file.
+pub(super) fn bytes(path: &Path) -> Result<Zeroizing<Vec<u8>>, PayloadError> {
+    let unreadable = |source| PayloadError::Unreadable { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(MAX_BYTES).read_to_end(&mut text).map_err(unreadable)?;
+    Ok(text)
 }
 
 /// The runner writes an image without a name for a job that has none.

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::config::Section;
 use crate::config::values::{self, BaseUrl};
 
+/// The variable of a job that carries its id token, unless the file names another.
+pub const DEFAULT_VARIABLE: &str = "MOTMOT_ID_TOKEN";
+
 /// `[gitlab]`
 #[derive(Clone, Debug)]
 pub struct GitLabSettings {
@@ -17,6 +20,63 @@ pub struct GitLabSettings {
     pub ca_file: Option<PathBuf>,
     /// Longest time for one question to it.
     pub timeout: Duration,
+    /// Who says whose job one is.
+    pub identity: Sources,
+    /// What the file says of id tokens, whether one is asked for or not. Who judges a token takes it from [`Sources`].
+    pub id_token: UnjudgedIdToken,
+}
+
+/// Who says whose job one is. Where there are several they have to agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// GitLab's job API, asked with the job's own token.
+    JobApi,
+    /// The id token that GitLab has signed for the job.
+    IdToken(IdTokenSettings),
+    /// Both.
+    JobApiAndIdToken(IdTokenSettings),
+    /// The payload alone: numbers, no names.
+    Payload,
+}
+
+impl Sources {
+    /// What an id token has to be, if one is asked for.
+    pub fn id_token(&self) -> Option<&IdTokenSettings> {
+        match self {
+            Self::IdToken(settings) | Self::JobApiAndIdToken(settings) => Some(settings),
+            Self::JobApi | Self::Payload => None,
+        }
+    }
+}
+
+/// What an id token has to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdTokenSettings {
+    /// The variable of the job that it comes in.
+    pub variable: String,
+    /// `aud`: this site, and nobody else.
+    pub audience: String,
+}
+
+/// What the file says of id tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnjudgedIdToken {
+    variable: String,
+    audience: Option<String>,
+}
+
+impl UnjudgedIdToken {
+    /// Whether somebody who names an audience seems to rely on id tokens.
+    pub fn has_audience(&self) -> bool {
+        self.audience.is_some()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    JobApi,
+    IdToken,
+    Payload,
 }
 
 /// Reads the section.
@@ -26,12 +86,69 @@ pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
         section.problem_with_help(&section.place(), "the section [gitlab] is missing", help);
     }
     let url = section.required("url", "\"https://gitlab.example.com\"", front_page);
-    // One value today; others follow, and the key is here so that a config can say what it relies on.
-    section.choice("identity", &[("job-api", ())]);
+    let (identity, id_token) = read_identity(&mut section);
     let ca_file = section.parsed("ca_file", values::absolute_path);
     let timeout = section.duration_up_to("timeout", 1, "the runner waits meanwhile");
     section.finish();
-    Some(GitLabSettings { url: url?, ca_file, timeout: timeout.unwrap_or(Duration::from_secs(10)) })
+    Some(GitLabSettings {
+        url: url?,
+        ca_file,
+        timeout: timeout.unwrap_or(Duration::from_secs(10)),
+        identity: identity?,
+        id_token,
+    })
+}
+
+fn read_identity(section: &mut Section<'_>) -> (Option<Sources>, UnjudgedIdToken) {
+    let named = section.has("identity");
+    let sources = section.one_or_more("identity", |word| match word {
+        "job-api" => Ok(Source::JobApi),
+        "id-token" => Ok(Source::IdToken),
+        "payload" => Ok(Source::Payload),
+        _ => Err(format!("is {word:?}, but must be \"job-api\" or \"id-token\" or \"payload\"")),
+    });
+    let sources = sources.unwrap_or_else(|| if named { Vec::new() } else { vec![Source::JobApi] });
+    let has = |source| sources.contains(&source);
+    let place = section.place();
+    if has(Source::Payload) && sources.iter().any(|source| *source != Source::Payload) {
+        section.problem_with_help(
+            &place,
+            "`gitlab.identity` names \"payload\" beside others",
+            "whatever else is asked has to fit the payload anyway: leave \"payload\" out",
+        );
+    }
+    let id_token = UnjudgedIdToken {
+        variable: section.parsed("id_token_variable", variable_name).unwrap_or_else(|| DEFAULT_VARIABLE.to_owned()),
+        audience: section.parsed("id_token_audience", values::visible_text),
+    };
+    if has(Source::IdToken) && !section.has("id_token_audience") {
+        section.problem_with_help(
+            &place,
+            "`gitlab.id_token_audience` is missing, and identity asks for an id token",
+            "for example: id_token_audience = \"https://ci.hpc.example\"; jobs name it in `id_tokens:`",
+        );
+    }
+    let settings = || {
+        let UnjudgedIdToken { variable, audience } = id_token.clone();
+        Some(IdTokenSettings { variable, audience: audience? })
+    };
+    let identity = match (has(Source::JobApi), has(Source::IdToken), has(Source::Payload)) {
+        (true, false, _) => Some(Sources::JobApi),
+        (false, true, _) => settings().map(Sources::IdToken),
+        (true, true, _) => settings().map(Sources::JobApiAndIdToken),
+        (false, false, true) => Some(Sources::Payload),
+        (false, false, false) => None,
+    };
+    (identity, id_token)
+}
+
+/// As GitLab accepts it below `id_tokens:`.
+fn variable_name(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(allowed) || text.as_bytes()[0].is_ascii_digit() {
+        return Err(format!("is not the name of a variable: {text:?}; write \"MOTMOT_ID_TOKEN\""));
+    }
+    Ok(text.to_owned())
 }
 
 /// The address of GitLab itself: what is below it is ours to add.

@@ -108,7 +108,7 @@ pub enum NotAdmitted {
     NoRule(PassedOver),
     /// The user is no person: it acts for another one, who has this number; and why no rule matched.
     ActsForAnother(u64, PassedOver),
-    /// The rule gives the account of the user's own name, and of the human for whom the user acts only this number is known.
+    /// The rule gives the account of the user's own name, and of him, or of the human for whom he acts, only this number is known.
     NoLogin(u64),
     /// The job asks for the first account, and the rule gives it the second one.
     NotRequestable(String, String),
@@ -155,7 +155,7 @@ impl fmt::Display for NotAdmitted {
             ),
             Self::NoLogin(id) => write!(
                 f,
-                "of the human for whom the agent acts only the number {id} is known, and {{gitlab_user}} is a name; give the account by user_id"
+                "only the number {id} is known (of a human for whom an agent acts; of everybody where gitlab.identity is \"payload\"), and {{gitlab_user}} is a name; give the account by user_id"
             ),
             Self::NotRequestable(wanted, given) => write!(
                 f,

@@ -104,7 +104,7 @@ impl Condition {
             Self::RefProtected(wanted) => facts.own_ref().and(facts.ref_protected()).map(|found| found == *wanted),
             Self::PipelineSource(sources) => facts.pipeline_source().map(|source| one_of(sources, source)),
             Self::FromFork(wanted) => facts.is_from_fork().map(|from_fork| from_fork == *wanted),
-            Self::Bot(wanted) => Some(is_bot(facts.user_login()) == *wanted),
+            Self::Bot(wanted) => facts.user_login().map(|login| is_bot(login) == *wanted),
             Self::ActingFor(wanted) => Some(facts.scoped_user_id().is_some() == *wanted),
         })
     }

@@ -15,7 +15,7 @@ pub mod table;
 
 pub use account::{Account, ForCleanup, Mode, NotAdmitted};
 pub use decision::{Admission, Decision};
-pub use rules::{Asking, Given, takes_foreign_code};
+pub use rules::{Asking, Given, names_number, takes_foreign_code};
 
 use nix::unistd::Uid;
 
@@ -32,10 +32,10 @@ use crate::sys::login::Barred;
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// No.
-    #[error("GitLab user {login:?} (number {user_id}) of job {job_id}: {why}")]
+    #[error("GitLab user {} of job {job_id}: {why}", known_as(login.as_deref(), *user_id))]
     Refused {
-        /// GitLab login.
-        login: String,
+        /// GitLab login, if it is known.
+        login: Option<String>,
         /// GitLab user number.
         user_id: u64,
         /// GitLab job.
@@ -140,7 +140,8 @@ impl Fault for PolicyError {
     fn for_author(&self) -> String {
         match self {
             Self::Refused { login, user_id, job_id, audience: Audience::Public, .. } => format!(
-                "refused: GitLab user {login:?} (number {user_id}) may not run jobs on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under job {job_id}."
+                "refused: GitLab user {} may not run jobs on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under job {job_id}.",
+                known_as(login.as_deref(), *user_id)
             ),
             Self::Refused { .. } => format!("refused: {self}"),
             Self::Closed(_) => self.to_string(),
@@ -191,7 +192,7 @@ pub fn decide(
     let Machine { accounts: db, tables, approvals } = seen;
     let facts = identity.facts();
     let refused = |why| PolicyError::Refused {
-        login: facts.user_login().to_owned(),
+        login: facts.user_login().map(str::to_owned),
         user_id: facts.user_id(),
         job_id: facts.job_id(),
         why,
@@ -257,6 +258,11 @@ pub fn forecast(
     db: &dyn AccountDb,
 ) -> Result<Result<PasswdEntry, NotAdmitted>, LookupError> {
     Ok(Account::admit(name, limits, mode, db)?.map(|account| account.entry().clone()))
+}
+
+/// A GitLab user in words.
+fn known_as(login: Option<&str>, user_id: u64) -> String {
+    login.map_or_else(|| format!("number {user_id}"), |login| format!("{login:?} (number {user_id})"))
 }
 
 fn describe(rule: &MapRule) -> String {

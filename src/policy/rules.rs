@@ -55,6 +55,8 @@ pub enum Mismatch {
     NotInTable,
     /// It gives accounts to jobs alone that ask for one of them.
     NotRequested,
+    /// Whether the user is a bot nobody has said, and the rule does not name its number.
+    PerhapsBot,
     /// Its account is not given to a person, and the code may be a stranger's.
     ForeignCode,
     /// Nobody whom it names has approved the commit for its account.
@@ -94,6 +96,9 @@ impl fmt::Display for Mismatch {
             }
             Self::NotInTable => f.write_str("its table (run_as) does not have the user"),
             Self::NotRequested => f.write_str("the job has asked for none of its accounts (may_request)"),
+            Self::PerhapsBot => {
+                f.write_str("the login name of the user is not known, and it does not name the number (user_id)")
+            }
             Self::ForeignCode => f.write_str("the code may come from a fork, and its account is for the project's own"),
             Self::NotApproved(why) => write!(f, "approved_by does not hold: {why}"),
         }
@@ -211,8 +216,10 @@ fn mismatch(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Op
     if facts.scoped_user_id().is_some() && !rule.is_for_agents() {
         return Some(Mismatch::ActsForAnother);
     }
-    if condition::is_bot(facts.user_login()) && !is_for_bots(rule) {
-        return Some(Mismatch::Bot);
+    match facts.user_login() {
+        Some(login) if condition::is_bot(login) && !is_for_bots(rule) => return Some(Mismatch::Bot),
+        None if !names_number(rule) => return Some(Mismatch::PerhapsBot),
+        _ => {}
     }
     // Whose code it is has written the request, too.
     let grants = if asking.requested_of(rule).is_some() { Grants::ToCode } else { rule.grants() };
@@ -220,6 +227,12 @@ fn mismatch(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Op
         return Some(Mismatch::ForeignCode);
     }
     None
+}
+
+/// Where a number is all that is known of a user: whether the rule, or its table, names it.
+pub fn names_number(rule: &MapRule) -> bool {
+    matches!(rule.run_as, RunAs::Table(_))
+        || rule.when.all.iter().any(|condition| matches!(condition, Condition::UserId(_)))
 }
 
 /// Access tokens act for whoever has made them, so no rule for people is theirs.

@@ -1,5 +1,6 @@
 mod approved;
 mod giving;
+mod sources;
 
 use nix::unistd::{Gid, Uid};
 

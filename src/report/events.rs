@@ -17,8 +17,8 @@ pub enum AuditEvent<'a> {
         job: JobOf<'a>,
         /// Number of the GitLab user.
         user_id: u64,
-        /// Login name of the GitLab user.
-        user: &'a str,
+        /// Login name of the GitLab user, where it is known.
+        user: Option<&'a str>,
         /// Number of the human for whom that one acts.
         acting_for: Option<u64>,
         /// What vouches for them.
@@ -38,8 +38,8 @@ pub enum AuditEvent<'a> {
     NotAccepted {
         /// Whose job it is.
         job: JobOf<'a>,
-        /// Number and login name of the GitLab user; nothing where GitLab has not said whose job it is.
-        user: Option<(u64, &'a str)>,
+        /// Number and, where it is known, login name of the GitLab user; nothing where GitLab has not said whose job it is.
+        user: Option<(u64, Option<&'a str>)>,
         /// For one that nobody vouches for, since it is played.
         assurance: Option<&'static str>,
         /// Why.
@@ -166,7 +166,7 @@ impl AuditEvent<'_> {
             Self::Accepted { job, user_id, user, acting_for, assurance, account, uid, rule, approver, session } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
                 let (project, user, account, rule) =
-                    (project.map(printable), printable(user), printable(account), printable(rule));
+                    (project.map(printable), user.map(printable), printable(account), printable(rule));
                 let (approved_by, approval_key) = approver.map(|(who, key)| (printable(who), printable(key))).unzip();
                 tracing::info!(
                     event = "accepted",
@@ -194,7 +194,7 @@ impl AuditEvent<'_> {
                     FailureKind::System => "unavailable",
                 };
                 let (user_id, user) = user.unzip();
-                let (project, user) = (project.map(printable), user.map(printable));
+                let (project, user) = (project.map(printable), user.flatten().map(printable));
                 let reason = printable(failure.for_admin());
                 tracing::warn!(event, job_id, project_id, project, user_id, user, gitlab, assurance, reason);
             }

@@ -17,6 +17,7 @@
 //! <state_dir>/sessions/<name>/workers/<number>  a process that runs as the account, and since when
 //! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
+//! <state_dir>/gitlab-keys/<digest>.json    keys that a GitLab signs id tokens with
 //! <state_dir>/pace                         when the scheduler may be asked next
 //! <state_dir>/remembered                   what it has said of partitions
 //! ```
@@ -39,7 +40,7 @@ pub use store::{NAME_ANOTHER, SessionError};
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::record::SessionRecord;
@@ -79,11 +80,16 @@ impl Sessions {
     }
 
     /// The names of all that may be in it.
-    pub const PARTS: [&str; 5] = store::PARTS;
+    pub const PARTS: [&str; 6] = store::PARTS;
 
     /// Whether everything above a directory that is to be such a store is safe; nothing is made.
     pub fn may_be_in(dir: &Path, prize: Prize) -> Result<(), SessionError> {
         store::judge_above(dir, prize)
+    }
+
+    /// A directory of the driver's own for keys of GitLab: `evidence` says what is in it.
+    pub fn keys_directory(&self) -> Result<PathBuf, SessionError> {
+        self.store.keys()
     }
 
     /// Records a decision under a new name. `cluster` is where its batch jobs will go, if it has some. `lay_out` says where a job works that has this slot and this name.

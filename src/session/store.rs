@@ -95,6 +95,13 @@ impl Store {
         self.dir.join("slots")
     }
 
+    /// The directory of GitLab's keys, made if it is missing.
+    pub(super) fn keys(&self) -> Result<PathBuf, SessionError> {
+        let dir = self.dir.join(KEYS);
+        make_private(&dir, || MadeBy::looking_into(&self.dir))?;
+        Ok(dir)
+    }
+
     /// The directory of one session.
     pub(super) fn session(&self, name: &str) -> PathBuf {
         self.sessions().join(name)
@@ -182,7 +189,9 @@ pub(super) enum MadeBy {
 
 /// All that the driver writes into its directory. Who writes another file there adds it here: a directory that is not known
 /// again is told to be given up, with the batch jobs of all its sessions.
-pub(super) const PARTS: [&str; 5] = ["sessions", "slots", "lock", Pace::FILE, Remembered::FILE];
+pub(super) const PARTS: [&str; 6] = ["sessions", "slots", "lock", KEYS, Pace::FILE, Remembered::FILE];
+/// GitLab's keys, between two jobs.
+const KEYS: &str = "gitlab-keys";
 /// What a process that was killed while it wrote one of them may leave ([`atomic`]).
 const UNFINISHED: &str = ".new-";
 

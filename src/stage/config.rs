@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
 use super::{lines, still_runs, whose};
 use crate::approval::{Approvals, Evidence, NoApprovals};
+use crate::evidence::sources::{Question, Reader};
 use crate::evidence::variables;
 use crate::identity::{Assurance, Identity};
+use crate::launch::settings::Downscope;
 use crate::order::directories::{Directories, host_name};
 use crate::policy::{self, Machine};
 use crate::report::Failure;
@@ -61,7 +64,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let payload = arguments.payload()?;
     lines::refuse_arguments("config", &arguments.rest)?;
     lines::refuse_second_config(arguments, &settings, payload.job_id)?;
-    let not_accepted = |user: Option<(u64, &str)>, failure: &Failure| {
+    let not_accepted = |user: Option<(u64, Option<&str>)>, failure: &Failure| {
         let job = JobOf {
             job_id: payload.job_id,
             project_id: payload.project_id,
@@ -71,7 +74,24 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         let assurance = (arguments.origin == Origin::Simulation).then(|| Assurance::Simulated.as_str());
         AuditEvent::NotAccepted { job, user, assurance, failure }.log();
     };
-    let identity = Identity::establish(&settings.gitlab, &payload).map_err(Failure::from);
+    let payload_file = arguments.contract.job_response_file()?;
+    // What is played has keys of its own each time: none of them is to be kept, and none kept is to be believed.
+    let keys = match (settings.gitlab.identity.id_token(), arguments.origin) {
+        (Some(_), Origin::GitLab) => Some(sessions(&settings, arguments)?.keys_directory()?),
+        _ => None,
+    };
+    let question = Question {
+        gitlab: &settings.gitlab,
+        payload: &payload,
+        payload_file,
+        keys: keys.as_deref(),
+        reader: match settings.jobs.downscope {
+            Downscope::Setuid => Reader::Author,
+            Downscope::None => Reader::Owner,
+        },
+        now: Timestamp::now(),
+    };
+    let identity = Identity::establish(&question).map_err(Failure::from);
     let identity = identity.inspect_err(|failure| not_accepted(None, failure))?;
     let identity = match arguments.origin {
         Origin::GitLab => identity,
@@ -79,10 +99,13 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     };
     let requested = job_variable(&settings.policy.request_variable);
     let user = (identity.facts().user_id(), identity.facts().user_login());
-    let payload_file = arguments.contract.job_response_file()?;
     let approvals: Box<dyn Approvals> = match &settings.approvals {
         Some(approvals) => {
-            let of_job = |name: &str| variables::values_of(payload_file, name);
+            // The payload was read before: what cannot be read of it any more approves nothing.
+            let of_job = |name: &str| -> Vec<String> {
+                let values = variables::values_of(payload_file, name).unwrap_or_default();
+                values.iter().map(|value| value.to_string()).collect()
+            };
             Box::new(Evidence::new(approvals, &settings.gitlab.url, who_decides(), of_job))
         }
         None => Box::new(NoApprovals),

@@ -13,6 +13,7 @@ use super::scheduled::{BatchStage, resources};
 use super::trial::{try_out, warn_of_a_late_start};
 use super::{confine, ends, lines, request};
 use crate::evidence::payload::Payload;
+use crate::evidence::{Code, CodeOf, JobFacts};
 use crate::launch::supervise::{Launch, Outcome, Run};
 use crate::order::directories::host_name;
 use crate::order::{Order, RunOrder};
@@ -72,11 +73,9 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         None => "in a shell".to_owned(),
     };
     introduce(&session, &account, &place, settings.jobs.message.as_deref());
-    if !session.facts().is_own_code() {
-        let (login, name) = (one_line(session.facts().user_login()), account.name());
-        tell(format_args!(
-            "warning: whose code this is GitLab does not say: in the pipeline of a merge request it may be a stranger's, from a fork; it runs as {name}, since GitLab user {login} has started it"
-        ));
+    if let Some(whose) = whose_code(session.facts()) {
+        let (login, name) = (one_line(&login_or_number(session.facts())), account.name());
+        tell(format_args!("warning: {whose}; it runs as {name}, since GitLab user {login} has started it"));
     }
     for words in ignored::variables(&settings, job_defines_variable) {
         tell(words);
@@ -144,10 +143,30 @@ fn probe(payload: &Payload, batch: Option<&dyn Batch>) -> String {
     }
 }
 
+/// Words about code that is not the project's own, or may not be.
+fn whose_code(facts: &JobFacts) -> Option<String> {
+    match facts.code() {
+        Code::Of(_) if facts.is_own_code() => None,
+        Code::Of(CodeOf { project_id, project_path, .. }) => Some(format!(
+            "this is code of a fork, {}",
+            one_line(&project_path.map_or_else(|| format!("project number {project_id}"), str::to_owned))
+        )),
+        Code::Unknown(_) => Some(
+            "whose code this is GitLab does not say: in the pipeline of a merge request it may be a stranger's, from a fork"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What to call whoever started the job.
+fn login_or_number(facts: &JobFacts) -> String {
+    facts.user_login().map_or_else(|| format!("number {}", facts.user_id()), str::to_owned)
+}
+
 /// A few lines for whoever wonders where this job runs.
 fn introduce(session: &Session, account: &Account, place: &str, message: Option<&str>) {
     let facts = session.facts();
-    let login = facts.user_login();
+    let login = login_or_number(facts);
     let user = match facts.scoped_user_id() {
         None => format!("GitLab user {login}"),
         Some(id) => format!("agent {login} for GitLab user number {id}"),

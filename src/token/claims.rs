@@ -12,13 +12,15 @@ use uuid::{NoContext, Uuid};
 
 use super::lifetime::Ttl;
 use super::subject::{Subject, SubjectError};
-use crate::evidence::{JobFacts, RefType};
+use crate::evidence::{Code, Environment, JobFacts, RefType, SignedFacts};
 use crate::identity::{Assurance, Identity};
 use crate::policy::Account;
 use crate::scheduler::{BatchPlacement, JobId, Placement, SchedulerKind};
 
 /// How long before its issue a token is valid already, in seconds: room for clocks that are late.
 const BACKDATE: i64 = 60;
+/// Most bytes of `groups_direct`: tokens go into headers, whose length others limit.
+const MAX_GROUPS: usize = 1024;
 
 /// What the site says about all of its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,8 +109,8 @@ pub struct Claims {
     pub job_project_path: Option<String>,
     /// With `user_login`: the human behind the job.
     pub user_id: String,
-    /// Not known of the human for whom an agent acts.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Not known of the human for whom an agent acts, and where the payload alone vouches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_login: Option<String>,
     /// Who acts for him.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +131,21 @@ pub struct Claims {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha: Option<String>,
     pub runner_environment: RunnerEnvironment,
+    /// The groups that the user is in directly. With this one and the next six: known from GitLab's id token alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_direct: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment_protected: Option<RefProtection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_tier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_visibility: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci_config_ref_uri: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci_config_sha: Option<String>,
     pub upstream_iss: String,
     pub assurance: Assurance,
     pub identity_type: IdentityType,
@@ -141,8 +158,9 @@ pub struct Claims {
 pub struct Actor {
     /// GitLab's number of the agent's service account.
     pub sub: String,
-    /// Its login name.
-    pub user_login: String,
+    /// Its login name, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_login: Option<String>,
 }
 
 impl Actor {
@@ -151,7 +169,8 @@ impl Actor {
             return Ok(None);
         }
         let sub = number("agent's user id", facts.user_id())?;
-        Ok(Some(Self { sub, user_login: needed("agent's user login", facts.user_login())? }))
+        let user_login = facts.user_login().map(|login| needed("agent's user login", login)).transpose()?;
+        Ok(Some(Self { sub, user_login }))
     }
 }
 
@@ -211,16 +230,19 @@ impl Claims {
         let iat = now.as_second();
         let nanos = u32::try_from(now.subsec_nanosecond()).map_err(|_| ClaimsError::Clock(now))?;
         let since_1970 = u64::try_from(iat).ok().filter(|_| iat > BACKDATE).ok_or(ClaimsError::Clock(now))?;
-        // Only where the job's project is that of the code, too: a token that says `project_path` and `ref` for a fork's code would
-        // speak for the project's own branch, GitLab's own tokens say the fork there.
-        let own_code = facts.is_own_code();
+        // Whose code it is, as in GitLab's own tokens: in the pipeline of a fork's merge request the fork. Only where that is known: a
+        // token that says `project_path` and `ref` for a stranger's code would speak for the project's own branch.
+        let code = match facts.code() {
+            Code::Of(code) => Some(code),
+            Code::Unknown(_) => None,
+        };
+        let some_id = |id: Option<u64>| id.filter(|id| *id != 0).map(|id| id.to_string());
+        let git_ref = known(code.and_then(|code| code.git_ref));
+        let ref_type = code.and_then(|code| code.ref_type);
         let human = facts.human();
-        let project_path = facts.project_path().map(ToOwned::to_owned);
-        let namespace_path = facts.namespace_path().filter(|path| !path.is_empty()).map(str::to_owned);
-        let namespace_id = facts.namespace_id().filter(|id| *id != 0).map(|id| id.to_string());
-        let project_id = number("project id", facts.project_id())?;
-        let git_ref = known(facts.own_ref());
-        let ref_type = facts.ref_type().filter(|_| own_code);
+        let signed = facts.signed();
+        let environment = signed.and_then(SignedFacts::environment);
+        let protection = |yes| if yes { RefProtection::True } else { RefProtection::False };
         Ok(Self {
             iss: needed("issuer (token.issuer in the configuration)", &settings.issuer)?,
             sub: Subject::of(facts)?.encode(),
@@ -229,14 +251,14 @@ impl Claims {
             iat,
             nbf: iat - BACKDATE,
             jti: Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since_1970, nanos)),
-            namespace_id: namespace_id.clone().filter(|_| own_code),
-            namespace_path: namespace_path.clone().filter(|_| own_code),
-            project_id: Some(project_id.clone()).filter(|_| own_code),
-            project_path: project_path.clone().filter(|_| own_code),
-            job_namespace_id: namespace_id,
-            job_namespace_path: namespace_path,
-            job_project_id: project_id,
-            job_project_path: project_path,
+            namespace_id: some_id(code.and_then(|code| code.namespace_id)),
+            namespace_path: known(code.and_then(|code| code.namespace_path())),
+            project_id: some_id(code.map(|code| code.project_id)),
+            project_path: known(code.and_then(|code| code.project_path)),
+            job_namespace_id: some_id(facts.namespace_id()),
+            job_namespace_path: known(facts.namespace_path()),
+            job_project_id: number("project id", facts.project_id())?,
+            job_project_path: known(facts.project_path()),
             user_id: number("user id", human.id)?,
             user_login: human.login.map(|login| needed("user login", login)).transpose()?,
             act: Actor::of(facts)?,
@@ -246,12 +268,16 @@ impl Claims {
             ref_path: full_ref(ref_type, git_ref.as_deref()),
             git_ref,
             ref_type,
-            ref_protected: facts
-                .ref_protected()
-                .filter(|_| own_code)
-                .map(|yes| if yes { RefProtection::True } else { RefProtection::False }),
+            ref_protected: code.and_then(|code| code.ref_protected).map(protection),
             sha: known(facts.sha()),
             runner_environment: RunnerEnvironment::SelfHosted,
+            groups_direct: signed.and_then(SignedFacts::groups_direct).filter(|groups| fit(groups)).map(<[_]>::to_vec),
+            environment: known(environment.map(Environment::name)),
+            environment_protected: environment.and_then(Environment::protected).map(protection),
+            deployment_tier: known(environment.and_then(Environment::tier)),
+            project_visibility: known(signed.and_then(SignedFacts::project_visibility)),
+            ci_config_ref_uri: known(signed.and_then(SignedFacts::ci_config_ref_uri)),
+            ci_config_sha: known(signed.and_then(SignedFacts::ci_config_sha)),
             upstream_iss: needed("GitLab's address (gitlab.url in the configuration)", &settings.upstream_iss)?,
             assurance: identity.assurance(),
             identity_type: IdentityType::Job,
@@ -337,6 +363,11 @@ fn full_ref(kind: Option<RefType>, git_ref: Option<&str>) -> Option<String> {
         RefType::Branch => format!("refs/heads/{name}"),
         RefType::Tag => format!("refs/tags/{name}"),
     })
+}
+
+/// Whether a list of groups is short enough for a token. Some of them would be read as all.
+fn fit(groups: &[String]) -> bool {
+    groups.iter().map(|group| group.len() + 3).sum::<usize>() <= MAX_GROUPS
 }
 
 fn known(fact: Option<&str>) -> Option<String> {

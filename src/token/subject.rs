@@ -1,7 +1,7 @@
 //! `sub`: who a token speaks for, as one line that rules can be written on.
 //!
 //! Its form is the one that GitLab's own tokens have, `project_path:{p}:ref_type:{t}:ref:{r}`, so that rules written for
-//! those carry over. Where the code may be that of a fork, project and ref of the code are not known, and GitLab's form would
+//! those carry over; where GitLab has signed whose code it is, `{p}` is that project, perhaps a fork. Where the code may be that of a fork, project and ref of the code are not known, and GitLab's form would
 //! claim that they are the project's own: then it is `job_project_path:{p}:pipeline:merge_request`, which no such rule matches.
 //!
 //! Branch names are chosen by whoever pushes, so the encoding must not let one job's facts spell
@@ -13,7 +13,7 @@ use std::fmt::Write;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::evidence::{JobFacts, PipelineKind, RefType};
+use crate::evidence::{Code, JobFacts, PipelineKind, RefType};
 
 /// Longest subject in bytes: OpenID Connect Core 1.0, section 2.
 pub const MAX_SUBJECT: usize = 255;
@@ -61,11 +61,14 @@ pub enum SubjectError {
 impl Subject {
     /// The subject of a job. What is unknown is left out, key and all.
     pub fn of(facts: &JobFacts) -> Result<Self, SubjectError> {
-        let path = facts.project_path().map(|path| ProjectName::Path(path.to_owned()));
-        let project = path.unwrap_or(ProjectName::Id(facts.project_id()));
-        match facts.pipeline_kind() {
-            PipelineKind::Ref => Self::new(project, facts.ref_type(), facts.git_ref().map(ToOwned::to_owned)),
-            pipeline => Self::of_foreign_code(project, pipeline),
+        let named =
+            |path: Option<&str>, id| path.map_or(ProjectName::Id(id), |path| ProjectName::Path(path.to_owned()));
+        match facts.code() {
+            Code::Of(code) => {
+                let project = named(code.project_path, code.project_id);
+                Self::new(project, code.ref_type, code.git_ref.map(ToOwned::to_owned))
+            }
+            Code::Unknown(pipeline) => Self::of_foreign_code(named(facts.project_path(), facts.project_id()), pipeline),
         }
     }
 

@@ -11,6 +11,7 @@ pub const PAGES: &[&str] = &[
     "SECURITY.md",
     "CONTRIBUTING.md",
     "tests/README.md",
+    "packaging/doc/identity.md",
     "packaging/doc/operations.md",
     "packaging/doc/policy.md",
     "packaging/doc/approvals.md",

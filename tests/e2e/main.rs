@@ -16,6 +16,7 @@ mod data_dir;
 mod environment;
 mod examples;
 mod harness;
+mod id_token;
 mod identity;
 mod leftovers;
 mod limits;

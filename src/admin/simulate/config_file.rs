@@ -5,7 +5,10 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use motmot_emulator::IdToken;
+
 use super::error::SimulateError;
+use crate::evidence::settings::DEFAULT_VARIABLE;
 
 /// The configuration file the stages are started with. A copy is gone when this is dropped.
 pub(super) struct ConfigFile {
@@ -92,6 +95,15 @@ pub(super) fn gitlab_url(path: &Path) -> Result<String, SimulateError> {
     let config = read(path)?;
     let url = config.get("gitlab").and_then(|gitlab| gitlab.get("url")).and_then(toml::Value::as_str);
     Ok(url.unwrap_or("https://gitlab.invalid").trim_end_matches('/').to_owned())
+}
+
+/// The id token that a job needs under this configuration, as far as it says so; the driver itself judges it.
+pub(super) fn id_token(path: &Path) -> Result<Option<IdToken>, SimulateError> {
+    let config = read(path)?;
+    let gitlab = config.get("gitlab");
+    let text = |key: &str| gitlab.and_then(|gitlab| gitlab.get(key)).and_then(toml::Value::as_str);
+    let variable = text("id_token_variable").unwrap_or(DEFAULT_VARIABLE).to_owned();
+    Ok(text("id_token_audience").map(|audience| IdToken { variable, audience: audience.to_owned() }))
 }
 
 #[cfg(test)]

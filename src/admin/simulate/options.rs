@@ -43,6 +43,12 @@ pub struct SimulateArgs {
     /// What started the pipeline [default: push]
     #[arg(long, value_name = "SOURCE", help_heading = "Job")]
     pub(super) pipeline_source: Option<String>,
+    /// The fork that a merge request comes from; GitLab says it in id tokens alone. With --pipeline-source merge_request_event
+    #[arg(long, value_name = "PATH", help_heading = "Job")]
+    pub(super) source_project: Option<String>,
+    /// Number of that fork
+    #[arg(long, value_name = "N", requires = "source_project", default_value_t = 8, help_heading = "Job")]
+    pub(super) source_project_id: i64,
     /// Number of the job [default: drawn at random]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) job_id: Option<i64>,

@@ -48,6 +48,8 @@ pub fn play(
         // No service and no log shall take it for a pipeline's.
         driver.args.push("--simulated".into());
     }
+    let asked = if played { config_file::id_token(config.path())? } else { None };
+    let simulation = &Simulation { id_tokens: asked.into_iter().collect(), ..simulation.clone() };
     let result = simulation.run(gitlab, &driver, log, runner_log)?;
     if simulation.keep_temp || result.status == Status::RunnerGone {
         // The processes that are left may still read it.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use motmot_emulator::{
-    Cancel, CancelMode, CancelWhen, GitLabJob, JobApi, JobPayload, RunnerVersion, Simulation, Variable, go_duration,
+    Cancel, CancelMode, CancelWhen, GitLabJob, JobApi, JobPayload, RunnerVersion, Simulation, SourceProject, Variable,
+    go_duration,
 };
 
 use super::error::SimulateError;
@@ -97,6 +98,7 @@ impl SimulateArgs {
         set(&mut job.pipeline_source, self.pipeline_source.as_ref());
         set(&mut job.job_name, self.job_name.as_ref());
         set(&mut job.ci_stage, self.ci_stage.as_ref());
+        job.source_project = self.source_project.clone().map(|path| SourceProject { id: self.source_project_id, path });
         job.tag |= self.tag;
         job.job_id = self.job_id.or(job.job_id);
         job.job_token = self.job_token.clone().or(job.job_token.take());

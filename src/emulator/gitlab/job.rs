@@ -35,6 +35,17 @@ pub struct GitLabJob {
     pub ci_stage: String,
     /// `CI_JOB_TOKEN`; `None` draws one.
     pub job_token: Option<String>,
+    /// In the pipeline of a merge request from a fork: the fork. Only id tokens say it.
+    pub source_project: Option<SourceProject>,
+}
+
+/// A project that a merge request comes from.
+#[derive(Debug, Clone)]
+pub struct SourceProject {
+    /// Its number.
+    pub id: i64,
+    /// Its path with namespaces.
+    pub path: String,
 }
 
 impl Default for GitLabJob {
@@ -54,12 +65,13 @@ impl Default for GitLabJob {
             job_name: "simulated".to_owned(),
             ci_stage: "test".to_owned(),
             job_token: None,
+            source_project: None,
         }
     }
 }
 
 /// Different in every process and call; nobody needs to be unable to guess it.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::time::Instant::now())
 }
 
@@ -87,6 +99,7 @@ impl GitLabJob {
             job_name: info.name.clone(),
             ci_stage: info.stage.clone(),
             job_token: Some(payload.token.clone()).filter(|token| !token.is_empty()),
+            source_project: None,
         }
     }
 

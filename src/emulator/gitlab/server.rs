@@ -1,4 +1,4 @@
-//! A GitLab just large enough for a driver: `GET /api/v4/job`, which tells a job who it is.
+//! A GitLab just large enough for a driver: `GET /api/v4/job`, which tells a job who it is, and the keys of its id tokens.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
 
+use super::id_token::{self, InstanceKey};
 use super::job::GitLabJob;
 use crate::error::EmulatorError;
 
@@ -63,7 +64,7 @@ impl GitLabServer {
     }
 
     /// Answers for this job until the runtime ends. `None` for a GitLab that somebody else runs.
-    pub(crate) fn serve(self, job: &GitLabJob) -> Result<Option<JobToken>, EmulatorError> {
+    pub(crate) fn serve(self, job: &GitLabJob, key: Option<&InstanceKey>) -> Result<Option<JobToken>, EmulatorError> {
         let Some(own) = self.own else {
             return Ok(None);
         };
@@ -76,7 +77,15 @@ impl GitLabServer {
             JobAnswer { token: job.token().to_owned(), body, status: own.status, revoked: Arc::clone(&revoked) };
         let socket =
             tokio::net::TcpListener::from_std(own.socket).map_err(EmulatorError::system("listen on 127.0.0.1"))?;
-        let router = Router::new().route("/api/v4/job", get(tell_job)).with_state(Arc::new(answer));
+        let mut router = Router::new().route("/api/v4/job", get(tell_job)).with_state(Arc::new(answer));
+        if let Some(key) = key {
+            for (path, document) in [
+                ("/.well-known/openid-configuration", id_token::discovery(&self.url)),
+                ("/oauth/discovery/keys", key.published()),
+            ] {
+                router = router.route(path, get(async move || axum::Json(document.clone())));
+            }
+        }
         tokio::spawn(async move { axum::serve(socket, router).await });
         Ok(Some(JobToken { revoked }))
     }

@@ -1,6 +1,8 @@
 //! The payload that GitLab would make of a simulation.
 
 use super::Simulation;
+use crate::error::EmulatorError;
+use crate::gitlab::id_token::{IdToken, InstanceKey};
 use crate::gitlab::job::GitLabJob;
 use crate::gitlab::payload::{Artifact, Cache, JobPayload, Step, Variable};
 
@@ -84,6 +86,24 @@ impl Simulation {
         }
         payload.variables.get_or_insert_default().extend(self.variables.iter().cloned());
         payload
+    }
+
+    /// Puts the id tokens where GitLab has them: behind what it says of the job, and before all that users can set.
+    pub(crate) fn add_id_tokens(
+        &self,
+        payload: &mut JobPayload,
+        job: &GitLabJob,
+        url: &str,
+        key: &InstanceKey,
+    ) -> Result<(), EmulatorError> {
+        let timeout = payload.runner_info.timeout;
+        let variables = payload.variables.get_or_insert_default();
+        let first = variables.iter().position(|known| known.key == "CI_JOB_TOKEN").map_or(0, |at| at + 1);
+        for (at, IdToken { variable, audience }) in (first..).zip(&self.id_tokens) {
+            let value = key.id_token(job, url, audience, timeout)?;
+            variables.insert(at, Variable { public: false, masked: true, ..Variable::new(variable, value) });
+        }
+        Ok(())
     }
 
     /// What GitLab sends with every job and no flag of ours is about.

@@ -6,6 +6,7 @@ pub(crate) mod driver;
 pub(crate) mod faults;
 pub(crate) mod runner;
 
+use crate::gitlab::id_token::IdToken;
 use crate::gitlab::job::GitLabJob;
 use crate::gitlab::payload::{JobPayload, Variable};
 use faults::Faults;
@@ -28,6 +29,8 @@ pub struct Simulation {
     pub steps: Vec<(String, Vec<String>)>,
     /// Variables behind all others, so that they win wherever the last one wins.
     pub variables: Vec<Variable>,
+    /// The job's `id_tokens:`. Only a GitLab that the emulator plays can sign some that anybody believes.
+    pub id_tokens: Vec<IdToken>,
     /// Paths to cache; without any there are no cache stages.
     pub cache: Vec<String>,
     /// Paths to upload as artifacts; without any there is no upload stage.

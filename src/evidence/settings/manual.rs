@@ -22,10 +22,14 @@ pub const GITLAB: Part = Part {
         },
         Key {
             name: "identity",
-            takes: Takes::Word(&["job-api"]),
+            takes: Takes::OneOrMore("job-api, id-token or payload"),
             unset: Unset::Is("\"job-api\""),
-            example: "",
-            says: "How it is found out whose job one is: job-api asks GET /api/v4/job with the job's own token.",
+            example: "[\"job-api\", \"id-token\"]",
+            says: "How it is found out whose job one is. job-api asks GET /api/v4/job with the job's own token. id-token verifies \
+                the id token that GitLab has signed for the job, which each job has to ask for (id_tokens: in .gitlab-ci.yml); it alone \
+                says whose code the pipeline of a merge request runs. payload believes the runner's copy of the job alone: it has \
+                numbers and no names, so rules can only match on user_id and project_id, and {gitlab_user} is nobody. Of two in a \
+                list both are asked, and have to agree.",
             used_by: &[Config],
         },
         Key {
@@ -43,6 +47,22 @@ pub const GITLAB: Part = Part {
             example: "\"30s\"",
             says: "Longest time for one question to GitLab, which is asked up to three times.",
             used_by: &[Config, Prepare, Run, Check],
+        },
+        Key {
+            name: "id_token_variable",
+            takes: Takes::Text("the name of a variable"),
+            unset: Unset::Is("\"MOTMOT_ID_TOKEN\""),
+            example: "\"SITE_ID_TOKEN\"",
+            says: "The variable of a job that carries its id token, as .gitlab-ci.yml names it below id_tokens.",
+            used_by: &[Config],
+        },
+        Key {
+            name: "id_token_audience",
+            takes: Takes::Text("a text of visible characters"),
+            unset: Unset::Means("none; it is needed where identity has id-token."),
+            example: "\"https://ci.hpc.example\"",
+            says: "What the id token must have in aud, and nothing besides: a token for another site is none for this one.",
+            used_by: &[Config],
         },
     ],
     file: file!(),

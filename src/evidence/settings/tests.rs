@@ -33,3 +33,31 @@ fn a_question_to_gitlab_is_bounded() {
     let error = gitlab(&format!("{url}timeout = \"61s\"\n")).unwrap_err();
     assert!(error.contains(":3:11: `gitlab.timeout` must be 1m or less: the runner waits meanwhile"), "{error}");
 }
+
+#[test]
+fn sources_that_must_agree_are_a_list_and_an_id_token_is_for_somebody() {
+    let read =
+        |lines: &str| gitlab(&format!("[gitlab]\nurl = \"https://g.example\"\n{lines}")).map(|read| read.identity);
+    let token = |variable: &str| IdTokenSettings { variable: variable.into(), audience: "https://ci.example".into() };
+    let audience = "id_token_audience = \"https://ci.example\"";
+    assert_eq!(read(""), Ok(Sources::JobApi));
+    assert_eq!(read("identity = [\"job-api\"]"), Ok(Sources::JobApi));
+    assert_eq!(read("identity = \"payload\""), Ok(Sources::Payload));
+    assert_eq!(read(&format!("identity = \"id-token\"\n{audience}")), Ok(Sources::IdToken(token(DEFAULT_VARIABLE))));
+    for list in ["[\"id-token\", \"job-api\"]", "[\"job-api\", \"id-token\", \"job-api\"]"] {
+        let both = read(&format!("identity = {list}\n{audience}\nid_token_variable = \"T\""));
+        assert_eq!(both, Ok(Sources::JobApiAndIdToken(token("T"))));
+    }
+    for (lines, said) in [
+        ("identity = \"id-token\"", "`gitlab.id_token_audience` is missing"),
+        ("identity = \"id-token\"\nid_token_audience = \"\"", "`gitlab.id_token_audience` "),
+        ("identity = []", "`gitlab.identity` is a list of none"),
+        ("identity = \"variables\"", "`gitlab.identity` is \"variables\", but must be \"job-api\" or"),
+        ("identity = [\"payload\", \"job-api\"]", "names \"payload\" beside others"),
+        ("id_token_variable = \"A B\"", "`gitlab.id_token_variable` is not the name of a variable"),
+        ("id_token_variable = \"1A\"", "`gitlab.id_token_variable` is not the name of a variable"),
+    ] {
+        let error = read(lines).expect_err(lines);
+        assert!(error.contains(said), "{lines}: {error}");
+    }
+}

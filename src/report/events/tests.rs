@@ -13,7 +13,7 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
     let mut next = Some(AuditEvent::Accepted {
         job,
         user_id: 42,
-        user: "adent",
+        user: Some("adent"),
         acting_for: Some(7),
         assurance: "job-api",
         account: "arthur",
@@ -28,14 +28,14 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
         next = match event {
             AuditEvent::Accepted { .. } => Some(AuditEvent::NotAccepted {
                 job,
-                user: Some((42, "adent")),
+                user: Some((42, Some("adent"))),
                 assurance: Some("simulated"),
                 failure: refusal,
             }),
             AuditEvent::NotAccepted { failure, .. } if failure.kind() == FailureKind::Build => {
                 Some(AuditEvent::NotAccepted {
                     job,
-                    user: Some((42, "adent")),
+                    user: Some((42, Some("adent"))),
                     assurance: Some("simulated"),
                     failure: outage,
                 })
@@ -128,7 +128,7 @@ fn no_name_begins_an_event_or_turns_one_around() {
     let accepted = AuditEvent::Accepted {
         job,
         user_id: 42,
-        user: name,
+        user: Some(name),
         acting_for: None,
         assurance: "job-api",
         account,

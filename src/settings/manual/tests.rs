@@ -255,7 +255,10 @@ fn the_manual_has_every_key_that_the_readers_accept_and_no_other() {
 }
 
 /// Keys that cannot be without another one, and that one with a value.
-const NEEDS: [(&str, &str, &str); 1] = [("jobs.limits.swap", "jobs.limits.memory", "\"1G\"")];
+const NEEDS: [(&str, &str, &str); 2] = [
+    ("jobs.limits.swap", "jobs.limits.memory", "\"1G\""),
+    ("gitlab.identity", "gitlab.id_token_audience", "\"https://ci.hpc.example\""),
+];
 
 #[test]
 fn a_default_of_the_manual_is_what_holds_without_the_key() {

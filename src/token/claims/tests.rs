@@ -215,3 +215,73 @@ fn a_job_of_an_agent_is_its_humans_and_says_who_acts() {
     assert_eq!(value["act"], json!({"sub": "42", "user_login": "adent"}));
     assert!(claims(|_| ()).get("act").is_none(), "whoever starts his own jobs acts for nobody");
 }
+
+/// What GitLab has signed for a job of project 22, whose code is that of this project.
+fn signed(id: u64, path: &str) -> Value {
+    json!({
+        "source": {"id": id, "path": path, "namespace_id": 9}, "git_ref": "feature", "ref_type": "branch", "ref_protected": false,
+        "environment": {"name": "production", "protected": true, "tier": "production"},
+        "groups_direct": ["climate"], "project_visibility": "private", "ci_config_ref_uri": null, "ci_config_sha": null,
+    })
+}
+
+#[test]
+fn where_gitlab_has_signed_whose_code_it_is_a_token_says_the_same_as_gitlabs() {
+    for (source, git_ref) in [
+        ("merge_request_event", "refs/merge-requests/7/head"),
+        ("parent_pipeline", "refs/merge-requests/7/head"),
+        ("merge_request_event", "main"),
+    ] {
+        let value = claims(|facts| {
+            facts["signed"] = signed(99, "stranger/model");
+            facts["pipeline_source"] = source.into();
+            facts["git_ref"] = git_ref.into();
+        });
+        // `main` is the target, or a name that a stranger chose: what was signed is the branch of the fork.
+        assert_eq!(value["sub"], "project_path:stranger/model:ref_type:branch:ref:feature", "{source} {git_ref}");
+        for (claim, said) in [
+            ("project_id", "99"),
+            ("project_path", "stranger/model"),
+            ("namespace_id", "9"),
+            ("namespace_path", "stranger"),
+            ("job_project_id", "22"),
+            ("job_project_path", "climate/core/model"),
+            ("job_namespace_id", "7"),
+            ("ref", "feature"),
+            ("ref_type", "branch"),
+            ("ref_path", "refs/heads/feature"),
+            ("ref_protected", "false"),
+            ("environment", "production"),
+            ("environment_protected", "true"),
+            ("deployment_tier", "production"),
+            ("project_visibility", "private"),
+        ] {
+            assert_eq!(value[claim], said, "{source} {git_ref}: {claim}");
+        }
+        assert_eq!(value["groups_direct"], json!(["climate"]));
+        assert!(value.get("ci_config_sha").is_none());
+    }
+    let own = claims(|facts| {
+        facts["signed"] = signed(22, "climate/core/model");
+        facts["pipeline_source"] = "merge_request_event".into();
+    });
+    assert_eq!(own["sub"], "project_path:climate/core/model:ref_type:branch:ref:feature");
+}
+
+#[test]
+fn groups_that_are_too_many_for_a_token_are_left_out_as_a_whole() {
+    let with = |groups: usize| {
+        claims(|facts| {
+            facts["signed"] = signed(22, "climate/core/model");
+            facts["signed"]["groups_direct"] = json!(vec!["group/of/people"; groups]);
+        })
+    };
+    assert_eq!(with(50)["groups_direct"].as_array().map(Vec::len), Some(50));
+    assert!(with(60).get("groups_direct").is_none());
+}
+
+#[test]
+fn of_a_job_whose_users_name_nobody_knows_a_token_says_the_number() {
+    let value = claims(|facts| facts["user_login"] = Value::Null);
+    assert_eq!((value["user_id"].as_str(), value.get("user_login")), (Some("42"), None));
+}

@@ -10,6 +10,7 @@ pub mod cluster;
 mod config;
 mod files;
 pub mod gitlab;
+pub mod instance;
 mod needs;
 pub mod pam;
 mod patience;

@@ -1,0 +1,147 @@
+//! GitLab's keys between two jobs, in a file of the driver's own: so that a job costs GitLab no question, and goes on through a short
+//! outage of it.
+//!
+//! Whoever could write the file could sign as GitLab. So it lies in a directory that nobody else can look into, it is read as a key
+//! would be, and what is wrong with it in any way is as good as absent: then GitLab is asked, and the file is replaced.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use jose::KeySet;
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::IdTokenError;
+use super::provider::{self, MAX_KEYS};
+use crate::evidence::settings::GitLabSettings;
+use crate::sys::atomic::{self, Kind};
+use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
+use crate::sys::installed::Prize;
+
+/// So long keys are believed without asking, in seconds: a key that GitLab has given up is no key for longer than that.
+const FRESH: i64 = 15 * 60;
+/// So long they are where GitLab cannot be reached.
+const USABLE: i64 = 4 * 60 * 60;
+/// A token that names a key which is not known may mean that there is a new one, or nothing: anybody can write one. So GitLab is
+/// asked for it no more often than this, whatever jobs there are.
+const PAUSE: i64 = 30;
+
+/// What the file says.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    /// `gitlab.url`
+    issuer: String,
+    /// When GitLab was asked, in seconds since 1970.
+    asked: i64,
+    /// When it answered.
+    fetched: i64,
+    /// What it answered.
+    keys: String,
+}
+
+/// The keys of one GitLab.
+pub(super) struct KeptKeys<'a> {
+    gitlab: &'a GitLabSettings,
+    dir: &'a Path,
+    path: PathBuf,
+}
+
+/// What is at hand without asking.
+pub(super) struct Keys {
+    /// None where there are none, or none that are young enough for any use.
+    pub(super) set: Option<KeySet>,
+    /// Whether GitLab need not be asked.
+    pub(super) fresh: bool,
+}
+
+impl<'a> KeptKeys<'a> {
+    /// Those of this GitLab, in this directory of the driver's own.
+    pub(super) fn of(gitlab: &'a GitLabSettings, dir: &'a Path) -> Self {
+        // Two servers have two files, whatever their addresses look like as a name.
+        let digest = Sha256::digest(gitlab.url.as_str());
+        let name = URL_SAFE_NO_PAD.encode(&digest[..16]);
+        Self { gitlab, dir, path: dir.join(name + ".json") }
+    }
+
+    /// What is at hand.
+    pub(super) fn at_hand(&self, now: Timestamp) -> Keys {
+        self.record().map_or(Keys { set: None, fresh: false }, |record| record.at_hand(now))
+    }
+
+    /// Keys from GitLab itself, unless it was asked a moment ago; then what it said. If it cannot be reached, those at hand.
+    pub(super) fn renewed(&self, now: Timestamp) -> Result<KeySet, IdTokenError> {
+        // One asks, and whoever waits for it meanwhile takes what it has got.
+        let _lock = self.lock()?;
+        let record = self.record();
+        let at_hand = record.as_ref().map(|record| record.at_hand(now));
+        let second = now.as_second();
+        let asked_lately = record.as_ref().is_some_and(|record| (0..PAUSE).contains(&(second - record.asked)));
+        if let Some(Keys { set: Some(set), fresh: true }) = &at_hand
+            && asked_lately
+        {
+            return Ok(set.clone());
+        }
+        let record = record.unwrap_or_default();
+        // Before asking: a stage that is killed meanwhile has asked, too.
+        self.write(&Record { issuer: self.issuer(), asked: second, ..record })?;
+        match provider::fetch(self.gitlab) {
+            Ok(fetched) => {
+                let keys = String::from_utf8_lossy(&fetched.document).into_owned();
+                self.write(&Record { issuer: self.issuer(), asked: second, fetched: second, keys })?;
+                Ok(fetched.keys)
+            }
+            Err(error @ IdTokenError::Unreachable { .. }) => at_hand.and_then(|keys| keys.set).ok_or(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn issuer(&self) -> String {
+        self.gitlab.url.as_str().to_owned()
+    }
+
+    /// What the file says, if it can be believed.
+    fn record(&self) -> Option<Record> {
+        let owner = match Prize::of_this_process() {
+            Prize::OtherAccounts => Owner::RootOrSelf,
+            Prize::OneAccount => Owner::RootOrSelfAndGroups,
+        };
+        // Twice the keys: as a text in JSON they have escapes.
+        let most = usize::try_from(2 * MAX_KEYS + 4096).unwrap_or(usize::MAX);
+        let bytes = read_trusted(&self.path, Trust { owner, secrecy: Secrecy::Private }, most).ok()?;
+        let record: Record = serde_json::from_slice(&bytes).ok()?;
+        (record.issuer == self.gitlab.url.as_str()).then_some(record)
+    }
+
+    fn write(&self, record: &Record) -> Result<(), IdTokenError> {
+        let text = serde_json::to_vec(record).map_err(|error| not_kept(&self.path, &error))?;
+        atomic::replace(&self.path, &text, Kind::Passing).map_err(|error| not_kept(&self.path, &error))
+    }
+
+    fn lock(&self) -> Result<Flock<File>, IdTokenError> {
+        let path = self.dir.join("lock");
+        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| not_kept(&path, &error))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| not_kept(&path, &error.desc()))
+    }
+}
+
+fn not_kept(path: &Path, why: &dyn Display) -> IdTokenError {
+    IdTokenError::NotKept { path: path.display().to_string(), why: why.to_string() }
+}
+
+impl Record {
+    fn at_hand(&self, now: Timestamp) -> Keys {
+        // From the future: the clock was set, and how old they are nobody knows.
+        let age = now.as_second().saturating_sub(self.fetched);
+        let young = |limit| (0..limit).contains(&age);
+        let set = if young(USABLE) { KeySet::of_provider(self.keys.as_bytes()).ok() } else { None };
+        Keys { fresh: set.is_some() && young(FRESH), set }
+    }
+}
