@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use self::signing::{Made, TestKey, armor};
@@ -307,6 +308,25 @@ fn one_flipped_bit_anywhere_in_a_signature_is_noticed() {
         bad[at] ^= 1;
         assert!(site.ask(&[&format!("{message}{}", armor(&bad))]).expect("judged").is_err(), "byte {at}");
     }
+}
+
+/// A panic would be a failure of the site, by a word of the job's author.
+#[test]
+fn whatever_is_written_there_is_judged_and_approves_nothing() {
+    let (site, message) = (Site::new(), ordinary().message());
+    let raw = site.key.raw(&Made::of(NAMESPACE, &message));
+    let approves = |text: &str| site.ask(&[text]).expect("judged").is_ok();
+    let config = ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() };
+    let bytes = proptest::collection::vec(any::<u8>(), 0..9);
+    proptest!(config, |(at in 0..raw.len(), cut in 0_usize..9, put in bytes, text in "\\PC{0,80}")| {
+        let mut bad = raw.clone();
+        bad.splice(at..(at + cut).min(raw.len()), put);
+        prop_assume!(bad != raw);
+        let texts = [text.clone(), message.clone() + &armor(&bad), message.clone() + &text];
+        prop_assert!(!texts.iter().any(|text| approves(text)));
+        let _ = Signers::parse(Path::new("/s"), text.as_bytes());
+        let _ = Signers::parse(Path::new("/s"), ("a ".to_owned() + &text).as_bytes());
+    });
 }
 
 #[test]

@@ -9,7 +9,9 @@ use super::signers::{Signers, fingerprint};
 use super::statement::{LONGEST, Statement, Subject};
 use super::unapproved::Unapproved;
 
-/// Who has approved what a job runs, and by which key.
+/// Who has approved what a job runs, and by which key. Only [`judge`] makes one. The session keeps it for people to read, which is
+/// what serde is for here: nobody decides by it again.
+#[must_use = "an approval that nobody looks at approves nothing"]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approver {
     principal: String,

@@ -118,10 +118,10 @@ fn is_of(approval: &Approval, here: &BaseUrl) -> Result<(), Unapproved> {
 /// By whom an approval is, if it counts for rules that name him.
 fn counts(approval: &Approval, issuer: &str, signers: &Signers, now: Timestamp) -> Result<String, Unapproved> {
     let namespace = namespace(issuer);
-    let (key, names) = signed_by(approval, &namespace, signers)?;
+    let (_, names) = signed_by(approval, &namespace, signers)?;
     if names.is_empty() {
         return Err(Unapproved::UnknownKey);
     }
-    judge(approval, approval.statement().subject(), &namespace, signers, &names, now)?;
-    Ok(format!("{} with key {key}", names.join(", ")))
+    let approver = judge(approval, approval.statement().subject(), &namespace, signers, &names, now)?;
+    Ok(format!("{} with key {}", names.join(", "), approver.key()))
 }
