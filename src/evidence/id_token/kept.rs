@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,6 +32,9 @@ const USABLE: i64 = 4 * 60 * 60;
 /// A token that names a key which is not known may mean that there is a new one, or nothing: anybody can write one. So GitLab is
 /// asked for it no more often than this, whatever jobs there are.
 const PAUSE: i64 = 30;
+/// Whoever waits for another's question has looked at the clock before that was answered: by so much what is recorded may lie ahead
+/// of him. More than that, and the clock was set back.
+const AHEAD: i64 = 120;
 
 /// What the file says.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -38,12 +42,15 @@ const PAUSE: i64 = 30;
 struct Record {
     /// `gitlab.url`
     issuer: String,
-    /// When GitLab was asked, in seconds since 1970.
+    /// When GitLab was asked, in seconds since 1970: when that was over, if it is.
     asked: i64,
     /// When it answered.
     fetched: i64,
     /// What it answered.
     keys: String,
+    /// Why it could not be reached when it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unreachable: Option<String>,
 }
 
 /// The keys of one GitLab.
@@ -76,30 +83,45 @@ impl<'a> KeptKeys<'a> {
     }
 
     /// Keys from GitLab itself, unless it was asked a moment ago; then what it said. If it cannot be reached, those at hand.
+    ///
+    /// One asks, and whoever waits for it meanwhile takes what it has got, be it nothing: a GitLab that does not answer takes the
+    /// time of each try, and jobs that tried one behind the other would wait for the sum of it.
     pub(super) fn renewed(&self, now: Timestamp) -> Result<KeySet, IdTokenError> {
-        // One asks, and whoever waits for it meanwhile takes what it has got.
         let _lock = self.lock()?;
-        let record = self.record();
-        let at_hand = record.as_ref().map(|record| record.at_hand(now));
-        let second = now.as_second();
-        let asked_lately = record.as_ref().is_some_and(|record| (0..PAUSE).contains(&(second - record.asked)));
-        if let Some(Keys { set: Some(set), fresh: true }) = &at_hand
-            && asked_lately
-        {
-            return Ok(set.clone());
+        let record = self.record().unwrap_or_default();
+        let Keys { set, fresh } = record.at_hand(now);
+        let since = now.as_second().saturating_sub(record.asked);
+        if (-AHEAD..PAUSE).contains(&since) {
+            match (&set, &record.unreachable) {
+                (Some(set), _) if fresh => return Ok(set.clone()),
+                (Some(set), Some(_)) => return Ok(set.clone()),
+                // Who has not waited asks: whatever was in the way may be mended.
+                (None, Some(why)) if since <= 0 => return Err(self.unreachable(why.clone())),
+                _ => {}
+            }
         }
-        let record = record.unwrap_or_default();
+        let (second, began) = (now.as_second(), Instant::now());
         // Before asking: a stage that is killed meanwhile has asked, too.
-        self.write(&Record { issuer: self.issuer(), asked: second, ..record })?;
-        match provider::fetch(self.gitlab) {
+        let asking = Record { issuer: self.issuer(), asked: second, unreachable: None, ..record };
+        self.write(&asking)?;
+        let fetched = provider::fetch(self.gitlab);
+        let asked = second.saturating_add_unsigned(began.elapsed().as_secs());
+        match fetched {
             Ok(fetched) => {
                 let keys = String::from_utf8_lossy(&fetched.document).into_owned();
-                self.write(&Record { issuer: self.issuer(), asked: second, fetched: second, keys })?;
+                self.write(&Record { asked, fetched: second, keys, ..asking })?;
                 Ok(fetched.keys)
             }
-            Err(error @ IdTokenError::Unreachable { .. }) => at_hand.and_then(|keys| keys.set).ok_or(error),
+            Err(IdTokenError::Unreachable { why, .. }) => {
+                self.write(&Record { asked, unreachable: Some(why.clone()), ..asking })?;
+                set.ok_or_else(|| self.unreachable(why))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    fn unreachable(&self, why: String) -> IdTokenError {
+        IdTokenError::Unreachable { url: self.issuer(), why }
     }
 
     fn issuer(&self) -> String {
@@ -138,9 +160,9 @@ fn not_kept(path: &Path, why: &dyn Display) -> IdTokenError {
 
 impl Record {
     fn at_hand(&self, now: Timestamp) -> Keys {
-        // From the future: the clock was set, and how old they are nobody knows.
+        // From far in the future: the clock was set, and how old they are nobody knows.
         let age = now.as_second().saturating_sub(self.fetched);
-        let young = |limit| (0..limit).contains(&age);
+        let young = |limit| (-AHEAD..limit).contains(&age);
         let set = if young(USABLE) { KeySet::of_provider(self.keys.as_bytes()).ok() } else { None };
         Keys { fresh: set.is_some() && young(FRESH), set }
     }

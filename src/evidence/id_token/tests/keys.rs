@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn genuine(url: &str) -> String {
 }
 
 /// A directory as the driver has one.
-fn private() -> tempfile::TempDir {
+pub(super) fn private() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("chmod");
     dir
