@@ -140,7 +140,7 @@ impl Fault for PolicyError {
     fn for_author(&self) -> String {
         match self {
             Self::Refused { login, user_id, job_id, audience: Audience::Public, .. } => format!(
-                "refused: GitLab user {} may not run jobs on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under job {job_id}.",
+                "refused: GitLab user {} may not run jobs on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under job {job_id} or the reference below.",
                 known_as(login.as_deref(), *user_id)
             ),
             Self::Refused { .. } => format!("refused: {self}"),

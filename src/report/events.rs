@@ -2,11 +2,13 @@
 //!
 //! Values are borrowed from types that hold no secret, or are numbers and words of ours (`&'static str`); what went wrong comes
 //! as a [`Failure`], whose words for the admin were made for this log. There is no field for a token, a script or a
-//! variable, and no way to log anything else. The administrator's page on operations has a table of them, held by a test.
+//! variable, and no way to log anything else. The administrator's page on the audit log has a table of them, held by a test.
 
 use uuid::Uuid;
 
-use super::{Failure, FailureKind, printable};
+use super::audit::{self, AuditError, Written};
+use super::settings::OnFailure;
+use super::{Failure, FailureKind, printable, tell};
 
 /// Something that the audit log is to say.
 #[derive(Debug)]
@@ -108,6 +110,17 @@ pub enum AuditEvent<'a> {
         /// Name of the session.
         session: &'a str,
     },
+    /// A script of a job is about to run as its account.
+    Started {
+        /// Number of the job.
+        job_id: u64,
+        /// The local account.
+        account: &'a str,
+        /// Name of the session.
+        session: &'a str,
+        /// The script.
+        sub_stage: &'a str,
+    },
     /// Nothing is left of a job.
     CleanedUp {
         /// Number of the job.
@@ -156,12 +169,35 @@ pub enum AuditedEnd<'a> {
 }
 
 impl AuditEvent<'_> {
-    /// Writes it to the log that is open in this thread; does nothing while none is.
+    /// Writes it to the log that is open in this thread, before what it tells of is done; does nothing while none is. Where it
+    /// cannot be written, that is told once; whoever ends or cleans up must go on.
+    pub fn log(&self) {
+        self.emit();
+        if let Written::NotYetTold(problem, _) = audit::last_written() {
+            tell(format_args!("warning: {problem}"));
+        }
+    }
+
+    /// The same for what must not begin without a record, unless the site says otherwise.
     ///
+    /// # Errors
+    /// If it cannot be written, and `log.on_failure` is \"refuse\".
+    pub fn log_or_refuse(&self) -> Result<(), AuditError> {
+        self.emit();
+        match audit::last_written() {
+            Written::NotYetTold(problem, OnFailure::Refuse) | Written::Told(problem, OnFailure::Refuse) => Err(problem),
+            Written::NotYetTold(problem, OnFailure::Warn) => {
+                tell(format_args!("warning: {problem}"));
+                Ok(())
+            }
+            Written::Told(_, OnFailure::Warn) | Written::Everywhere => Ok(()),
+        }
+    }
+
     /// Fields are written in this order, and those that are `None` not at all: `jq` and dashboards of a site read them.
     ///
     /// What others have named is made [`printable`]: JSON escapes line breaks, and not what turns a line around.
-    pub fn log(&self) {
+    fn emit(&self) {
         match *self {
             Self::Accepted { job, user_id, user, acting_for, assurance, account, uid, rule, approver, session } => {
                 let JobOf { job_id, project_id, project, gitlab } = job;
@@ -231,6 +267,10 @@ impl AuditEvent<'_> {
             Self::Forgotten { job_id, account, session } => {
                 let account = printable(account);
                 tracing::warn!(event = "forgotten", job_id, account, session);
+            }
+            Self::Started { job_id, account, session, sub_stage } => {
+                let (account, sub_stage) = (printable(account), printable(sub_stage));
+                tracing::info!(event = "started", job_id, account, session, sub_stage);
             }
             Self::CleanedUp { job_id, account, session } => {
                 let account = printable(account);

@@ -5,7 +5,6 @@
 //! edge of a stage turns that into words and an exit code.
 
 pub mod audit;
-mod audit_file;
 pub mod events;
 pub mod settings;
 mod times;

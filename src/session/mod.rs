@@ -48,6 +48,7 @@ use self::store::{MadeBy, Store, io_error};
 use crate::identity::Identity;
 use crate::order::directories::Directories;
 use crate::policy::Admission;
+use crate::report::audit::RequestId;
 use crate::scheduler::Cluster;
 use crate::sys::installed::Prize;
 
@@ -99,11 +100,13 @@ impl Sessions {
         admission: &Admission,
         cluster: Option<Cluster>,
         attempt: &Path,
+        request: &RequestId,
         lay_out: impl FnOnce(u32, &str) -> Directories,
     ) -> Result<Session, SessionError> {
         let facts = identity.facts();
         // Short, since it is part of TMPDIR, and sockets there have at most 108 bytes for their whole path.
-        let name = format!("{}-{:012x}", facts.job_id(), uuid::Uuid::now_v7().as_u128() & 0xffff_ffff_ffff);
+        // The request joins all that the audit log says of this run of the job.
+        let name = format!("{}-{}", facts.job_id(), request.as_str());
         let dir = self.store.session(&name);
         DirBuilder::new().mode(0o700).create(&dir).map_err(io_error("cannot make the session", &dir))?;
         let slot = slots::take(&self.store, admission.account().uid().as_raw(), facts.project_id(), &name)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 use super::edge::Arguments;
-use super::whose;
+use super::{recorded, whose};
 use crate::launch::settings::Downscope;
 use crate::policy::{self, Account, Mode};
 use crate::report::Failure;
@@ -65,6 +65,7 @@ pub(super) fn sessions_under(settings: &Settings, named: &Path) -> Result<Sessio
 pub(super) fn resume(settings: &Settings, arguments: &Arguments) -> Result<(Session, Account), Failure> {
     let payload = arguments.payload()?;
     let session = sessions(settings, arguments)?.resume(arguments.contract.session()?, payload.job_id)?;
+    recorded::of_session(&session);
     // It may have been killed before this stage could watch it.
     if session.runner_is_gone() {
         return Err(Failure::noted("the runner of this job is gone; nothing is started for nobody"));

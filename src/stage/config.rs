@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
-use super::{lines, still_runs, whose};
+use super::{lines, recorded, still_runs, whose};
 use crate::approval::{Approvals, Evidence, NoApprovals};
 use crate::evidence::sources::{Question, Reader};
 use crate::evidence::variables;
@@ -17,6 +17,7 @@ use crate::launch::settings::Downscope;
 use crate::order::directories::{Directories, host_name};
 use crate::policy::{self, Machine};
 use crate::report::Failure;
+use crate::report::audit::{self, RequestId};
 use crate::report::events::{AuditEvent, JobOf};
 use crate::runner::{SESSION_VARIABLE, job_variable};
 use crate::session::Session;
@@ -98,6 +99,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         Origin::Simulation => identity.simulated(),
     };
     let requested = job_variable(&settings.policy.request_variable);
+    recorded::of_facts(identity.facts());
     let user = (identity.facts().user_id(), identity.facts().user_login());
     let approvals: Box<dyn Approvals> = match &settings.approvals {
         Some(approvals) => {
@@ -119,9 +121,10 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let attempt = payload_file.parent().unwrap_or(payload_file);
     let project_id = identity.facts().project_id();
     let cluster = settings.batch().map(whose::cluster);
-    let session = sessions(&settings, arguments)?.create(&identity, &admission, cluster, attempt, |slot, name| {
-        Directories::lay_out(data, &host_name(), project_id, slot, name)
-    })?;
+    let request = audit::reference().unwrap_or_else(RequestId::new);
+    let lay_out = |slot, name: &str| Directories::lay_out(data, &host_name(), project_id, slot, name);
+    let session = sessions(&settings, arguments)?.create(&identity, &admission, cluster, attempt, &request, lay_out)?;
+    recorded::of_session(&session);
     let facts = identity.facts();
     let job = JobOf {
         job_id: facts.job_id(),
@@ -141,7 +144,11 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         approver: admission.decision().approver().map(|approver| (approver.principal(), approver.key())),
         session: session.name(),
     };
-    accepted.log();
+    // Nobody begins unseen.
+    if let Err(unwritten) = accepted.log_or_refuse() {
+        session.remove();
+        return Err(unwritten.into());
+    }
     Ok(session)
 }
 

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::caller;
+use super::{caller, recorded};
 use crate::evidence::payload::Payload;
-use crate::report::audit::AuditLog;
+use crate::order::directories::host_name;
+use crate::report::audit::{self, AuditLog, Context, RequestId};
 use crate::report::events::AuditEvent;
 use crate::report::{Failure, FailureKind, tell, unless_nobody_reads};
 use crate::runner::{Contract, ExitCodes, PROCESS_NAME as RUNNER};
@@ -27,6 +28,8 @@ pub struct Arguments {
     copy_of: Option<PathBuf>,
     /// What the runner adds: for the run stage the script and the sub-stage.
     pub rest: Vec<OsString>,
+    /// Which stage this is.
+    stage: &'static str,
     /// Who plays GitLab.
     pub origin: Origin,
     /// The runner's variables.
@@ -66,11 +69,16 @@ impl Arguments {
     /// Reads the configuration, and opens the audit log that it names.
     pub fn settings(&self) -> Result<Settings, Failure> {
         let settings = Settings::load(&self.config)?;
-        let (log, problem) = AuditLog::open(settings.log.file.as_deref());
-        if let Some(problem) = problem {
-            tell(format_args!("warning: {problem}"));
-        }
-        let _ = self.log.set(log);
+        let context = Context {
+            request: RequestId::new(),
+            stage: self.stage,
+            host: host_name(),
+            gitlab: settings.gitlab.url.as_str().to_owned(),
+            simulated: self.origin == Origin::Simulation,
+            job: None,
+            session: None,
+        };
+        let _ = self.log.set(AuditLog::open(&settings.log, context));
         caller::is_the_runner(&settings)?;
         Ok(settings)
     }
@@ -79,6 +87,7 @@ impl Arguments {
     pub fn payload(&self) -> Result<Payload, Failure> {
         let payload = Payload::read(self.contract.job_response_file()?)?;
         self.job_id.set(Some(payload.job_id));
+        recorded::of_payload(&payload);
         Ok(payload)
     }
 
@@ -156,7 +165,7 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
     let CommandLine { config, simulated, copy_of, rest } = command_line;
     let origin = if simulated { Origin::Simulation } else { Origin::GitLab };
     let (job_id, log) = (Cell::default(), OnceCell::new());
-    let arguments = Arguments { config, copy_of, rest, origin, contract, termination, job_id, log };
+    let arguments = Arguments { config, copy_of, rest, stage, origin, contract, termination, job_id, log };
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -164,7 +173,12 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
                 let (job_id, session) = (arguments.job_id(), arguments.contract.session().ok());
                 AuditEvent::Failed { job_id, stage, session, failure: &failure }.log();
             }
-            fail(&failure, codes, Some(&arguments.contract))
+            let exit = fail(&failure, codes, Some(&arguments.contract));
+            // The same words whatever it was. It says nothing, and leads an admin to the record that says all.
+            if let Some(reference) = audit::reference().filter(|_| failure.is_to_be_noted()) {
+                tell(format_args!("the reference of this for the administrators: {}", reference.as_str()));
+            }
+            exit
         }
     }
 }

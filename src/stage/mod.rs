@@ -6,6 +6,7 @@
 //!   another; `ends` is what an end means for the runner and the audit log, `request` why a stage was asked to end;
 //! * `account` says as whom a job runs, `tokens` mints for it, `confine` has its control group, [`keeper`] its login session;
 //! * `scheduled` is a stage whose script runs at a batch scheduler, `trial` asks beforehand whether it ever would;
+//! * `recorded` is what the audit log says with every record: which job, which run of it;
 //! * `ignored` tells an author what has no effect here;
 //! * `sweep` cleans a session up, `survivors` ends processes that nothing else has ended, `attempt` removes what the runner has left,
 //!   `sweeper` does all that for another session in a process of its own, `whose` tells sessions of this configuration from those
@@ -27,6 +28,7 @@ pub mod keeper;
 mod lines;
 pub mod prepare;
 pub mod reap;
+mod recorded;
 mod request;
 pub mod run;
 mod scheduled;

@@ -97,13 +97,15 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         roster: Some(session.roster()),
         ..Launch::new(&program, start)
     };
+    let (job_id, name) = (session.facts().job_id(), session.decision().account());
+    let started = AuditEvent::Started { job_id, account: name, session: session.name(), sub_stage: "prepare" };
+    started.log_or_refuse()?;
     let outcome = launch.run(run, &arguments.termination)?;
     match outcome {
         Outcome::Ended(Ending::Exited(0)) | Outcome::Done => {}
         Outcome::Terminated => {
             let end = ends::audited(&outcome, || request::reason(arguments, &settings, &session));
-            let (job_id, account) = (session.facts().job_id(), session.decision().account());
-            AuditEvent::Ended { job_id, account, session: session.name(), sub_stage: "prepare", end }.log();
+            AuditEvent::Ended { job_id, account: name, session: session.name(), sub_stage: "prepare", end }.log();
             return ends::conclude(&outcome);
         }
         Outcome::TookTooLong => {

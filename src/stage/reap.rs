@@ -15,6 +15,7 @@ use clap::{Args, Parser};
 
 use super::account::sessions;
 use super::edge::Arguments;
+use super::recorded;
 use super::sweep::{AttemptDir, REMOVAL, Swept, sweep};
 use super::sweeper::{self, SweeperEnd};
 use super::whose::{refuse_other_cluster, session_scheduler, why_left_alone};
@@ -269,6 +270,7 @@ fn forget(sessions: &Sessions, name: &str) -> Result<(), Failure> {
         Claim::Gone => return Ok(()),
     };
     let (job_id, account) = (session.facts().job_id(), session.decision().account());
+    recorded::of_session(&session);
     AuditEvent::Forgotten { job_id, account, session: name }.log();
     tell(format_args!(
         "session {name} (job {job_id} as {account}) is forgotten; what its job has left stays below {}",

@@ -71,10 +71,12 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
         feed: tokens.as_mut().map(|tokens| tokens as &mut dyn TokenFeed),
         ..Run::new(Order::Run(order), settings.jobs.kill_timeout)
     };
+    let (job_id, name) = (session.facts().job_id(), session.decision().account());
+    // A job that has begun goes on, whatever has become of the log.
+    AuditEvent::Started { job_id, account: name, session: session.name(), sub_stage: sub_stage.as_str() }.log();
     let outcome = worker.run(run, &arguments.termination)?;
-    let (job_id, account) = (session.facts().job_id(), session.decision().account());
     let end = ends::audited(&outcome, || request::reason(arguments, &settings, &session));
-    AuditEvent::Ended { job_id, account, session: session.name(), sub_stage: sub_stage.as_str(), end }.log();
+    AuditEvent::Ended { job_id, account: name, session: session.name(), sub_stage: sub_stage.as_str(), end }.log();
     ends::conclude(&outcome)
 }
 

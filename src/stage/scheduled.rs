@@ -100,6 +100,9 @@ impl BatchStage<'_> {
         let run = format!("run-{number}");
         let feed = tokens.map(|tokens| tokens as &mut dyn TokenFeed);
         let what = What { job, asked_by, name: name.clone(), until: Until::ScriptEnd };
+        let (job_id, account) = (self.session.facts().job_id(), self.session.decision().account());
+        let sub_stage_name = sub_stage.as_str();
+        AuditEvent::Started { job_id, account, session: self.session.name(), sub_stage: sub_stage_name }.log();
         let outcome = self.follow(what, settings, Some((run, script)), feed, secrets)?;
         if let (Allocation::Stage, BatchOutcome::Judged(Some(id), _)) = (self.batch.settings().allocation, &outcome) {
             // Only so that cleanup does not cancel what is just ending.

@@ -7,7 +7,7 @@ use super::account::mode;
 use super::attempt;
 use super::edge::Arguments;
 use super::scheduled::give_back;
-use super::survivors;
+use super::{recorded, survivors};
 use crate::launch::supervise::{Launch, Outcome, Run};
 use crate::launch::workplace::{Roster, Start};
 use crate::order::directories::Directories;
@@ -50,6 +50,7 @@ pub(super) fn sweep(
     removal: Duration,
 ) -> Result<(), Failure> {
     let trouble = session.trouble();
+    recorded::of_session(&session);
     sweep_once(arguments, settings, session, attempt, removal).inspect_err(|failure| {
         // One that was asked to end has met no trouble.
         if arguments.termination.asked().is_none() {

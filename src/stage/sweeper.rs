@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::account::sessions;
 use super::edge::Arguments;
+use super::recorded;
 use super::sweep::{Swept, report_failure, sweep_left_behind};
 use crate::report::Failure;
 use crate::runner::is_of_a_job;
@@ -88,6 +89,7 @@ impl SweeperEnd {
             Self::Told(swept) => swept,
             Self::Not(failure) => {
                 session.trouble().add(failure.for_admin());
+                recorded::of_session(session);
                 report_failure(session.name(), &failure);
                 Swept::Failed
             }

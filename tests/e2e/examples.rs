@@ -13,6 +13,7 @@ pub const PAGES: &[&str] = &[
     "tests/README.md",
     "packaging/doc/identity.md",
     "packaging/doc/operations.md",
+    "packaging/doc/audit.md",
     "packaging/doc/policy.md",
     "packaging/doc/approvals.md",
     "packaging/doc/slurm.md",

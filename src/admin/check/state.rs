@@ -329,7 +329,7 @@ fn little_room(file: &Path, runner: &Runner) -> Option<String> {
     little.then(|| {
         let (shown, left) = (file.display(), free / 1024);
         format!(
-            "the file system of {shown} has {left} KiB left, and what it does not take is missing in the log: make room"
+            "the file system of {shown} has {left} KiB left, and without a record no job begins (log.on_failure): make room"
         )
     })
 }

@@ -3,9 +3,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
-use crate::report::audit::AuditLog;
+use crate::report::audit::{AuditLog, Context, JobContext, RequestId};
 
-const PAGE: &str = include_str!("../../../packaging/doc/operations.md");
+const PAGE: &str = include_str!("../../../packaging/doc/audit.md");
 
 /// One of each kind, with every field that it can have. The compiler asks for a new one here.
 fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
@@ -64,19 +64,43 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
             AuditEvent::Forgotten { .. } => {
                 Some(AuditEvent::NotLimited { job_id: 7, account: "arthur", session: "s", reason: "no controller" })
             }
-            AuditEvent::NotLimited { .. } => None,
+            AuditEvent::NotLimited { .. } => {
+                Some(AuditEvent::Started { job_id: 7, account: "arthur", session: "s", sub_stage: "step_x" })
+            }
+            AuditEvent::Started { .. } => None,
         };
         all.push(event);
     }
     all
 }
 
-/// The lines of the log for these events.
+/// Of which nothing is known yet.
+fn context() -> Context {
+    Context {
+        request: RequestId::of_session("7-0123456789ab").expect("a request"),
+        stage: "run",
+        host: "login1".into(),
+        gitlab: "https://gitlab.example.com".into(),
+        simulated: false,
+        job: None,
+        session: None,
+    }
+}
+
+/// What a record has of its own: the context is added behind it.
 fn lines(events: &[AuditEvent]) -> Vec<String> {
+    let lines = lines_in(context(), events);
+    lines
+        .iter()
+        .map(|line| line.split_once(",\"host\":").map_or(line.as_str(), |(own, _)| own).to_owned() + "}")
+        .collect()
+}
+
+/// The lines of the log for these events.
+fn lines_in(context: Context, events: &[AuditEvent]) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("audit.log");
-    let (log, problem) = AuditLog::open(Some(&file));
-    assert!(problem.is_none(), "{problem:?}");
+    let log = AuditLog::in_file(&file, context);
     events.iter().for_each(AuditEvent::log);
     drop(log);
     std::fs::read_to_string(file).expect("the log").lines().map(str::to_owned).collect()
@@ -105,17 +129,55 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"INFO","event":"accepted","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","acting_for":7,"gitlab":"https://gitlab.example.com","assurance":"job-api","account":"arthur","uid":1042,"rule":"everybody (line 9)","approved_by":"climate-maintainers","approval_key":"SHA256:a","session":"s"}"#,
         r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"no rule"}"#,
         r#""level":"WARN","event":"unavailable","job_id":7,"project_id":3,"project":"hpc/weather","user_id":42,"user":"adent","gitlab":"https://gitlab.example.com","assurance":"simulated","reason":"GitLab does not answer"}"#,
-        r#""level":"INFO","event":"minted","job_id":7,"sub_stage":"step_x","account":"arthur","jti":"00000000-0000-0000-0000-000000000000","kid":"k","sub":"project_path:hpc/weather","aud":"https://hpc.example","exp":1900000000}"#,
-        r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","outcome":"exited","exit_code":3,"signal":9}"#,
-        r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","slurm_job_id":"17","outcome":"job failed","exit_code":4}"#,
-        r#""level":"WARN","event":"failed","job_id":7,"stage":"run","session":"s","kind":"system","reason":"GitLab does not answer"}"#,
-        r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s"}"#,
-        r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s"}"#,
-        r#""level":"WARN","event":"not limited","job_id":7,"account":"arthur","session":"s","reason":"no controller"}"#,
-        r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer"}"#,
+        r#""level":"INFO","event":"minted","job_id":7,"sub_stage":"step_x","account":"arthur","jti":"00000000-0000-0000-0000-000000000000","kid":"k","sub":"project_path:hpc/weather","aud":"https://hpc.example","exp":1900000000,"gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","outcome":"exited","exit_code":3,"signal":9,"gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"INFO","event":"ended","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","slurm_job_id":"17","outcome":"job failed","exit_code":4,"gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"WARN","event":"failed","job_id":7,"stage":"run","session":"s","kind":"system","reason":"GitLab does not answer","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"INFO","event":"cleaned up","job_id":7,"account":"arthur","session":"s","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"WARN","event":"not limited","job_id":7,"account":"arthur","session":"s","reason":"no controller","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"INFO","event":"started","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"no rule"}"#,
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn every_record_says_which_job_it_is_about_and_which_run_of_it() {
+    let job = JobContext {
+        job_id: 7,
+        pipeline_id: Some(5),
+        project_id: 3,
+        project: Some("hpc/weather".into()),
+        git_ref: Some("main\n{\u{202e}".into()),
+        sha: Some("c0ffee".into()),
+    };
+    let known = Context { job: Some(job), session: Some("7-0123456789ab".into()), simulated: true, ..context() };
+    let (refusal, outage) = failures();
+    let common = [
+        "job_id",
+        "pipeline_id",
+        "project_id",
+        "project",
+        "ref",
+        "sha",
+        "gitlab",
+        "host",
+        "session",
+        "request",
+        "stage",
+    ];
+    for line in lines_in(known, &all(&refusal, &outage)) {
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        for field in common.iter().chain(&["seq", "prev", "timestamp", "level", "event"]) {
+            assert!(!value[field].is_null(), "{field} in {line}");
+        }
+        assert_eq!((&value["ref"], &value["simulated"]), (&"main\n{\u{fffd}".into(), &true.into()));
+        assert_eq!(line.matches("\"job_id\":").count(), 1, "no field stands twice: {line}");
+    }
+    let real = lines_in(context(), &all(&refusal, &outage));
+    assert!(real.iter().all(|line| !line.contains("\"simulated\":true")), "a real job is not marked");
 }
 
 #[test]
@@ -183,7 +245,7 @@ fn the_administrators_page_has_every_event_and_field_and_no_other() {
     for line in lines(&all(&refusal, &outage)) {
         let Value::Object(mut line) = serde_json::from_str(&line).expect("JSON") else { panic!("{line}") };
         let event = line.remove("event").and_then(|event| event.as_str().map(str::to_owned)).expect("an event");
-        let fields = line.keys().filter(|field| !["timestamp", "level"].contains(&field.as_str())).cloned();
+        let fields = line.keys().filter(|field| !["timestamp", "level", "gitlab"].contains(&field.as_str())).cloned();
         logged.entry(event).or_default().extend(fields);
     }
     let described: BTreeMap<String, BTreeSet<String>> = rows("| event | when |")

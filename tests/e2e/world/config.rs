@@ -101,6 +101,8 @@ sections! {
     TokenSection: issuer audience site cluster keys ttl variable;
     /// `[accounts]`
     AccountsSection: min_uid deny_users deny_groups shells pam_service pam_session;
+    /// `[log]`, but for the file
+    LogSection: audit syslog_socket on_failure;
     /// `[slurm]`
     SlurmSection: conf bin_dir test_only defaults parameters allow stages allocation requeue token_timeout output_timeout unknown_timeout;
     /// `[slurm.limits]`
@@ -185,6 +187,7 @@ pub struct Config {
     accounts: AccountsSection,
     slurm: Option<SlurmSection>,
     log: PathBuf,
+    log_section: LogSection,
     rules: Vec<Rule>,
     raw: String,
     above: String,
@@ -200,6 +203,7 @@ impl Config {
             accounts: AccountsSection::default(),
             slurm: None,
             log: PathBuf::new(),
+            log_section: LogSection::default(),
             rules: vec![Rule::everybody().name("same name")],
             raw: String::new(),
             above: String::new(),
@@ -289,6 +293,12 @@ impl Config {
         self
     }
 
+    /// The rest of `[log]`.
+    pub fn logging(&mut self, edit: impl FnOnce(&mut LogSection) -> &mut LogSection) -> &mut Self {
+        edit(&mut self.log_section);
+        self
+    }
+
     pub(super) fn text(&self) -> String {
         let mut jobs = self.jobs.clone();
         if self.slurm.is_some() {
@@ -304,7 +314,7 @@ impl Config {
                 let _ = write!(text, "[{name}]\n{}\n", keys.text());
             }
         }
-        let _ = write!(text, "[log]\nfile = {}\n\n", self.log.as_path().term());
+        let _ = write!(text, "[log]\nfile = {}\n{}\n", self.log.as_path().term(), self.log_section.0.text());
         text.extend(self.rules.iter().map(Rule::text));
         text + &self.raw
     }
