@@ -44,13 +44,13 @@ if [ ${#absent[@]} -gt 0 ]; then
     fi
 fi
 
-# For what rootless containers leave. Without them its tests are skipped.
-mapfile -t absent < <(missing newuidmap newgidmap fusermount)
+# For what rootless containers leave, and for the rotation of logs. Without them their tests are skipped.
+mapfile -t absent < <(missing newuidmap newgidmap fusermount logrotate)
 if [ ${#absent[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ]; then
     if command -v apt-get >/dev/null; then
-        apt_install uidmap fuse3 || true
+        apt_install uidmap fuse3 logrotate || true
     elif command -v dnf >/dev/null; then
-        dnf install -qy shadow-utils fuse3 || true
+        dnf install -qy shadow-utils fuse3 logrotate || true
     fi
 fi
 

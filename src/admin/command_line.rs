@@ -9,7 +9,7 @@ use nix::unistd::geteuid;
 
 use super::man::{self, Page};
 use super::terminal::Colours;
-use super::{approve, check, completions, demo, jwks, keys, reap, simulate, terminal, verify, wrong_usage};
+use super::{approve, audit, check, completions, demo, jwks, keys, reap, simulate, terminal, verify, wrong_usage};
 use crate::launch::settings::Downscope;
 use crate::settings::{DEFAULT_PATH, Settings, config_file};
 use crate::stage::reap::ReapArgs;
@@ -44,6 +44,8 @@ enum Verb {
     Verify(verify::VerifyArgs),
     /// Approve a commit for an account with your SSH key, and keep such approvals
     Approve(Box<approve::ApproveArgs>),
+    /// Say what the audit log knows, and whether it is whole
+    Audit(Box<audit::AuditArgs>),
     /// Print what a shell needs to complete this program's words
     Completions(completions::CompletionsArgs),
 }
@@ -91,6 +93,7 @@ pub fn main() -> ExitCode {
         Verb::Jwks(args) => jwks::run(args, keys_of_config),
         Verb::Verify(args) => verify::run(&args),
         Verb::Approve(args) => approve::main(&args, &config),
+        Verb::Audit(args) => audit::main(*args, &config),
         Verb::Completions(args) => completions::main(&args, command()),
     }
 }

@@ -136,6 +136,58 @@ const WORDS: &[Words] = &[
         see_also: "motmot(1), motmot-check(1), motmot-config.toml(5), motmot-stages(8)",
     },
     Words {
+        name: "motmot-audit",
+        usage: "motmot audit [OPTIONS]",
+        description: "Reads the audit log of the configuration with all that logrotate has renamed, the oldest first, packed or not (gzip, xz, \
+            zstd), and prints the records for which all conditions hold: in a table, with --json as they are, with --timeline all of each run of a \
+            job of which one is wanted. A condition holds for records that have what it asks for: user and rule are in those that accept a job \
+            and that refuse one, so --user with --timeline shows what has become of somebody's jobs. Times are UTC.",
+        examples: &[
+            "motmot audit --reference 98c1d4a2b3f0",
+            "motmot audit --user adent --since 7d --timeline",
+            "motmot audit --account arthur --since 2027-01-01 --until 2027-01-31 --json",
+        ],
+        exit: &[
+            ("0", "Something was found."),
+            ("1", "Nothing was found."),
+            ("2", "Wrong usage."),
+            ("3", "The log cannot be read."),
+        ],
+        files: &[CONFIG_FILE, STATE_AND_LOG],
+        see_also: "motmot-audit-job(1), motmot-audit-verify(1), motmot-config.toml(5)",
+    },
+    Words {
+        name: "motmot-audit-job",
+        usage: "motmot audit job NUMBER [--file FILE ...]",
+        description: "Prints what has become of a job, run by run, with the time between its events: the same as motmot audit --timeline --job NUMBER.",
+        examples: &["motmot audit job 4711"],
+        exit: &[
+            ("0", "There is such a job."),
+            ("1", "There is none."),
+            ("2", "Wrong usage."),
+            ("3", "The log cannot be read."),
+        ],
+        files: &[CONFIG_FILE, STATE_AND_LOG],
+        see_also: "motmot-audit(1)",
+    },
+    Words {
+        name: "motmot-audit-verify",
+        usage: "motmot audit verify [FILE ...]",
+        description: "Looks whether the lines of the audit log hang together, from the oldest file that logrotate has renamed to the \
+            last line: it names file and line of what was changed, removed, moved or inserted, of a missing end, and of half a line that a full \
+            disk has left. The chain has no signature: whoever is root can write the log anew as a whole; keep a copy on another machine \
+            (log.audit).",
+        examples: &["motmot audit verify", "motmot audit verify audit.log-20270101.gz"],
+        exit: &[
+            ("0", "It is whole."),
+            ("1", "It is not, and the words say where."),
+            ("2", "Wrong usage."),
+            ("3", "The log cannot be read."),
+        ],
+        files: &[CONFIG_FILE, STATE_AND_LOG],
+        see_also: "motmot-audit(1), motmot-config.toml(5)",
+    },
+    Words {
         name: "motmot-simulate",
         usage: "motmot simulate [OPTIONS]",
         description: "Plays GitLab and GitLab Runner for one job: the real stage programs run with the mapping, the accounts and \

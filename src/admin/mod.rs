@@ -1,6 +1,7 @@
 //! `motmot`: the program of administrators.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
 pub mod command_line;
 pub mod completions;

@@ -157,6 +157,8 @@ pub enum Program {
     Jwks,
     /// `motmot approve`
     Approve,
+    /// `motmot audit`
+    Audit,
 }
 
 impl Program {
@@ -173,6 +175,7 @@ impl Program {
             Self::Keys => "motmot keys",
             Self::Jwks => "motmot jwks",
             Self::Approve => "motmot approve",
+            Self::Audit => "motmot audit",
         }
     }
 }

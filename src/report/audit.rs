@@ -23,6 +23,7 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 pub use self::context::{Context, JobContext, RequestId};
 pub use self::error::AuditError;
 use self::file::AuditFile;
+pub use self::file::head_of;
 use self::record::Record;
 use self::sockets::LogSocket;
 use super::settings::{LogSettings, Need, OnFailure};

@@ -8,6 +8,7 @@
 mod approvals;
 mod attacks;
 mod audit;
+mod audit_verb;
 mod capabilities;
 mod check;
 mod cluster;

@@ -1,6 +1,6 @@
 //! What the manual says of `[log]`.
 
-use crate::config::manual::Program::{Check, Cleanup, Config, Prepare, Reap, Run, Simulate};
+use crate::config::manual::Program::{Audit, Check, Cleanup, Config, Prepare, Reap, Run, Simulate};
 use crate::config::manual::{Case, Header, Key, Part, Takes, Unset};
 
 /// `[log]`
@@ -16,7 +16,7 @@ pub const LOG: Part = Part {
             example: "\"/var/log/ci/motmot.log\"",
             says: "The file of the audit log, one JSON object a line; beside it, with .head behind its name, is the end of the chain of its \
                 lines, which belongs to it.",
-            used_by: &[Config, Prepare, Run, Cleanup, Reap, Check, Simulate],
+            used_by: &[Config, Prepare, Run, Cleanup, Reap, Check, Simulate, Audit],
         },
         Key {
             name: "audit",

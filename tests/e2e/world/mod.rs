@@ -40,7 +40,7 @@ pub use cluster::{Cluster, Delayed};
 pub use config::{Config, GitlabSection, Rule};
 pub use files::{base, chmod, chown, is_root, make_dir, unified_groups};
 pub use needs::{
-    Accounting, Body, ControlGroups, LaggingDisk, ModuleSystems, Root, Slurm, SubordinateIds, UnifiedGroups,
+    Accounting, Body, ControlGroups, LaggingDisk, Logrotate, ModuleSystems, Root, Slurm, SubordinateIds, UnifiedGroups,
     UserModeLinux,
 };
 pub use patience::{in_some_try, until};

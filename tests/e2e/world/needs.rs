@@ -48,6 +48,10 @@ pub struct UnifiedGroups(());
 #[derive(Clone, Copy)]
 pub struct UserModeLinux(());
 
+/// Root, and logrotate.
+#[derive(Clone, Copy)]
+pub struct Logrotate(());
+
 /// Who has the first has the second, too.
 macro_rules! implies {
     ($($one:ident => $other:ident),+ $(,)?) => {
@@ -66,6 +70,7 @@ implies!(
     ModuleSystems => Root,
     ControlGroups => Root,
     UnifiedGroups => Root,
+    Logrotate => Root,
     Slurm => Root,
     LaggingDisk => Slurm,
     LaggingDisk => Root,
@@ -96,6 +101,8 @@ pub enum Body {
     UnifiedGroups(fn(UnifiedGroups)),
     /// See [`UserModeLinux`].
     UserModeLinux(fn(UserModeLinux)),
+    /// See [`Logrotate`].
+    Logrotate(fn(Logrotate)),
 }
 
 impl Body {
@@ -119,6 +126,7 @@ impl Body {
                 missing.push("control groups of version 2 with cgroup.kill");
             }
             Self::UserModeLinux(_) => missing.extend(cluster::missing(&["linux.uml"])),
+            Self::Logrotate(_) => missing.extend(cluster::missing(&["logrotate"])),
             Self::Nothing(_) | Self::Root(_) | Self::Slurm(_) | Self::ControlGroups(_) | Self::UnifiedGroups(_) => {}
         }
         missing
@@ -132,6 +140,7 @@ impl Body {
             Self::SubordinateIds(_) => "subordinate ids",
             Self::ControlGroups(_) | Self::UnifiedGroups(_) => "control groups",
             Self::UserModeLinux(_) => "user-mode Linux",
+            Self::Logrotate(_) => "logrotate",
             Self::Slurm(_) | Self::LaggingDisk(_) | Self::Accounting(_) => "Slurm",
             Self::ModuleSystems(_) => "Lmod and Environment Modules",
         }
@@ -153,6 +162,7 @@ impl Body {
             Self::ControlGroups(body) => body(ControlGroups(())),
             Self::UnifiedGroups(body) => body(UnifiedGroups(())),
             Self::UserModeLinux(body) => body(UserModeLinux(())),
+            Self::Logrotate(body) => body(Logrotate(())),
         }
     }
 }
