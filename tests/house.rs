@@ -280,6 +280,7 @@ const NAME_A_SCHEDULER: [(&str, &str); 5] = [
     ("scheduler/mod.rs", "has its folder"),
     ("scheduler/known.rs", "is the list"),
     ("report/events.rs", "a field of the audit log, which dashboards read"),
+    ("admin/audit/wanted.rs", "the same field, as the log has it"),
     ("stage/ends.rs", "fills that field"),
     ("admin/man.rs", "pages for people"),
 ];

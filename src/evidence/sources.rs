@@ -100,7 +100,7 @@ impl Told {
     fn words(&self) -> String {
         let Self { job_id, variable, audience, .. } = self;
         format!(
-            "refused: this machine asks each job for an id token of GitLab, and this job has none that holds\nWhat a job in .gitlab-ci.yml needs is `id_tokens: {{ {variable}: {{ aud: {audience:?} }} }}`, and no other variable of that name. If it has that, the administrators find the reason in their audit log, under job {job_id}."
+            "refused: this machine asks each job for an id token of GitLab, and this job has none that holds\nWhat a job in .gitlab-ci.yml needs is `id_tokens: {{ {variable}: {{ aud: {audience:?} }} }}`, and no other variable of that name. If it has that, the administrators find the reason in their audit log, under job {job_id} or the reference below."
         )
     }
 }

@@ -162,7 +162,9 @@ cases!(
         ] {
             let (code, said) = config(&world, &tokens.iter().map(String::as_str).collect::<Vec<_>>());
             assert_eq!(code, Some(1), "{said}");
-            words.push(said);
+            let (words_of_all, reference) = said.split_once("motmot: the reference of this").expect("a reference");
+            assert_eq!(reference.lines().count(), 1, "{said}");
+            words.push(words_of_all.to_owned());
         }
         assert!(words.iter().all(|other| *other == words[0]), "{words:?}");
         assert!(

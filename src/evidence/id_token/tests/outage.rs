@@ -60,9 +60,8 @@ fn whoever_has_waited_for_anothers_question_takes_its_answer_or_that_there_was_n
 fn an_answer_that_is_none_is_not_covered_by_old_keys_whoever_asks() {
     let usable = Arc::new(AtomicBool::new(true));
     let state = Arc::clone(&usable);
-    let server = Server::with_keys(move || match state.load(Ordering::SeqCst) {
-        true => jwks(&KEYS[0], "gitlab"),
-        false => json!({"keys": []}).to_string(),
+    let server = Server::with_keys(move || {
+        if state.load(Ordering::SeqCst) { jwks(&KEYS[0], "gitlab") } else { json!({"keys": []}).to_string() }
     });
     let (gitlab, dir) = (gitlab(&server.url), private());
     let token = signed(&KEYS[0], "gitlab", &claims(&server.url, |_| ()));
