@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::approval::settings::{ApprovalSettings, TokenIssuer, read_approvals};
 use crate::config::{self, ConfigError, Section, Source};
-use crate::evidence::settings::{GitLabSettings, read_gitlab};
+use crate::evidence::settings::{GitLabSettings, read_gitlabs};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
 use crate::policy::Rules;
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, Stands, read_accounts, read_policy, read_rule};
@@ -45,8 +45,10 @@ const MAX_BYTES: usize = 4 << 20;
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `[gitlab]`: whom we ask who a job is.
+    /// `[gitlab]`: whom we ask who a job is. Of several the first, until one is chosen ([`Settings::for_gitlab`]).
     pub gitlab: GitLabSettings,
+    /// All of them.
+    pub gitlabs: Vec<GitLabSettings>,
     /// `[jobs]`: how jobs run.
     pub jobs: JobSettings,
     /// `[token]`: what tokens say. Without the section jobs get none.
@@ -55,7 +57,7 @@ pub struct Settings {
     pub accounts: AccountLimits,
     /// `[policy]`: what holds for all rules.
     pub policy: PolicySettings,
-    /// `[[map]]`: the rules, in order: those of `include`, then those of the file itself.
+    /// `[[map]]`: the rules, in order: those of `include`, then those of the file itself. Those of the chosen GitLab, once it is.
     pub map: Vec<MapRule>,
     /// The section of each batch scheduler: how jobs are submitted, where they are.
     pub schedulers: Schedulers,
@@ -87,6 +89,27 @@ pub enum SettingsError {
     /// It is not valid; all problems at once.
     #[error(transparent)]
     Invalid(#[from] ConfigError),
+    /// There are several servers, and nobody has said which.
+    #[error(
+        "{} has several [[gitlab]] ({known}): add --gitlab NAME to config_args, prepare_args and run_args of the runner, with the name of its own",
+        path.display()
+    )]
+    WhichGitLab {
+        /// The file.
+        path: PathBuf,
+        /// The names that there are.
+        known: String,
+    },
+    /// There is no such server.
+    #[error("--gitlab {asked}: {} has no [[gitlab]] of that name; those that it has: {known}", path.display())]
+    NoGitLab {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        asked: String,
+        /// The names that there are.
+        known: String,
+    },
 }
 
 impl SettingsError {
@@ -94,7 +117,13 @@ impl SettingsError {
     pub fn render(&self) -> String {
         match self {
             Self::Invalid(error) => error.render(),
-            Self::Untrusted(_) | Self::NotText { .. } | Self::TooManyFiles(_) => format!("error: {self}"),
+            Self::Untrusted(_)
+            | Self::NotText { .. }
+            | Self::TooManyFiles(_)
+            | Self::WhichGitLab { .. }
+            | Self::NoGitLab { .. } => {
+                format!("error: {self}")
+            }
         }
     }
 }
@@ -121,6 +150,40 @@ impl Settings {
     /// Who may run as whom.
     pub fn rules(&self) -> Rules<'_> {
         Rules { map: &self.map, policy: &self.policy, limits: &self.accounts }
+    }
+
+    /// The same for the runner of one GitLab. Which one that is the runner's own configuration says, and no job. Rules of others are
+    /// not there any more: user 42 is somebody else in each of them.
+    pub fn for_gitlab(mut self, path: &Path, name: Option<&str>) -> Result<Self, SettingsError> {
+        let (path, known) = (path.to_owned(), self.names_of_gitlabs());
+        let chosen = self.gitlab_of(name).cloned();
+        self.gitlab = chosen.ok_or_else(|| match name {
+            None => SettingsError::WhichGitLab { path, known },
+            Some(name) => SettingsError::NoGitLab { path, asked: name.to_owned(), known },
+        })?;
+        if self.gitlabs.len() > 1 {
+            self.map.retain(|rule| rule.gitlab == self.gitlab.name);
+        }
+        Ok(self)
+    }
+
+    /// The one with this name; without a name the only one.
+    pub fn gitlab_of(&self, name: Option<&str>) -> Option<&GitLabSettings> {
+        match (name, self.gitlabs.as_slice()) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(name), all) => all.iter().find(|gitlab| gitlab.name.as_deref() == Some(name)),
+        }
+    }
+
+    /// For each GitLab what its runner sees.
+    pub fn of_each_gitlab(&self) -> impl Iterator<Item = Self> {
+        self.gitlabs.iter().filter_map(|gitlab| self.clone().for_gitlab(Path::new(""), gitlab.name.as_deref()).ok())
+    }
+
+    fn names_of_gitlabs(&self) -> String {
+        let names: Vec<&str> = self.gitlabs.iter().filter_map(|gitlab| gitlab.name.as_deref()).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 
     /// The batch scheduler that jobs go to, if any.
@@ -187,7 +250,7 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
         return None;
     }
     let includes = read_include(&mut root);
-    let gitlab = read_gitlab(root.section("gitlab"));
+    let gitlabs = read_gitlabs(&mut root);
     let jobs = read_jobs(root.section("jobs"));
     let token = root.section("token");
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
@@ -209,10 +272,16 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
         no_rule_needs_approvals(&root, map.iter().flatten());
         Some(None)
     };
+    for rule in map.iter().flatten() {
+        judge_gitlab(rule, gitlabs.as_deref().unwrap_or_default(), &root);
+    }
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
+    let gitlabs = gitlabs?;
+    let gitlab = gitlabs.first()?.clone();
     let settings = Settings {
-        gitlab: gitlab?,
+        gitlab,
+        gitlabs,
         jobs,
         token: token?,
         accounts,
@@ -233,6 +302,21 @@ fn no_rule_needs_approvals<'r>(root: &Section<'_>, rules: impl IntoIterator<Item
             "this rule has `approved_by`, and there is no [approvals] section that says by whose keys",
             "add [approvals] with allowed_signers = \"/etc/motmot/allowed_signers\"",
         );
+    }
+}
+
+/// A rule is about the jobs of one GitLab.
+fn judge_gitlab(rule: &MapRule, gitlabs: &[GitLabSettings], root: &Section<'_>) {
+    match &rule.gitlab {
+        Some(name) if !gitlabs.is_empty() && !gitlabs.iter().any(|gitlab| gitlab.name.as_ref() == Some(name)) => {
+            root.problem(&rule.place, format!("`map.gitlab` is {name:?}, and no server has this name"));
+        }
+        None if gitlabs.len() > 1 => root.problem_with_help(
+            &rule.place,
+            "`map.gitlab` is missing, and there are several servers: the same number or name is somebody else in each",
+            "write gitlab = \"NAME\" in each rule, with the name of one of them",
+        ),
+        _ => {}
     }
 }
 

@@ -72,16 +72,21 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     if runner.can_be_the_runner(settings) {
         state::judge(config, settings, runner, findings);
     }
-    let named = rules::judge(settings, runner, findings);
+    let each: Vec<Settings> = settings.of_each_gitlab().collect();
+    let named: Vec<_> = each.iter().flat_map(|settings| rules::judge(settings, runner, findings)).collect();
     approvals::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     login::judge(settings, runner, findings);
-    identity::judge(settings, findings);
+    for settings in &each {
+        identity::judge(settings, findings);
+    }
     jobs::judge(&settings.jobs, runner, findings);
     path::judge(&settings.jobs, runner, findings);
     limits::judge(&settings.jobs, runner, findings);
     batch::judge(settings, runner, if args.offline { Ask::No } else { Ask::Yes }, findings);
-    ask_gitlab(args, settings, runner, findings);
+    for settings in &each {
+        ask_gitlab(args, settings, runner, findings);
+    }
     // Last: what it looks at may not answer.
     accounts::judge_places(settings, &named, findings);
 }
@@ -129,9 +134,11 @@ fn in_words(config: &Path, error: &SettingsError) -> String {
         SettingsError::Untrusted(why) if why.is_missing() && why.path == config => {
             format!("{shown}: does not exist; copy packaging/config.toml there, or name another with --config")
         }
-        SettingsError::Untrusted(_) | SettingsError::NotText { .. } | SettingsError::TooManyFiles(_) => {
-            without_number(error)
-        }
+        SettingsError::Untrusted(_)
+        | SettingsError::NotText { .. }
+        | SettingsError::TooManyFiles(_)
+        | SettingsError::WhichGitLab { .. }
+        | SettingsError::NoGitLab { .. } => without_number(error),
     }
 }
 

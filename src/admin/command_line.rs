@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
     match program.verb {
         Verb::Demo(args) => demo::main(&args),
         Verb::Check(args) => check::main(&args, &config),
-        Verb::Simulate(args) => match fit_for_simulation(&config, args.uses_configured_gitlab()) {
+        Verb::Simulate(args) => match fit_for_simulation(&config, &args) {
             Ok(()) => simulate::main(*args, &config),
             Err(words) => terminal::complain(&words, ExitCode::from(2)),
         },
@@ -100,8 +100,10 @@ pub fn main() -> ExitCode {
 
 /// Whether a simulation can say anything about this configuration: otherwise its faults would be told three times over, by
 /// stages that were tried again.
-fn fit_for_simulation(config: &Path, configured_gitlab: bool) -> Result<(), String> {
-    let settings = Settings::load(config).map_err(|error| error.render())?;
+fn fit_for_simulation(config: &Path, args: &simulate::SimulateArgs) -> Result<(), String> {
+    let configured_gitlab = args.uses_configured_gitlab();
+    let settings = Settings::load(config).and_then(|settings| settings.for_gitlab(config, args.name_of_gitlab()));
+    let settings = settings.map_err(|error| error.render())?;
     if settings.jobs.downscope == Downscope::Setuid && !geteuid().is_root() && !configured_gitlab {
         return Err(
             "jobs.downscope is \"setuid\": run this as root, with --runner-account ACCOUNT if the runner is not root"

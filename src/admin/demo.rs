@@ -55,7 +55,7 @@ fn demo(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     )?;
     let mut runner_log = Vec::new();
     let gitlab = AskedGitLab::Played(JobApi::default());
-    let result = simulate::play(&world.job(&account), gitlab, &bins, &world.config(), out, &mut runner_log)
+    let result = simulate::play(&world.job(&account), gitlab, None, &bins, &world.config(), out, &mut runner_log)
         .context("the job could not be simulated")?;
     ensure!(
         result.status == Status::Success,

@@ -59,5 +59,5 @@ fn from_command_line(args: &SimulateArgs, config: &Path) -> Result<JobResult, Si
         Some(file) => Box::new(open(file)?),
         None => Box::new(io::stderr()),
     };
-    play(&simulation, args.gitlab(), &bin_dir, config, &mut log, &mut runner_log)
+    play(&simulation, args.gitlab(), args.gitlab.as_deref(), &bin_dir, config, &mut log, &mut runner_log)
 }

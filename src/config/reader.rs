@@ -132,6 +132,11 @@ impl<'f> Section<'f> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// Whether the value of this key is a list, as that of [[key]] is. Nobody has asked for it by that.
+    pub fn is_list(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| matches!(value.get_ref(), DeValue::Array(_)))
+    }
+
     /// Whether there is a value in it, or in a table below it: headers alone say nothing.
     pub fn says_something(&self) -> bool {
         self.table.is_some_and(says_something)

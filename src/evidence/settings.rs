@@ -14,6 +14,8 @@ pub const DEFAULT_VARIABLE: &str = "MOTMOT_ID_TOKEN";
 /// `[gitlab]`
 #[derive(Clone, Debug)]
 pub struct GitLabSettings {
+    /// What the runner's own configuration calls it (`--gitlab`); always there where there are several.
+    pub name: Option<String>,
     /// Address of the GitLab that this runner belongs to. Never taken from a job.
     pub url: BaseUrl,
     /// Certificates (PEM) that its TLS certificate must lead to; otherwise the system's.
@@ -79,18 +81,50 @@ enum Source {
     Payload,
 }
 
+/// Reads `[gitlab]`, or each `[[gitlab]]`: never none of them.
+pub fn read_gitlabs(root: &mut Section<'_>) -> Option<Vec<GitLabSettings>> {
+    if !root.is_list("gitlab") {
+        return read_gitlab(root.section("gitlab")).map(|only| vec![only]);
+    }
+    let mut seen: Vec<GitLabSettings> = Vec::new();
+    let all = root.tables("gitlab", |section| {
+        let (place, is_named) = (section.place(), section.has("name"));
+        let read = read_gitlab(section);
+        seen.extend(read.clone());
+        (place, is_named, read.is_some())
+    });
+    let read_all = !all.is_empty() && all.iter().all(|(_, _, read)| *read);
+    for (place, ..) in all.iter().filter(|(_, is_named, _)| !is_named) {
+        let help = "for example: name = \"prod\"; the runner names it with --gitlab";
+        root.problem_with_help(place, "`gitlab.name` is missing: of several servers each has one", help);
+    }
+    for (number, (place, ..)) in all.iter().enumerate().filter(|_| read_all) {
+        let one = &seen[number];
+        let twice = |other: &GitLabSettings| other.url == one.url || (one.name.is_some() && other.name == one.name);
+        if seen[..number].iter().any(twice) {
+            root.problem(place, "this is the name or the address of a server above; each is there once");
+        }
+    }
+    if all.is_empty() {
+        root.problem(&root.place(), "`gitlab` is a list of none; name a server in [gitlab]");
+    }
+    Some(seen).filter(|_| read_all)
+}
+
 /// Reads the section.
 pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
     if !section.is_present() {
         let help = "add [gitlab] with url = \"https://gitlab.example.com\"";
         section.problem_with_help(&section.place(), "the section [gitlab] is missing", help);
     }
+    let name = section.parsed("name", server_name);
     let url = section.required("url", "\"https://gitlab.example.com\"", front_page);
     let (identity, id_token) = read_identity(&mut section);
     let ca_file = section.parsed("ca_file", values::absolute_path);
     let timeout = section.duration_up_to("timeout", 1, "the runner waits meanwhile");
     section.finish();
     Some(GitLabSettings {
+        name,
         url: url?,
         ca_file,
         timeout: timeout.unwrap_or(Duration::from_secs(10)),
@@ -147,6 +181,16 @@ fn variable_name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if text.is_empty() || text.len() > 255 || !text.bytes().all(allowed) || text.as_bytes()[0].is_ascii_digit() {
         return Err(format!("is not the name of a variable: {text:?}; write \"MOTMOT_ID_TOKEN\""));
+    }
+    Ok(text.to_owned())
+}
+
+/// It becomes part of paths, beside numbers of projects.
+fn server_name(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let begins = text.bytes().next().is_some_and(|first| first.is_ascii_lowercase());
+    if !begins || text.len() > 32 || !text.bytes().all(allowed) {
+        return Err(format!("must be a word of at most 32 of a-z, 0-9 and -, that begins with a letter: {text:?}"));
     }
     Ok(text.to_owned())
 }

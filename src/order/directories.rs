@@ -19,10 +19,13 @@ pub struct Directories {
 }
 
 impl Directories {
-    /// Lays them out. `host` keeps two login nodes apart that share a home directory, `slot` two jobs on one of them.
-    pub fn lay_out(data: PathBuf, host: &str, project_id: u64, slot: u32, session: &str) -> Self {
-        let builds = data.join("builds").join(host).join(project_id.to_string()).join(slot.to_string());
-        Self { builds, cache: data.join("cache"), job: data.join("jobs").join(session), data }
+    /// Lays them out. `host` keeps two login nodes apart that share a home directory, `gitlab` two servers whose projects may have the
+    /// same numbers and paths, `slot` two jobs of one project.
+    pub fn lay_out(data: PathBuf, host: &str, gitlab: Option<&str>, project_id: u64, slot: u32, session: &str) -> Self {
+        // No name of a server is a number.
+        let of_gitlab = |dir: PathBuf| gitlab.map_or(dir.clone(), |name| dir.join(name));
+        let builds = of_gitlab(data.join("builds").join(host)).join(project_id.to_string()).join(slot.to_string());
+        Self { builds, cache: of_gitlab(data.join("cache")), job: data.join("jobs").join(session), data }
     }
 
     /// All that have to exist, parents first.
@@ -68,7 +71,7 @@ mod tests {
 
     #[test]
     fn every_directory_is_listed_after_its_parent_and_once() {
-        let directories = Directories::lay_out("/home/ada/.motmot".into(), "login1", 7, 0, "101-abc");
+        let directories = Directories::lay_out("/home/ada/.motmot".into(), "login1", None, 7, 0, "101-abc");
         let all = directories.all();
         assert_eq!(all[0], Path::new("/home/ada/.motmot"));
         for (index, dir) in all.iter().enumerate().skip(1) {
@@ -80,8 +83,11 @@ mod tests {
 
     #[test]
     fn two_jobs_of_a_project_get_two_working_directories() {
-        let lay_out = |host, slot| Directories::lay_out("/d".into(), host, 7, slot, "s").builds;
+        let lay_out = |host, slot| Directories::lay_out("/d".into(), host, None, 7, slot, "s").builds;
         assert_ne!(lay_out("a", 0), lay_out("a", 1));
         assert_ne!(lay_out("a", 0), lay_out("b", 0), "login nodes share home directories");
+        let of = |gitlab| Directories::lay_out("/d".into(), "a", gitlab, 7, 0, "s");
+        let (one, other) = (of(Some("one")), of(Some("other")));
+        assert!(one.builds != other.builds && one.cache != other.cache, "project 7 is another one there");
     }
 }

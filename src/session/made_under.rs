@@ -18,9 +18,17 @@ pub struct MadeUnder {
     config: PathBuf,
     /// Where its batch jobs are; none for jobs that run in a shell.
     cluster: Option<Cluster>,
+    /// Whose job it is, where the configuration names its GitLabs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    gitlab: Option<String>,
 }
 
 impl MadeUnder {
+    /// Whose job it is, where the configuration names its GitLabs.
+    pub fn gitlab(&self) -> Option<&str> {
+        self.gitlab.as_deref()
+    }
+
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config
@@ -36,6 +44,8 @@ impl MadeUnder {
 #[derive(Debug)]
 pub struct Configuration {
     path: PathBuf,
+    /// Whose jobs this process is for, where the configuration names its GitLabs.
+    gitlab: Option<String>,
     /// Those that can be asked about jobs. Looked for only where it matters: the scheduler's file may be on a file system that
     /// does not answer.
     clusters: LazyLock<Vec<Cluster>, Box<dyn FnOnce() -> Vec<Cluster> + Send>>,
@@ -44,12 +54,23 @@ pub struct Configuration {
 impl Configuration {
     /// The one with this absolute path, whose schedulers are these clusters.
     pub fn new(path: PathBuf, clusters: impl FnOnce() -> Vec<Cluster> + Send + 'static) -> Self {
-        Self { path, clusters: LazyLock::new(Box::new(clusters)) }
+        Self { path, gitlab: None, clusters: LazyLock::new(Box::new(clusters)) }
+    }
+
+    /// The same for jobs of the GitLab of this name.
+    #[must_use]
+    pub fn with_jobs_of(self, gitlab: Option<String>) -> Self {
+        Self { gitlab, ..self }
+    }
+
+    /// Whose jobs this process is for.
+    pub fn gitlab(&self) -> Option<&str> {
+        self.gitlab.as_deref()
     }
 
     /// What a session records that is made now. `cluster`: where its batch jobs go.
     pub fn record(&self, cluster: Option<Cluster>) -> MadeUnder {
-        MadeUnder { config: self.path.clone(), cluster }
+        MadeUnder { config: self.path.clone(), cluster, gitlab: self.gitlab.clone() }
     }
 
     /// Those that can be asked about jobs.

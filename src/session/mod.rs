@@ -124,6 +124,13 @@ impl Sessions {
         if recorded != job_id {
             return Err(SessionError::OtherJob { name: name.to_owned(), recorded, payload: job_id });
         }
+        // Jobs of two GitLabs can have the same number.
+        let recorded = session.made_under().and_then(MadeUnder::gitlab);
+        if recorded != self.by.gitlab() {
+            let shown = |name: Option<&str>| name.unwrap_or("the only GitLab").to_owned();
+            let (recorded, asked) = (shown(recorded), shown(self.by.gitlab()));
+            return Err(SessionError::OtherGitLab { name: name.to_owned(), recorded, asked });
+        }
         Ok(session)
     }
 

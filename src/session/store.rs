@@ -58,6 +58,18 @@ pub enum SessionError {
         /// The payload's.
         payload: u64,
     },
+    /// The payload is of another GitLab's job.
+    #[error(
+        "the session {name:?} is of a job of {recorded}, but this stage was started for {asked}: --gitlab must be the same in config_args, prepare_args and run_args"
+    )]
+    OtherGitLab {
+        /// The session.
+        name: String,
+        /// Its GitLab.
+        recorded: String,
+        /// What `--gitlab` says.
+        asked: String,
+    },
 }
 
 impl Fault for SessionError {

@@ -35,7 +35,7 @@ impl Stored {
         let record = SessionRecord {
             identity: Identity::for_test(|facts| facts["job_id"] = job_id.into()),
             decision: Decision::for_test("arthur", 1001),
-            directories: Directories::lay_out("/d".into(), "h", 7, slot, &name),
+            directories: Directories::lay_out("/d".into(), "h", None, 7, slot, &name),
             made_under: Some(self.sessions.by.record(None)),
             host: machine(),
             tree: tree(),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{MAX_BYTES, Settings, SettingsError, no_rule_needs_approvals, text};
+use super::{MAX_BYTES, Settings, SettingsError, judge_gitlab, no_rule_needs_approvals, text};
 use crate::config::{self, Section, Source};
 use crate::policy::pattern::Pattern;
 use crate::policy::settings::{MapRule, Stands, read_groups, read_rule};
@@ -100,6 +100,7 @@ fn read_file(mut root: Section<'_>, settings: &Settings) -> Option<Vec<MapRule>>
     if settings.approvals.is_none() {
         no_rule_needs_approvals(&root, rules.iter().flatten());
     }
+    rules.iter().flatten().for_each(|rule| judge_gitlab(rule, &settings.gitlabs, &root));
     root.finish();
     rules.into_iter().collect()
 }

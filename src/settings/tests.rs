@@ -210,3 +210,49 @@ fn what_the_pages_tell_authors_to_ask_for_is_what_the_pages_tell_admins_to_allow
     }
     assert!(asked >= 2, "{asked} examples");
 }
+
+#[test]
+fn of_several_gitlabs_each_has_a_name_and_each_rule_names_one() {
+    let server = |name: &str, host: &str| format!("[[gitlab]]\n{name}url = \"https://{host}.example\"\n");
+    let two = server("name = \"one\"\n", "a") + &server("name = \"two\"\n", "b");
+    let rule = |gitlab: &str| format!("[[map]]\n{gitlab}run_as = \"arthur\"\n");
+    let read = |text: &str| Settings::parse(Path::new("c.toml"), text).map_err(|error| error.to_string());
+    let good = two.clone() + &rule("gitlab = \"one\"\n") + &rule("gitlab = \"two\"\n") + &rule("gitlab = \"one\"\n");
+    let settings = read(&good).expect("valid");
+    for (name, host, rules) in [("one", "a", 2), ("two", "b", 1)] {
+        let chosen = settings.clone().for_gitlab(Path::new("c.toml"), Some(name)).expect("there");
+        assert_eq!((chosen.gitlab.url.as_str(), chosen.map.len()), (format!("https://{host}.example").as_str(), rules));
+        assert!(chosen.map.iter().all(|rule| rule.gitlab.as_deref() == Some(name)));
+    }
+    for name in [None, Some("three"), Some("One"), Some("")] {
+        let error = settings.clone().for_gitlab(Path::new("c.toml"), name).expect_err("none").to_string();
+        assert!(error.contains("one, two"), "{error}");
+    }
+    for (text, said) in [
+        (two.clone() + &rule(""), "`map.gitlab` is missing, and there are several servers"),
+        (two.clone() + &rule("gitlab = \"three\"\n"), "`map.gitlab` is \"three\", and no server has this name"),
+        (two + &server("", "c"), "`gitlab.name` is missing"),
+        (
+            server("name = \"one\"\n", "a") + &server("name = \"one\"\n", "b"),
+            "is the name or the address of a server above",
+        ),
+        (
+            server("name = \"one\"\n", "a") + &server("name = \"two\"\n", "a"),
+            "is the name or the address of a server above",
+        ),
+        (server("name = \"7\"\n", "a"), "`gitlab.name` must be a word"),
+        (server("name = \"../x\"\n", "a"), "`gitlab.name` must be a word"),
+        ("gitlab = []\n".to_owned(), "`gitlab` is a list of none"),
+        ("[gitlab]\nurl = \"https://a.example\"\n".to_owned() + &rule("gitlab = \"one\"\n"), "no server has this name"),
+    ] {
+        let error = read(&text).expect_err(&text);
+        assert!(error.contains(said), "{text}{error}");
+    }
+    // The only one needs no name, and may have one.
+    let only =
+        read("[gitlab]\nname = \"one\"\nurl = \"https://a.example\"\n[[map]]\nrun_as = \"arthur\"\n").expect("valid");
+    for name in [None, Some("one")] {
+        assert_eq!(only.clone().for_gitlab(Path::new("c.toml"), name).expect("it").map.len(), 1);
+    }
+    assert!(only.for_gitlab(Path::new("c.toml"), Some("two")).is_err());
+}

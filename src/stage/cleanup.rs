@@ -28,7 +28,7 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(request) = sweeper::requested(&arguments.rest) {
         return sweeper::main(arguments, &request);
     }
-    let settings = arguments.settings()?;
+    let settings = arguments.settings_of_all()?;
     lines::refuse_arguments("cleanup", &arguments.rest)?;
     let sessions = sessions(&settings, arguments)?;
     let mut accounts = HashSet::new();

@@ -122,7 +122,8 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let project_id = identity.facts().project_id();
     let cluster = settings.batch().map(whose::cluster);
     let request = audit::reference().unwrap_or_else(RequestId::new);
-    let lay_out = |slot, name: &str| Directories::lay_out(data, &host_name(), project_id, slot, name);
+    let gitlab = settings.gitlab.name.as_deref();
+    let lay_out = |slot, name: &str| Directories::lay_out(data, &host_name(), gitlab, project_id, slot, name);
     let session = sessions(&settings, arguments)?.create(&identity, &admission, cluster, attempt, &request, lay_out)?;
     recorded::of_session(&session);
     let facts = identity.facts();

@@ -26,6 +26,8 @@ pub struct Arguments {
     pub config: PathBuf,
     /// Of what file that is a copy, if it is one.
     copy_of: Option<PathBuf>,
+    /// Which of several GitLabs the runner belongs to.
+    gitlab: Option<String>,
     /// What the runner adds: for the run stage the script and the sub-stage.
     pub rest: Vec<OsString>,
     /// Which stage this is.
@@ -63,17 +65,31 @@ impl Arguments {
         if let Some(original) = &self.copy_of {
             args.extend(["--copy-of".into(), original.clone().into()]);
         }
+        if let Some(name) = &self.gitlab {
+            args.extend(["--gitlab".into(), name.into()]);
+        }
         args
+    }
+
+    /// Which of several GitLabs the runner belongs to, by its own configuration.
+    pub fn gitlab(&self) -> Option<&str> {
+        self.gitlab.as_deref()
     }
 
     /// Reads the configuration, and opens the audit log that it names.
     pub fn settings(&self) -> Result<Settings, Failure> {
+        Ok(self.settings_of_all()?.for_gitlab(&self.config, self.gitlab())?)
+    }
+
+    /// The same for whoever cleans up: that is the same for the jobs of each GitLab, and shall not fail for a word in one line of the
+    /// runner's configuration that others have right.
+    pub fn settings_of_all(&self) -> Result<Settings, Failure> {
         let settings = Settings::load(&self.config)?;
         let context = Context {
             request: RequestId::new(),
             stage: self.stage,
             host: host_name(),
-            gitlab: settings.gitlab.url.as_str().to_owned(),
+            gitlab: settings.gitlab_of(self.gitlab()).unwrap_or(&settings.gitlab).url.as_str().to_owned(),
             simulated: self.origin == Origin::Simulation,
             job: None,
             session: None,
@@ -112,6 +128,9 @@ struct CommandLine {
     /// From motmot simulate: the file of which that of --config is a copy, and whose jobs these are
     #[arg(long, value_name = "FILE")]
     copy_of: Option<PathBuf>,
+    /// Where the file has several [[gitlab]]: the name of the one that this runner belongs to
+    #[arg(long, value_name = "NAME")]
+    gitlab: Option<String>,
     /// For motmot-run: the script and the name of its sub-stage, as GitLab Runner adds them
     #[arg(value_name = "ARG", trailing_var_arg = true)]
     rest: Vec<OsString>,
@@ -162,10 +181,10 @@ pub fn main(stage: &'static str, story: impl FnOnce(&Arguments) -> Result<(), Fa
     jose::install_crypto();
     let contract = Contract::from_env();
     contract.clear_exit_code();
-    let CommandLine { config, simulated, copy_of, rest } = command_line;
+    let CommandLine { config, simulated, copy_of, gitlab, rest } = command_line;
     let origin = if simulated { Origin::Simulation } else { Origin::GitLab };
     let (job_id, log) = (Cell::default(), OnceCell::new());
-    let arguments = Arguments { config, copy_of, rest, stage, origin, contract, termination, job_id, log };
+    let arguments = Arguments { config, copy_of, gitlab, rest, stage, origin, contract, termination, job_id, log };
     match story(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

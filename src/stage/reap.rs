@@ -83,7 +83,7 @@ pub(super) fn requested(rest: &[OsString]) -> Result<Option<ReapArgs>, Failure> 
 
 /// Does it.
 pub(super) fn main(arguments: &Arguments, request: &ReapArgs) -> Result<(), Failure> {
-    let settings = arguments.settings()?;
+    let settings = arguments.settings_of_all()?;
     let sessions = sessions(&settings, arguments)?;
     match request {
         ReapArgs { session: Some(name), .. } => one(arguments, &settings, &sessions, name),

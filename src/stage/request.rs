@@ -18,7 +18,7 @@ pub fn reason(arguments: &Arguments, settings: &Settings, session: &Session) -> 
         return "runner gone";
     }
     let Ok(payload) = arguments.payload() else { return "terminated" };
-    judge(still_runs::ask(&arguments.config, settings.gitlab.timeout), is_over(&payload, session.age()))
+    judge(still_runs::ask(arguments, settings.gitlab.timeout), is_over(&payload, session.age()))
 }
 
 /// Whether the job has had all of its time.

@@ -5,7 +5,6 @@
 //! question at the end of a few. So the program asks that has both.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
 use std::time::Duration;
 
 use super::edge::Arguments;
@@ -26,9 +25,10 @@ const IS_OVER: u8 = 11;
 const START: Duration = Duration::from_secs(2);
 
 /// GitLab's word, if it gives one within this time.
-pub(super) fn ask(config: &Path, timeout: Duration) -> Option<bool> {
+pub(super) fn ask(arguments: &Arguments, timeout: Duration) -> Option<bool> {
     let limit = timeout + START;
-    let args = ["--config".into(), config.into(), WORD.into(), limit.as_millis().to_string().into()];
+    let mut args = arguments.of_configuration();
+    args.extend([WORD.into(), limit.as_millis().to_string().into()]);
     // The payload has the token to ask with.
     let drop = |name: &OsStr| name != JOB_RESPONSE_FILE && is_of_a_job(name);
     match apart::run(Program::Beside(PROGRAM), &args, drop, limit) {
@@ -51,6 +51,7 @@ pub(super) fn answer(arguments: &Arguments, limit: Duration) -> Result<(), Failu
     apart::end_after(limit).map_err(|error| Failure::noted(format!("cannot watch the time of a question: {error}")))?;
     // Whoever asks has told what there is to tell of the configuration.
     let word = Settings::load(&arguments.config)
+        .and_then(|settings| settings.for_gitlab(&arguments.config, arguments.gitlab()))
         .ok()
         .zip(arguments.payload().ok())
         .and_then(|(settings, payload)| job_api::still_runs(&settings.gitlab, &payload.job_token));

@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn only_what_is_below_the_jobs_own_builds_directory_is_removed() {
-        let directories = Directories::lay_out("/d".into(), "h", 7, 0, "s");
+        let directories = Directories::lay_out("/d".into(), "h", None, 7, 0, "s");
         let removed = |temp: &str| leavings(&directories, Some(Path::new(temp)));
         assert!(removed("/d/builds/h/7/0/g/p.tmp").contains(&PathBuf::from("/d/builds/h/7/0/g/p.tmp")));
         for other in

@@ -41,7 +41,7 @@ pub(super) fn requested(rest: &[OsString]) -> Option<Request> {
 pub(super) fn main(arguments: &Arguments, request: &Request) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::site(format!("cannot watch the time of a cleanup: {error}"));
     apart::end_after(request.limit).map_err(failed)?;
-    let settings = arguments.settings()?;
+    let settings = arguments.settings_of_all()?;
     let session = sessions(&settings, arguments)?.find(&request.session)?;
     // Whatever waits for less than all of the time can say what it has waited for.
     match sweep_left_behind(arguments, &settings, session, request.limit * 3 / 4)? {

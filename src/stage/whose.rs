@@ -18,7 +18,8 @@ const MOST: u64 = 4 << 20;
 /// The one in this file.
 pub fn configuration(path: &Path, settings: &Settings) -> Configuration {
     let schedulers = settings.schedulers.clone();
-    Configuration::new(absolute(path), move || kinds().filter_map(|kind| schedulers.get(kind).map(cluster)).collect())
+    let clusters = move || kinds().filter_map(|kind| schedulers.get(kind).map(cluster)).collect();
+    Configuration::new(absolute(path), clusters).with_jobs_of(settings.gitlab.name.clone())
 }
 
 fn absolute(path: &Path) -> PathBuf {

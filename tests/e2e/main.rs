@@ -32,6 +32,7 @@ mod policy;
 mod profile;
 mod programs;
 mod reap;
+mod several_gitlabs;
 mod slurm;
 mod slurm_attacks;
 mod slurm_faults;

@@ -95,13 +95,13 @@ pub(super) fn revoke(name: &str, config: &Path) -> Result<String, NotDone> {
     Ok(format!("removed {}; an approval that a job has in a variable counts until it expires\n", path.display()))
 }
 
-/// The section, and which GitLab is the site's.
-fn load(config: &Path) -> Result<(ApprovalSettings, BaseUrl), NotDone> {
+/// The section, and which GitLabs are the site's.
+fn load(config: &Path) -> Result<(ApprovalSettings, Vec<BaseUrl>), NotDone> {
     let settings = Settings::load(config).map_err(|error| NotDone::Failed(error.render()))?;
     let approvals = settings.approvals.ok_or_else(|| {
         NotDone::Failed(format!("{} has no [approvals] section: see motmot-config.toml(5)", config.display()))
     })?;
-    Ok((approvals, settings.gitlab.url))
+    Ok((approvals, settings.gitlabs.into_iter().map(|gitlab| gitlab.url).collect()))
 }
 
 fn directory(settings: &ApprovalSettings) -> Result<&Path, NotDone> {
@@ -111,8 +111,8 @@ fn directory(settings: &ApprovalSettings) -> Result<&Path, NotDone> {
         .ok_or_else(|| NotDone::Failed("the configuration names no directory of approvals: approvals.dir".to_owned()))
 }
 
-fn is_of(approval: &Approval, here: &BaseUrl) -> Result<(), Unapproved> {
-    if approval.statement().subject().is_of(here) { Ok(()) } else { Err(Unapproved::OtherGitLab) }
+fn is_of(approval: &Approval, here: &[BaseUrl]) -> Result<(), Unapproved> {
+    if here.iter().any(|url| approval.statement().subject().is_of(url)) { Ok(()) } else { Err(Unapproved::OtherGitLab) }
 }
 
 /// By whom an approval is, if it counts for rules that name him.

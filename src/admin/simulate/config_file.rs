@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use motmot_emulator::IdToken;
+use toml::de::DeValue;
 
 use super::error::SimulateError;
 use crate::evidence::settings::DEFAULT_VARIABLE;
@@ -28,6 +29,7 @@ impl ConfigFile {
     /// account if that is another.
     pub(super) fn private_copy(
         path: &Path,
+        name: Option<&str>,
         url: &str,
         temp: &Path,
         for_another_account: bool,
@@ -37,8 +39,13 @@ impl ConfigFile {
         // In place, so that lines keep their numbers and messages lead to the right ones.
         let changes = {
             let file = toml::de::DeTable::parse(&text).map_err(|error| problem(error.to_string()))?;
-            let gitlab = file.get_ref().get("gitlab").and_then(|gitlab| gitlab.get_ref().get("url"));
-            let place = gitlab.map(toml::Spanned::span).ok_or_else(|| problem("`gitlab.url` is missing".to_owned()))?;
+            let gitlab = file.get_ref().get("gitlab").and_then(|gitlab| match gitlab.get_ref() {
+                DeValue::Array(all) => all.iter().map(toml::Spanned::get_ref).find(|one| is_called(one, name)),
+                only => Some(only),
+            });
+            let url_of_it = gitlab.and_then(|gitlab| gitlab.get("url"));
+            let place =
+                url_of_it.map(toml::Spanned::span).ok_or_else(|| problem("`gitlab.url` is missing".to_owned()))?;
             // The copy is in another directory.
             let dir = std::path::absolute(path).map_err(|error| problem(error.to_string()))?;
             let dir = dir.parent().unwrap_or(Path::new("/"));
@@ -90,17 +97,29 @@ fn read(path: &Path) -> Result<toml::Table, SimulateError> {
     text.parse().map_err(|error: toml::de::Error| problem(error.to_string()))
 }
 
+fn is_called(gitlab: &DeValue<'_>, name: Option<&str>) -> bool {
+    gitlab.get("name").and_then(|found| found.get_ref().as_str()) == name
+}
+
+/// The GitLab of this name, or the only one.
+fn gitlab<'c>(config: &'c toml::Table, name: Option<&str>) -> Option<&'c toml::Value> {
+    match config.get("gitlab")? {
+        toml::Value::Array(all) => all.iter().find(|one| one.get("name").and_then(toml::Value::as_str) == name),
+        only => Some(only),
+    }
+}
+
 /// Address of GitLab in the configuration, for the variables of the job.
-pub(super) fn gitlab_url(path: &Path) -> Result<String, SimulateError> {
+pub(super) fn gitlab_url(path: &Path, name: Option<&str>) -> Result<String, SimulateError> {
     let config = read(path)?;
-    let url = config.get("gitlab").and_then(|gitlab| gitlab.get("url")).and_then(toml::Value::as_str);
+    let url = gitlab(&config, name).and_then(|gitlab| gitlab.get("url")).and_then(toml::Value::as_str);
     Ok(url.unwrap_or("https://gitlab.invalid").trim_end_matches('/').to_owned())
 }
 
 /// The id token that a job needs under this configuration, as far as it says so; the driver itself judges it.
-pub(super) fn id_token(path: &Path) -> Result<Option<IdToken>, SimulateError> {
+pub(super) fn id_token(path: &Path, name: Option<&str>) -> Result<Option<IdToken>, SimulateError> {
     let config = read(path)?;
-    let gitlab = config.get("gitlab");
+    let gitlab = gitlab(&config, name);
     let text = |key: &str| gitlab.and_then(|gitlab| gitlab.get(key)).and_then(toml::Value::as_str);
     let variable = text("id_token_variable").unwrap_or(DEFAULT_VARIABLE).to_owned();
     Ok(text("id_token_audience").map(|audience| IdToken { variable, audience: audience.to_owned() }))
@@ -126,8 +145,8 @@ mod tests {
         let original = dir.path().join("config.toml");
         fs::write(&original, TEXT).unwrap();
         for (for_another_account, modes) in [(false, (0o600, 0o700)), (true, (0o644, 0o755))] {
-            let copy =
-                ConfigFile::private_copy(&original, "http://127.0.0.1:1", dir.path(), for_another_account).unwrap();
+            let copy = ConfigFile::private_copy(&original, None, "http://127.0.0.1:1", dir.path(), for_another_account)
+                .unwrap();
             // What the driver says of its lines holds for the original.
             let expected = TEXT.replace("https://gitlab.invalid", "http://127.0.0.1:1");
             assert_eq!(fs::read_to_string(copy.path()).unwrap(), expected);
@@ -140,7 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let original = dir.path().join("config.toml");
         fs::write(&original, TEXT).unwrap();
-        let copy = || ConfigFile::private_copy(&original, "http://127.0.0.1:1", dir.path(), false).unwrap();
+        let copy = || ConfigFile::private_copy(&original, None, "http://127.0.0.1:1", dir.path(), false).unwrap();
         let (gone, kept) = (copy(), copy());
         let paths = [gone.path().to_owned(), kept.path().to_owned()];
         drop(gone);

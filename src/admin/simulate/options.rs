@@ -201,6 +201,9 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "TEXT", help_heading = "Time and faults")]
     pub(super) kill_runner_on: Option<String>,
 
+    /// Where the configuration has several [[gitlab]]: the name of the one to play
+    #[arg(long, value_name = "NAME", help_heading = "GitLab")]
+    pub(super) gitlab: Option<String>,
     /// Use the configuration unchanged, with the GitLab it names, instead of a built-in one
     #[arg(long, help_heading = "GitLab")]
     pub(super) gitlab_from_config: bool,

@@ -16,11 +16,12 @@ pub enum AskedGitLab {
     Configured,
 }
 
-/// Plays a job against the stage binaries in `bin_dir`, with `config` as their configuration. Writes the job log and the
+/// Plays a job against the stage binaries in `bin_dir`, with `config` as their configuration, for the runner of the GitLab of this name. Writes the job log and the
 /// runner's own log.
 pub fn play(
     simulation: &Simulation,
     gitlab: AskedGitLab,
+    name: Option<&str>,
     bin_dir: &Path,
     config: &Path,
     log: &mut (dyn Write + Send),
@@ -34,21 +35,25 @@ pub fn play(
     let (gitlab, config) = match gitlab {
         AskedGitLab::Played(api) => {
             let gitlab = GitLabServer::on_loopback(api)?;
-            let copy = ConfigFile::private_copy(config, gitlab.url(), &runner.temp_dir(), runner.account.is_some())?;
+            let copy =
+                ConfigFile::private_copy(config, name, gitlab.url(), &runner.temp_dir(), runner.account.is_some())?;
             (gitlab, copy)
         }
         AskedGitLab::Configured => {
-            (GitLabServer::elsewhere(config_file::gitlab_url(config)?), ConfigFile::unchanged(config)?)
+            (GitLabServer::elsewhere(config_file::gitlab_url(config, name)?), ConfigFile::unchanged(config)?)
         }
     };
     driver.args = vec!["--config".into(), config.path().into()];
+    if let Some(name) = name {
+        driver.args.extend(["--gitlab".into(), name.into()]);
+    }
     if played {
         // Whoever cleans up after a runner that was killed knows the site's own file only.
         driver.args.extend(["--copy-of".into(), original.into()]);
         // No service and no log shall take it for a pipeline's.
         driver.args.push("--simulated".into());
     }
-    let asked = if played { config_file::id_token(config.path())? } else { None };
+    let asked = if played { config_file::id_token(config.path(), name)? } else { None };
     let simulation = &Simulation { id_tokens: asked.into_iter().collect(), ..simulation.clone() };
     let result = simulation.run(gitlab, &driver, log, runner_log)?;
     if simulation.keep_temp || result.status == Status::RunnerGone {
@@ -83,7 +88,7 @@ mod tests {
     fn problem(bin_dir: &Path, config: &Path) -> String {
         let gitlab = AskedGitLab::Played(JobApi::default());
         let (mut log, mut runner_log) = (std::io::sink(), std::io::sink());
-        play(&Simulation::default(), gitlab, bin_dir, config, &mut log, &mut runner_log).unwrap_err().to_string()
+        play(&Simulation::default(), gitlab, None, bin_dir, config, &mut log, &mut runner_log).unwrap_err().to_string()
     }
 
     #[test]

@@ -18,6 +18,11 @@ impl SimulateArgs {
         self.gitlab_from_config
     }
 
+    /// Which of several GitLabs is played.
+    pub fn name_of_gitlab(&self) -> Option<&str> {
+        self.gitlab.as_deref()
+    }
+
     /// Which GitLab the driver asks.
     pub(super) fn gitlab(&self) -> AskedGitLab {
         if self.uses_configured_gitlab() {

@@ -8,8 +8,17 @@ pub const GITLAB: Part = Part {
     section: "gitlab",
     header: Header::Table,
     says: "The GitLab that this runner belongs to. Jobs are identified by asking it; nothing that a job says is believed. The \
-        section must be there.",
+        section must be there. Where runners of several servers use one file it is there once for each, as [[gitlab]] with a name, which the \
+        runner's own configuration chooses (--gitlab NAME in config_args, prepare_args and run_args).",
     keys: &[
+        Key {
+            name: "name",
+            takes: Takes::Text("a word of a-z, 0-9 and -, that begins with a letter"),
+            unset: Unset::Means("none; of several servers each needs one."),
+            example: "\"prod\"",
+            says: "What the runner's configuration (--gitlab) and the rules (gitlab) call the server.",
+            used_by: &[Config, Prepare, Run, Check],
+        },
         Key {
             name: "url",
             takes: Takes::Text(

@@ -86,6 +86,14 @@ pub const MAP: Part = Part {
             used_by: &[Config, Check],
         },
         Key {
+            name: "gitlab",
+            takes: Takes::Text("the name of a [[gitlab]]"),
+            unset: Unset::Means("the only one; where there are several each rule names one."),
+            example: "\"prod\"",
+            says: "Whose jobs the rule is about. Names and numbers of one server are not those of another.",
+            used_by: &[Config, Check],
+        },
+        Key {
             name: "run_as",
             takes: Takes::Text("the name of an account, \"{gitlab_user}\", or \"table:FILE\""),
             unset: Unset::Required,

@@ -16,6 +16,8 @@ use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
 pub struct MapRule {
     /// What the admin calls it.
     pub name: Option<String>,
+    /// Of which GitLab's jobs it speaks, where there are several.
+    pub gitlab: Option<String>,
     /// Where it begins.
     pub place: Place,
     /// In which file that is.
@@ -137,6 +139,7 @@ impl MapRule {
 /// Reads one `[[map]]`.
 pub fn read_rule(mut section: Section<'_>, groups: &Groups, stands: Stands) -> Option<MapRule> {
     let name = section.string("name").map(Placed::into_value);
+    let gitlab = section.string("gitlab").map(Placed::into_value);
     let when = section.section("when");
     let conditions = if when.is_present() { Conditions::Written } else { Conditions::Absent };
     let when = read_when(when, groups);
@@ -148,7 +151,7 @@ pub fn read_rule(mut section: Section<'_>, groups: &Groups, stands: Stands) -> O
     let approved_by = approved_by.map(|lists| sorted(lists.concat()));
     let place = section.place();
     section.finish();
-    Some(MapRule { name, place, stands, when, conditions, run_as: run_as?, may_request, options, approved_by })
+    Some(MapRule { name, gitlab, place, stands, when, conditions, run_as: run_as?, may_request, options, approved_by })
 }
 
 fn read_when(mut section: Section<'_>, groups: &Groups) -> When {

@@ -255,7 +255,8 @@ fn the_manual_has_every_key_that_the_readers_accept_and_no_other() {
 }
 
 /// Keys that cannot be without another one, and that one with a value.
-const NEEDS: [(&str, &str, &str); 2] = [
+const NEEDS: [(&str, &str, &str); 3] = [
+    ("map.gitlab", "gitlab.name", "\"prod\""),
     ("jobs.limits.swap", "jobs.limits.memory", "\"1G\""),
     ("gitlab.identity", "gitlab.id_token_audience", "\"https://ci.hpc.example\""),
 ];
