@@ -22,8 +22,8 @@ use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
 use crate::scheduler::batch::Batch;
 use crate::scheduler::known::{Schedulers, kinds, read_schedulers};
-use crate::sys::files::{Secrecy, Trust, TrustError, read_trusted};
-use crate::sys::installed::who_decides;
+use crate::sys::files::TrustError;
+use crate::sys::installed::read_deciding;
 use crate::token::settings::{TokenSettings, read_token};
 
 /// Where the file is unless `--config` or `MOTMOT_CONFIG` says otherwise.
@@ -143,7 +143,7 @@ impl Settings {
     /// Reads, judges and checks the file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
         // Decided before the one and only read: a second look at the same path can be shown another file.
-        let bytes = read_trusted(path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, MAX_BYTES)?;
+        let bytes = read_deciding(path, MAX_BYTES)?;
         Self::parse(path, text(path, &bytes)?)
     }
 

@@ -41,15 +41,25 @@ impl Fault for ApprovalError {
 }
 
 /// What somebody asks who gives an account to approved commits only.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// GitLab's number of the project.
+    pub project_id: u64,
+    /// The commit, if it is known.
+    pub sha: Option<&'a str>,
+    /// The account that it would run as.
+    pub account: &'a str,
+    /// Of these one has to have approved that.
+    pub wanted: &'a [String],
+}
+
+/// Who has approved it, or why it does not count as approved; unless that cannot be said.
+pub type Answer = Result<Result<Approver, Unapproved>, ApprovalError>;
+
+/// Who says whether a commit is approved.
 pub trait Approvals {
-    /// Who of these has approved this commit for that account, if anybody has.
-    fn approver(
-        &self,
-        project_id: u64,
-        sha: Option<&str>,
-        account: &str,
-        wanted: &[String],
-    ) -> Result<Result<Approver, Unapproved>, ApprovalError>;
+    /// Answers.
+    fn approver(&self, asked: Asked<'_>) -> Answer;
 }
 
 /// There is no evidence, and no place for it.
@@ -57,18 +67,12 @@ pub trait Approvals {
 pub struct NoApprovals;
 
 impl Approvals for NoApprovals {
-    fn approver(
-        &self,
-        _: u64,
-        _: Option<&str>,
-        _: &str,
-        _: &[String],
-    ) -> Result<Result<Approver, Unapproved>, ApprovalError> {
+    fn approver(&self, _: Asked<'_>) -> Answer {
         Err(ApprovalError::NotConfigured)
     }
 }
 
-/// All that there is about one job: looked for when a rule asks, and the keys once.
+/// All that there is about one job: looked for when a rule asks, the keys and the variable once.
 pub struct Evidence<'a, V> {
     settings: &'a ApprovalSettings,
     gitlab: &'a BaseUrl,
@@ -76,12 +80,14 @@ pub struct Evidence<'a, V> {
     /// What the job has in a variable: all values, as several may have one name.
     variable: V,
     signers: OnceCell<Signers>,
+    /// Of the variable that the settings name. The payload that they are in may be large, and each rule asks.
+    written: OnceCell<Vec<String>>,
 }
 
 impl<'a, V: Fn(&str) -> Vec<String>> Evidence<'a, V> {
     /// Of a job of this GitLab.
     pub fn new(settings: &'a ApprovalSettings, gitlab: &'a BaseUrl, owner: Owner, variable: V) -> Self {
-        Self { settings, gitlab, owner, variable, signers: OnceCell::new() }
+        Self { settings, gitlab, owner, variable, signers: OnceCell::new(), written: OnceCell::new() }
     }
 
     fn signers(&self) -> Result<&Signers, ApprovalError> {
@@ -101,13 +107,8 @@ pub fn load_signers(settings: &ApprovalSettings, owner: Owner) -> Result<Signers
 }
 
 impl<V: Fn(&str) -> Vec<String>> Approvals for Evidence<'_, V> {
-    fn approver(
-        &self,
-        project_id: u64,
-        sha: Option<&str>,
-        account: &str,
-        wanted: &[String],
-    ) -> Result<Result<Approver, Unapproved>, ApprovalError> {
+    fn approver(&self, asked: Asked<'_>) -> Answer {
+        let Asked { project_id, sha, account, wanted } = asked;
         // First: whether a site's file is broken does not depend on what a job says.
         let signers = self.signers()?;
         let Some(subject) = sha.and_then(|sha| Subject::new(self.gitlab, project_id, sha, account).ok()) else {
@@ -119,7 +120,8 @@ impl<V: Fn(&str) -> Vec<String>> Approvals for Evidence<'_, V> {
             Some(dir) => store::read(dir, &subject, self.owner)?,
             None => None,
         };
-        let written = self.settings.variable.as_deref().map(&self.variable).unwrap_or_default();
+        let written =
+            self.written.get_or_init(|| self.settings.variable.as_deref().map(&self.variable).unwrap_or_default());
         // What root keeps comes first; then the last of several entries, which is the one that a job itself would see.
         // A job cannot have it look at more and more of them.
         for text in kept.iter().chain(written.iter().rev()).take(document::MOST) {

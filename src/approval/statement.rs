@@ -93,7 +93,7 @@ impl Subject {
     /// The name under which approvals of it are kept: nobody has to look through others.
     pub fn digest(&self) -> String {
         let line = serde_json::json!([self.gitlab, self.project_id, self.sha, self.account]).to_string();
-        Sha256::digest(line).iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+        format!("{:x}", Sha256::digest(line))
     }
 }
 

@@ -105,12 +105,9 @@ impl Site {
             assert_eq!(name, "APPROVAL");
             values.iter().map(|value| (*value).to_owned()).collect()
         };
-        Evidence::new(&self.settings, &gitlab, Owner::RootOrSelf, variable).approver(
-            project_id,
-            sha,
-            account,
-            &["maintainers".to_owned(), "managers".to_owned()],
-        )
+        let wanted = &["maintainers".to_owned(), "managers".to_owned()];
+        let asked = Asked { project_id, sha, account, wanted };
+        Evidence::new(&self.settings, &gitlab, Owner::RootOrSelf, variable).approver(asked)
     }
 
     fn refused(&self, values: &[&str]) -> Unapproved {

@@ -16,12 +16,13 @@ pub(super) const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The certificates of the configuration are not usable.
-#[derive(Debug)]
-pub(super) struct BadCertificates {
+#[derive(Debug, thiserror::Error)]
+#[error("the certificates in {path} (`gitlab.ca_file`) are not usable: {why}")]
+pub struct BadCertificates {
     /// `gitlab.ca_file`
-    pub(super) path: String,
+    path: String,
     /// Why.
-    pub(super) why: String,
+    why: String,
 }
 
 /// The client that asks GitLab, with the certificates of the configuration. It follows no redirect: that would carry a token, or

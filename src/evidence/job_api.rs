@@ -51,13 +51,8 @@ pub enum JobApiError {
         why: String,
     },
     /// The certificates of the configuration are not usable.
-    #[error("the certificates in {path} (`gitlab.ca_file`) are not usable: {why}")]
-    CaFile {
-        /// `gitlab.ca_file`
-        path: String,
-        /// Why.
-        why: String,
-    },
+    #[error(transparent)]
+    CaFile(#[from] BadCertificates),
     /// GitLab does not know the token: the job has ended, or it never was its own.
     #[error(
         "GitLab does not accept this job's token (HTTP {0}): the job has ended or was cancelled, or the token is not a token of this job"
@@ -84,7 +79,7 @@ pub enum JobApiError {
 impl Fault for JobApiError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Unreachable { .. } | Self::Unusable { .. } | Self::CaFile { .. } => FailureKind::System,
+            Self::Unreachable { .. } | Self::Unusable { .. } | Self::CaFile(_) => FailureKind::System,
             Self::TokenRefused(_) | Self::Mismatch { .. } | Self::NotRunning(_) | Self::Unknown(_) => {
                 FailureKind::Build
             }
@@ -118,7 +113,7 @@ struct AnswerPipeline {
 
 /// Asks GitLab about the job of the payload and puts both together. Blocks; takes at most a few times `gitlab.timeout`.
 pub fn ask(gitlab: &GitLabSettings, payload: &Payload) -> Result<JobFacts, JobApiError> {
-    let agent = agent(gitlab)?;
+    let agent = http::agent(gitlab)?;
     let body = fetch(&agent, gitlab, &payload.job_token)?;
     let answer: JobAnswer = serde_json::from_slice(&body).map_err(|error| JobApiError::Unusable {
         url: gitlab.url.as_str().to_owned(),
@@ -157,7 +152,7 @@ fn without(token: &JobToken, words: &str) -> String {
 /// Whether the job still runs, by GitLab's word; asked once. `None` if it does not say. Of a job that was cancelled it either
 /// says so, or knows its token no more.
 pub fn still_runs(gitlab: &GitLabSettings, token: &JobToken) -> Option<bool> {
-    match fetch_once(&agent(gitlab).ok()?, gitlab, token) {
+    match fetch_once(&http::agent(gitlab).ok()?, gitlab, token) {
         Fetched::Answer(body) => {
             let answer: JobAnswer = serde_json::from_slice(&body).ok()?;
             Some(answer.status? == "running")
@@ -196,7 +191,7 @@ pub fn probe(gitlab: &GitLabSettings) -> Result<Probed, JobApiError> {
             other => other.to_string(),
         },
     };
-    let request = agent(gitlab)?.get(format!("{}/api/v4/job", gitlab.url.as_str()));
+    let request = http::agent(gitlab)?.get(format!("{}/api/v4/job", gitlab.url.as_str()));
     let answer = request.header("Accept", "application/json").call().map_err(unreachable)?;
     let kind = answer.headers().get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let content = if kind.to_ascii_lowercase().contains("html") { Content::Page } else { Content::Other };
@@ -205,11 +200,7 @@ pub fn probe(gitlab: &GitLabSettings) -> Result<Probed, JobApiError> {
 
 /// Whether the certificates of the configuration are usable; asks nobody.
 pub fn check_certificates(gitlab: &GitLabSettings) -> Result<(), JobApiError> {
-    agent(gitlab).map(drop)
-}
-
-fn agent(gitlab: &GitLabSettings) -> Result<ureq::Agent, JobApiError> {
-    http::agent(gitlab).map_err(|BadCertificates { path, why }| JobApiError::CaFile { path, why })
+    Ok(http::agent(gitlab).map(drop)?)
 }
 
 /// What one try led to.

@@ -10,7 +10,7 @@ use super::job_api::{self, JobApiError};
 use super::payload::{Payload, PayloadError};
 use super::settings::{GitLabSettings, IdTokenSettings, Sources};
 use super::variables;
-use crate::report::{FailureKind, Fault, with_causes};
+use crate::report::{Audience, FailureKind, Fault, with_causes};
 
 /// Whose job is it? With all that is needed to ask.
 #[derive(Clone, Copy, Debug)]
@@ -24,18 +24,9 @@ pub struct Question<'a> {
     /// A directory of this driver's own for GitLab's keys; without one they are fetched for each job.
     pub keys: Option<&'a Path>,
     /// Who reads why a job is refused.
-    pub reader: Reader,
+    pub audience: Audience,
     /// The time.
     pub now: Timestamp,
-}
-
-/// Who reads why a job is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
-    /// The author of a pipeline on a machine that many share.
-    Author,
-    /// The owner of the machine's account: one user's own runner.
-    Owner,
 }
 
 /// Nobody has said whose job it is in a way that holds.
@@ -79,7 +70,7 @@ pub enum EvidenceError {
 /// What the author of a job is told when its id token does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    reader: Reader,
+    reader: Audience,
     job_id: u64,
     variable: String,
     audience: String,
@@ -88,7 +79,7 @@ pub struct Told {
 impl Told {
     fn of(question: &Question<'_>, settings: &IdTokenSettings) -> Self {
         Self {
-            reader: question.reader,
+            reader: question.audience,
             job_id: question.payload.job_id,
             variable: settings.variable.clone(),
             audience: settings.audience.clone(),
@@ -119,7 +110,7 @@ impl Fault for EvidenceError {
         match self {
             Self::JobApi(error) => error.for_author(),
             Self::IdToken { told, .. } | Self::Contradiction { told, .. }
-                if self.kind() == FailureKind::Build && told.reader == Reader::Author =>
+                if self.kind() == FailureKind::Build && told.reader == Audience::Public =>
             {
                 told.words()
             }

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::Audience;
 use super::rules::PassedOver;
 use crate::policy::settings::{AccountLimits, LoginSessions};
-use crate::report::{FailureKind, Fault};
+use crate::report::{Audience, FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::login::{Barred, LoginRules};
 use crate::sys::pam;
@@ -80,7 +79,8 @@ impl Mode {
         }
     }
 
-    pub(super) fn audience(self) -> Audience {
+    /// Who reads why a job is refused.
+    pub fn audience(self) -> Audience {
         match self {
             Self::ChangeUser { .. } => Audience::Public,
             Self::OnlySelf(_) => Audience::Owner,

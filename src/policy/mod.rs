@@ -8,6 +8,7 @@
 mod account;
 pub mod condition;
 mod decision;
+mod lines;
 pub mod pattern;
 mod rules;
 pub mod settings;
@@ -24,7 +25,7 @@ use crate::approval::{ApprovalError, Approvals, NoApprovals};
 use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings};
 use crate::policy::table::{TableError, Tables};
-use crate::report::{FailureKind, Fault};
+use crate::report::{Audience, FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, Nss, PasswdEntry};
 use crate::sys::login::Barred;
 
@@ -114,15 +115,6 @@ impl Fault for NoLonger {
             Self::NotAdmitted { .. } | Self::OtherNumber { .. } | Self::Lookup(_) => self.to_string(),
         }
     }
-}
-
-/// Who reads a refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Audience {
-    /// The author of a pipeline on a machine that many share.
-    Public,
-    /// The owner of the machine's account: one user's own runner.
-    Owner,
 }
 
 impl Fault for PolicyError {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::condition::{self, Condition, Holds};
 use super::settings::{ForeignCode, Grants, MapRule, RuleLine, RunAs};
 use super::table::{TableError, Tables};
-use crate::approval::{ApprovalError, Approvals, Approver, Unapproved};
+use crate::approval::{ApprovalError, Approvals, Approver, Asked, Unapproved};
 use crate::evidence::JobFacts;
 
 /// So many rules are told of that did not match.
@@ -165,7 +165,8 @@ fn approver(
         (None, _) | (_, Given::NoLogin(_)) => Ok(Ok(None)),
         (Some(wanted), Given::Account(account)) => {
             let facts = asking.facts;
-            Ok(approvals.approver(facts.project_id(), facts.sha(), account, wanted)?.map(Some))
+            let asked = Asked { project_id: facts.project_id(), sha: facts.sha(), account, wanted };
+            Ok(approvals.approver(asked)?.map(Some))
         }
     }
 }

@@ -4,10 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::lines::lines;
 use crate::evidence::Human;
 use crate::report::{FailureKind, Fault};
-use crate::sys::files::{Secrecy, Trust, TrustError, read_trusted};
-use crate::sys::installed::who_decides;
+use crate::sys::files::TrustError;
+use crate::sys::installed::read_deciding;
 
 /// Largest table that is read.
 const MAX_BYTES: usize = 16 << 20;
@@ -54,7 +55,7 @@ pub struct Files;
 
 impl Tables for Files {
     fn read(&self, path: &Path) -> Result<Table, TableError> {
-        let bytes = read_trusted(path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, MAX_BYTES)?;
+        let bytes = read_deciding(path, MAX_BYTES)?;
         Ok(Table { path: path.to_owned(), bytes })
     }
 }
@@ -94,13 +95,10 @@ impl Table {
 
     /// All its lines, in order.
     pub fn entries(&self) -> impl Iterator<Item = Result<Entry<'_>, TableError>> {
-        let lines = self.bytes.split(|byte| *byte == b'\n').enumerate();
-        lines.filter_map(|(before, line)| {
-            let line_number = before + 1;
-            entry(line).map(|read| {
-                let (user, account) = read.map_err(|why| self.wrong(line_number, why))?;
-                Ok(Entry { line: line_number, user, account })
-            })
+        lines(&self.bytes).map(|(line, text)| {
+            let read = text.map_err(str::to_owned).and_then(words);
+            let (user, account) = read.map_err(|why| self.wrong(line, why))?;
+            Ok(Entry { line, user, account })
         })
     }
 
@@ -132,17 +130,8 @@ impl Table {
     }
 }
 
-/// Two words; nothing if the line is empty or a comment.
-fn entry(line: &[u8]) -> Option<Result<(User<'_>, &str), String>> {
-    let line = line.trim_ascii();
-    if line.is_empty() || line[0] == b'#' {
-        return None;
-    }
-    Some(words(line))
-}
-
-fn words(line: &[u8]) -> Result<(User<'_>, &str), String> {
-    let line = std::str::from_utf8(line).map_err(|_| "is not UTF-8".to_owned())?;
+/// A user and an account.
+fn words(line: &str) -> Result<(User<'_>, &str), String> {
     let mut words = line.split_ascii_whitespace();
     let (Some(user), Some(account), None) = (words.next(), words.next(), words.next()) else {
         return Err("must be the GitLab user and his account, two words: adent arthur".to_owned());

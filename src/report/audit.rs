@@ -23,7 +23,7 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 pub use self::context::{Context, JobContext, RequestId};
 pub use self::error::AuditError;
 use self::file::AuditFile;
-pub use self::file::head_of;
+pub use self::file::{PATIENCE, head_of, when_free};
 use self::record::Record;
 use self::sockets::LogSocket;
 use super::settings::{LogSettings, Need, OnFailure};
@@ -173,9 +173,11 @@ fn with_ledger<T>(act: impl FnOnce(&mut State) -> T) -> Option<T> {
     })
 }
 
+/// How each line begins.
+pub const BEGINNING: &[u8] = b"{\"timestamp\":\"";
+
 /// Whether a file is such a log, by how it begins: only what this program has made may be told to be changed.
 pub fn is_audit_log(file: &Path) -> bool {
-    const BEGINNING: &[u8] = b"{\"timestamp\":\"";
     let mut found = [0; BEGINNING.len()];
     let read = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
     read.and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == BEGINNING

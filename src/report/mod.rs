@@ -35,6 +35,15 @@ impl FailureKind {
     }
 }
 
+/// Who reads a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// The author of a pipeline on a machine that many share.
+    Public,
+    /// The owner of the machine's account: one user's own runner.
+    Owner,
+}
+
 /// An error that knows how it counts and who may read what of it.
 pub trait Fault: std::error::Error {
     /// Whose failure it is.

@@ -6,8 +6,8 @@ use super::{MAX_BYTES, Settings, SettingsError, judge_gitlab, no_rule_needs_appr
 use crate::config::{self, Section, Source};
 use crate::policy::pattern::Pattern;
 use crate::policy::settings::{MapRule, Stands, read_groups, read_rule};
-use crate::sys::files::{Distrust, Secrecy, Trust, TrustError, read_trusted, trusted_directory};
-use crate::sys::installed::who_decides;
+use crate::sys::files::{Distrust, TrustError, trusted_directory};
+use crate::sys::installed::{read_deciding, who_decides};
 
 /// So many files may be included.
 const MOST: usize = 1000;
@@ -72,7 +72,7 @@ pub(super) fn rules_of(includes: &[Include], settings: &Settings) -> Result<Vec<
         if files > MOST {
             return Err(SettingsError::TooManyFiles(MOST));
         }
-        let bytes = read_trusted(&path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, room)?;
+        let bytes = read_deciding(&path, room)?;
         room -= bytes.len();
         let source = Source::new(&path, text(&path, &bytes)?);
         rules.extend(config::read(&source, |root| read_file(root, settings))?);

@@ -10,10 +10,9 @@ use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
 use super::{lines, recorded, still_runs, whose};
 use crate::approval::{Approvals, Evidence, NoApprovals};
-use crate::evidence::sources::{Question, Reader};
+use crate::evidence::sources::Question;
 use crate::evidence::variables;
 use crate::identity::{Assurance, Identity};
-use crate::launch::settings::Downscope;
 use crate::order::directories::{Directories, host_name};
 use crate::policy::{self, Machine};
 use crate::report::Failure;
@@ -86,10 +85,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         payload: &payload,
         payload_file,
         keys: keys.as_deref(),
-        reader: match settings.jobs.downscope {
-            Downscope::Setuid => Reader::Author,
-            Downscope::None => Reader::Owner,
-        },
+        audience: mode.audience(),
         now: Timestamp::now(),
     };
     let identity = Identity::establish(&question).map_err(Failure::from);

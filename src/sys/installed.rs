@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
-use super::files::{Owner, TrustError, trusted_directory};
+use super::files::{Owner, Secrecy, Trust, TrustError, read_trusted, trusted_directory};
 use super::privilege::can_change_user;
 
 /// What whoever can exchange such a thing gets by it: the more, the less is believed.
@@ -22,6 +22,14 @@ impl Prize {
     pub fn of_this_process() -> Self {
         if geteuid().is_root() || can_change_user() { Self::OtherAccounts } else { Self::OneAccount }
     }
+
+    /// Who is believed where that is at stake.
+    pub fn believed(self) -> Owner {
+        match self {
+            Self::OtherAccounts => Owner::RootOrSelf,
+            Self::OneAccount => Owner::RootOrSelfAndGroups,
+        }
+    }
 }
 
 /// Whose files may decide who runs as whom. Stage binaries with capabilities run as the runner's ordinary account: were that account's
@@ -30,17 +38,21 @@ pub fn who_decides() -> Owner {
     if can_change_user() { Owner::Root } else { Owner::RootOrSelf }
 }
 
+/// Reads a file that decides who runs as whom, of so many bytes at most.
+///
+/// # Errors
+/// As [`read_trusted`].
+pub fn read_deciding(path: &Path, max_bytes: usize) -> Result<Vec<u8>, TrustError> {
+    read_trusted(path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, max_bytes)
+}
+
 /// The real path of a directory of programs, or of the driver's own state, if it can be relied upon with all directories and links
 /// that lead there.
 ///
 /// # Errors
 /// [`TrustError`] names the first place in which others could put another program, or another directory, in place.
 pub fn believed_directory(dir: &Path, prize: Prize) -> Result<PathBuf, TrustError> {
-    let owner = match prize {
-        Prize::OtherAccounts => Owner::RootOrSelf,
-        Prize::OneAccount => Owner::RootOrSelfAndGroups,
-    };
-    trusted_directory(dir, owner)
+    trusted_directory(dir, prize.believed())
 }
 
 #[cfg(test)]

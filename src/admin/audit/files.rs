@@ -1,26 +1,23 @@
 //! Which files a log is in, and what is in them: the one of the configuration, and those that logrotate has renamed.
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 
 use super::lines::{Line, Lines};
 use crate::report::audit::chain::{Chained, Head};
-use crate::report::audit::head_of;
+use crate::report::audit::{PATIENCE, head_of, when_free};
 use crate::settings::Settings;
 
 /// So many lines of a file are looked at for what it begins with.
 const BEGINNING: usize = 16;
 /// More files than that are no log of years.
 const MOST_FILES: usize = 512;
-/// For how long stages may write before the end of the log is looked at.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// What unpacks a file with this ending.
 const PACKED: [(&str, &str); 3] = [("gz", "gzip"), ("xz", "xz"), ("zst", "zstd")];
 
@@ -93,11 +90,8 @@ impl LogFiles {
         let failed = || format!("{} cannot be read", head.display());
         let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(head);
         let file = file.with_context(failed)?;
-        let start = Instant::now();
         // Whoever holds it for longer is stopped: then what it was about to write may be told as missing.
-        while matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)) && start.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(1)); // nothing tells when it is free, but for a wait without end
-        }
+        let _ = when_free(&file, PATIENCE, File::try_lock_shared);
         if let Some(last) = files.last_mut() {
             last.length = fs::metadata(&last.path).ok().map(|meta| meta.len());
         }

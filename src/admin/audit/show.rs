@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use anyhow::{Context, bail};
-use jiff::Timestamp;
 
 use super::files::LogFiles;
 use super::lines::{Line, Lines};
@@ -52,8 +51,7 @@ pub(super) fn show(files: &LogFiles, wanted: &Wanted, form: Form, mut out: impl 
                     return Ok(false);
                 }
                 let cell = |field| shortened(&record.shown(field), 40);
-                let time = record.text("timestamp").and_then(|at| at.parse::<Timestamp>().ok());
-                let time = time.map_or_else(|| cell("timestamp"), |at| format!("{at:.0}"));
+                let time = record.time().map_or_else(|| cell("timestamp"), |at| format!("{at:.0}"));
                 let (event, job, user, account) = (cell("event"), cell("job_id"), cell("user"), cell("account"));
                 let what = shortened(&record.details(), MOST_SHOWN);
                 let line = format!("{time:<20} {event:<11} {job:>9} {user:<12} {account:<12} {what}");
@@ -146,10 +144,9 @@ fn one_run(run: &str, records: &[Record], out: &mut impl Write) -> io::Result<()
         }
     }
     writeln!(out, "{}, reference {}", shortened(&head, MOST_SHOWN), shortened(run, 40))?;
-    let time = |record: &Record| record.text("timestamp").and_then(|at| at.parse::<Timestamp>().ok());
     let mut before = None;
     for record in records {
-        let now = time(record);
+        let now = record.time();
         let since = match (before, now) {
             (Some(before), Some(now)) => format!("{:+.3}", now.duration_since(before).as_secs_f64()),
             _ => String::new(),

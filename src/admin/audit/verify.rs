@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use super::files::{KnownEnd, LogFiles};
 use super::lines::{Line, Lines};
+use crate::report::audit::BEGINNING;
 use crate::report::audit::chain::{Chained, Link, Note, hash, nothing_before};
 use crate::report::{counted, one_line};
 
@@ -219,7 +220,6 @@ fn is_object(bytes: &[u8]) -> bool {
 }
 
 fn begins_like_a_record(bytes: &[u8]) -> bool {
-    const BEGINNING: &[u8] = b"{\"timestamp\":\"";
     bytes.starts_with(BEGINNING) || BEGINNING.starts_with(bytes)
 }
 

@@ -90,7 +90,7 @@ impl Wanted {
             })
         };
         let time = || {
-            let at = record.text("timestamp").and_then(|at| at.parse::<Timestamp>().ok());
+            let at = record.time();
             self.since.is_none_or(|since| at.is_some_and(|at| at >= since.at))
                 && self.until.is_none_or(|until| at.is_some_and(|at| at <= until.end))
         };
@@ -121,6 +121,11 @@ impl Record {
 
     pub(super) fn number(&self, field: &str) -> Option<u64> {
         self.0.get(field).and_then(Value::as_u64)
+    }
+
+    /// When it was written, if it says so in a way that can be read.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        self.text("timestamp")?.parse().ok()
     }
 
     /// Whatever it is, as it is shown; nothing for a field that is not there.

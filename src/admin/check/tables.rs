@@ -36,16 +36,17 @@ fn table_of(rule: &MapRule) -> Option<&Path> {
 }
 
 fn judge_one(path: &Path, settings: &Settings, runner: &Runner, findings: &mut Findings) -> bool {
+    let unusable = |error: &TableError| format!("no job is mapped by it, nor by a rule behind it: {error}");
     let table = match Files.read(path) {
         Ok(table) => table,
         Err(error) => {
-            findings.problem(WHAT, format!("no job is mapped by it, nor by a rule behind it: {error}"));
+            findings.problem(WHAT, unusable(&error));
             return false;
         }
     };
     let wrong = wrong_lines(&table);
     for error in wrong.iter().take(TOLD) {
-        findings.problem(WHAT, format!("no job is mapped by it, nor by a rule behind it: {error}"));
+        findings.problem(WHAT, unusable(error));
     }
     if wrong.len() > TOLD {
         findings.problem(WHAT, format!("{}: so are {} more of its lines", path.display(), wrong.len() - TOLD));

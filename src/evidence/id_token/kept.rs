@@ -22,7 +22,7 @@ use super::IdTokenError;
 use super::provider::{self, MAX_KEYS};
 use crate::evidence::settings::GitLabSettings;
 use crate::sys::atomic::{self, Kind};
-use crate::sys::files::{Owner, Secrecy, Trust, read_trusted};
+use crate::sys::files::{Secrecy, Trust, read_trusted};
 use crate::sys::installed::Prize;
 
 /// So long keys are believed without asking, in seconds: a key that GitLab has given up is no key for longer than that.
@@ -130,10 +130,7 @@ impl<'a> KeptKeys<'a> {
 
     /// What the file says, if it can be believed.
     fn record(&self) -> Option<Record> {
-        let owner = match Prize::of_this_process() {
-            Prize::OtherAccounts => Owner::RootOrSelf,
-            Prize::OneAccount => Owner::RootOrSelfAndGroups,
-        };
+        let owner = Prize::of_this_process().believed();
         // Twice the keys: as a text in JSON they have escapes.
         let most = usize::try_from(2 * MAX_KEYS + 4096).unwrap_or(usize::MAX);
         let bytes = read_trusted(&self.path, Trust { owner, secrecy: Secrecy::Private }, most).ok()?;

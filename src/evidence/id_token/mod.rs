@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use self::kept::{KeptKeys, Keys};
 use super::RefType;
+use super::http::BadCertificates;
 use super::payload::Payload;
 use super::settings::{GitLabSettings, IdTokenSettings};
 use super::signed::{Environment, SignedFacts, SourceProject};
@@ -71,13 +72,8 @@ pub enum IdTokenError {
         why: String,
     },
     /// The certificates of the configuration are not usable.
-    #[error("the certificates in {path} (`gitlab.ca_file`) are not usable: {why}")]
-    CaFile {
-        /// `gitlab.ca_file`
-        path: String,
-        /// Why.
-        why: String,
-    },
+    #[error(transparent)]
+    CaFile(#[from] BadCertificates),
     /// Keys cannot be kept: then each forged token would make us ask GitLab once more.
     #[error("GitLab's keys cannot be kept in {path} (jobs.state_dir): {why}")]
     NotKept {
@@ -94,7 +90,7 @@ impl Fault for IdTokenError {
             Self::Missing(_) | Self::NotVerified(_) | Self::ForOthers | Self::Claim(_) | Self::Mismatch { .. } => {
                 FailureKind::Build
             }
-            Self::Unreachable { .. } | Self::Unusable { .. } | Self::CaFile { .. } | Self::NotKept { .. } => {
+            Self::Unreachable { .. } | Self::Unusable { .. } | Self::CaFile(_) | Self::NotKept { .. } => {
                 FailureKind::System
             }
         }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use ureq::http::Uri;
 
 use super::IdTokenError;
-use crate::evidence::http::{self, BadCertificates, Got, TRIES, Tried};
+use crate::evidence::http::{self, Got, TRIES, Tried};
 use crate::evidence::settings::GitLabSettings;
 
 /// Longest discovery document. GitLab's has two kilobytes.
@@ -32,7 +32,7 @@ pub struct ProviderKeys {
 pub fn fetch(gitlab: &GitLabSettings) -> Result<ProviderKeys, IdTokenError> {
     let url = gitlab.url.as_str();
     let unusable = |why: String| IdTokenError::Unusable { url: url.to_owned(), why };
-    let agent = http::agent(gitlab).map_err(|BadCertificates { path, why }| IdTokenError::CaFile { path, why })?;
+    let agent = http::agent(gitlab)?;
     let document = |at: &str, most: u64| {
         let once = || match http::get(agent.get(at), most) {
             Got::Answer(body) => Tried::Over(Ok(body)),

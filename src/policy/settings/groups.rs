@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::config::Section;
 use crate::config::values::visible_text;
-use crate::sys::files::{Secrecy, Trust, read_trusted};
-use crate::sys::installed::who_decides;
+use crate::policy::lines::lines;
+use crate::sys::installed::read_deciding;
 
 /// Largest file of names that is read.
 const MAX_BYTES: usize = 4 << 20;
@@ -22,21 +22,16 @@ pub fn read_groups(section: Section<'_>) -> Groups {
 }
 
 fn members_in(path: &Path) -> Result<Vec<String>, String> {
-    let bytes = read_trusted(path, Trust { owner: who_decides(), secrecy: Secrecy::Public }, MAX_BYTES);
+    let bytes = read_deciding(path, MAX_BYTES);
     members(path, &bytes.map_err(|error| format!("names a file that is not believed: {error}"))?)
 }
 
 /// One login name in a line.
 fn members(path: &Path, bytes: &[u8]) -> Result<Vec<String>, String> {
     let mut members = Vec::new();
-    for (before, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() || line[0] == b'#' {
-            continue;
-        }
-        let wrong =
-            |why: &str| format!("names a file with a line that is none: {}:{}: {why}", path.display(), before + 1);
-        let name = std::str::from_utf8(line).map_err(|_| wrong("is not UTF-8"))?;
+    for (number, line) in lines(bytes) {
+        let wrong = |why: &str| format!("names a file with a line that is none: {}:{number}: {why}", path.display());
+        let name = line.map_err(wrong)?;
         if name.contains(char::is_whitespace) {
             return Err(wrong("must be one login name of GitLab"));
         }

@@ -3,19 +3,14 @@
 use std::cell::RefCell;
 
 use super::*;
-use crate::approval::{ApprovalError, Approver, Unapproved};
+use crate::approval::{ApprovalError, Approver, Asked, Unapproved};
 
 /// Has approved commit 01.. of project 22 for `svc`, and remembers what it was asked.
 struct Maintainers(RefCell<Vec<(String, Vec<String>)>>);
 
 impl Approvals for Maintainers {
-    fn approver(
-        &self,
-        project_id: u64,
-        sha: Option<&str>,
-        account: &str,
-        wanted: &[String],
-    ) -> Result<Result<Approver, Unapproved>, ApprovalError> {
+    fn approver(&self, asked: Asked<'_>) -> Result<Result<Approver, Unapproved>, ApprovalError> {
+        let Asked { project_id, sha, account, wanted } = asked;
         self.0.borrow_mut().push((account.to_owned(), wanted.to_vec()));
         let is_this = project_id == 22 && sha.is_some_and(|sha| sha.starts_with("01")) && account == "arthur";
         if account == "ford" {

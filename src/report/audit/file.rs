@@ -14,7 +14,7 @@ use crate::sys::files::{Owner, trusted_directory};
 /// How often a record is begun: a disk may fill up in the middle of one.
 const TRIES: usize = 3;
 /// For how long other stages may write before this one gives up. One that is stopped, or hangs in the file system, holds the lock.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 /// How many files of a directory are looked at for the one that was renamed.
 const MOST_FILES: usize = 10_000;
 
@@ -52,7 +52,7 @@ impl AuditFile {
             return Ok(line);
         }
         let head_file = open_head(&head_of(&self.path))?;
-        self.lock(&head_file)?;
+        when_free(&head_file, self.patience, File::try_lock)?;
         // Opened under the lock: logrotate may have renamed the one of before, and what followed it there would be in two files at
         // once.
         let file = open_for_appending(&self.path)?;
@@ -63,19 +63,23 @@ impl AuditFile {
         file.sync_data()?;
         Ok(line)
     }
+}
 
-    fn lock(&self, head: &File) -> io::Result<()> {
-        let start = Instant::now();
-        loop {
-            match head.try_lock() {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) if start.elapsed() > self.patience => {
-                    return Err(io::Error::new(ErrorKind::TimedOut, "another process holds its lock"));
-                }
-                // Nothing tells when it is free, but for a wait without end.
-                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+/// Takes the lock of a log, which is that of its head, by one of its two ways.
+///
+/// # Errors
+/// That somebody has it for longer than that, or what the operating system says.
+pub fn when_free(head: &File, patience: Duration, take: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match take(head) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if start.elapsed() > patience => {
+                return Err(io::Error::new(ErrorKind::TimedOut, "another process holds its lock"));
             }
+            // Nothing tells when it is free, but for a wait without end.
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
         }
     }
 }
