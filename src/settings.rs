@@ -13,10 +13,11 @@ use include::{Include, read_include, rules_of};
 use thiserror::Error;
 
 use crate::approval::settings::{ApprovalSettings, TokenIssuer, read_approvals};
-use crate::config::{self, ConfigError, Section, Source};
+use crate::config::{self, ConfigError, Place, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlabs};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
 use crate::policy::Rules;
+use crate::policy::settings::assertions::{Assertions, Never, Test, read_never, read_test};
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, Stands, read_accounts, read_policy, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
@@ -59,6 +60,8 @@ pub struct Settings {
     pub policy: PolicySettings,
     /// `[[map]]`: the rules, in order: those of `include`, then those of the file itself. Those of the chosen GitLab, once it is.
     pub map: Vec<MapRule>,
+    /// `[[test]]`, `[[never]]`: what the rules must do.
+    pub assertions: Assertions,
     /// The section of each batch scheduler: how jobs are submitted, where they are.
     pub schedulers: Schedulers,
     /// `[log]`.
@@ -142,9 +145,16 @@ impl Fault for SettingsError {
 impl Settings {
     /// Reads, judges and checks the file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        Ok(Self::load_for(path, path)?.0)
+    }
+
+    /// The same as if it stood in another place, where it includes other files; with the text that was judged, for whoever copies it
+    /// there: the file may be another one by then.
+    pub fn load_for(path: &Path, place: &Path) -> Result<(Self, String), SettingsError> {
         // Decided before the one and only read: a second look at the same path can be shown another file.
         let bytes = read_deciding(path, MAX_BYTES)?;
-        Self::parse(path, text(path, &bytes)?)
+        let text = text(path, &bytes)?;
+        Ok((Self::parse_for(path, place, text.as_str())?, text))
     }
 
     /// Who may run as whom.
@@ -205,7 +215,12 @@ impl Settings {
 
     /// Checks the text of a configuration; `path` is for messages.
     pub fn parse(path: &Path, text: impl Into<String>) -> Result<Self, SettingsError> {
-        let (mut settings, includes) = config::read(&Source::new(path, text), read)?;
+        Self::parse_for(path, path, text)
+    }
+
+    fn parse_for(path: &Path, place: &Path, text: impl Into<String>) -> Result<Self, SettingsError> {
+        let base = place.parent().unwrap_or(Path::new("/"));
+        let (mut settings, includes) = config::read(&Source::new(path, text), |root| read(root, base))?;
         if !includes.is_empty() {
             // `include` stands above all rules of its file, and so do they.
             let mut map = rules_of(&includes, &settings)?;
@@ -238,7 +253,7 @@ fn text(path: &Path, bytes: &[u8]) -> Result<String, SettingsError> {
     }
 }
 
-fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
+fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> {
     if !root.has("gitlab") && ["auth", "batch", "general"].iter().any(|key| root.has(key)) {
         let words: Vec<String> = kinds().map(|kind| format!("[{}]", kind.word())).collect();
         // Instead of a problem for each of its keys.
@@ -249,7 +264,7 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
         );
         return None;
     }
-    let includes = read_include(&mut root);
+    let includes = read_include(&mut root, base);
     let gitlabs = read_gitlabs(&mut root);
     let jobs = read_jobs(root.section("jobs"));
     let token = root.section("token");
@@ -258,6 +273,8 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
     let policy = root.section("policy");
     let policy = read_policy(policy, root.section("groups"));
     let map: Vec<Option<MapRule>> = root.tables("map", |section| read_rule(section, &policy.groups, Stands::InTheFile));
+    let tests: Vec<Option<Test>> = root.tables("test", |section| read_test(section, &policy.groups));
+    let nevers: Vec<Option<Never>> = root.tables("never", |section| read_never(section, &policy.groups));
     let schedulers = read_schedulers(&mut root);
     let log = read_log(root.section("log"), default_log(jobs.downscope));
     let approvals = root.section("approvals");
@@ -272,11 +289,20 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
         no_rule_needs_approvals(&root, map.iter().flatten());
         Some(None)
     };
+    let known = gitlabs.as_deref().unwrap_or_default();
     for rule in map.iter().flatten() {
-        judge_gitlab(rule, gitlabs.as_deref().unwrap_or_default(), &root);
+        judge_gitlab("map", (rule.gitlab.as_deref(), &rule.place), known, &root);
+    }
+    for test in tests.iter().flatten() {
+        judge_gitlab("test", (test.gitlab.as_deref(), &test.place), known, &root);
+    }
+    for never in nevers.iter().flatten().filter(|never| never.gitlab.is_some()) {
+        judge_gitlab("never", (never.gitlab.as_deref(), &never.place), known, &root);
     }
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
+    let tests = tests.into_iter().collect::<Option<_>>()?;
+    let assertions = Assertions { tests, nevers: nevers.into_iter().collect::<Option<_>>()? };
     let gitlabs = gitlabs?;
     let gitlab = gitlabs.first()?.clone();
     let settings = Settings {
@@ -287,6 +313,7 @@ fn read(mut root: Section<'_>) -> Option<(Settings, Vec<Include>)> {
         accounts,
         policy,
         map,
+        assertions,
         schedulers,
         log,
         approvals: approvals?,
@@ -305,16 +332,16 @@ fn no_rule_needs_approvals<'r>(root: &Section<'_>, rules: impl IntoIterator<Item
     }
 }
 
-/// A rule is about the jobs of one GitLab.
-fn judge_gitlab(rule: &MapRule, gitlabs: &[GitLabSettings], root: &Section<'_>) {
-    match &rule.gitlab {
-        Some(name) if !gitlabs.is_empty() && !gitlabs.iter().any(|gitlab| gitlab.name.as_ref() == Some(name)) => {
-            root.problem(&rule.place, format!("`map.gitlab` is {name:?}, and no server has this name"));
+/// A rule is about the jobs of one GitLab, and so is a test.
+fn judge_gitlab(what: &str, (named, place): (Option<&str>, &Place), gitlabs: &[GitLabSettings], root: &Section<'_>) {
+    match named {
+        Some(name) if !gitlabs.is_empty() && !gitlabs.iter().any(|gitlab| gitlab.name.as_deref() == Some(name)) => {
+            root.problem(place, format!("`{what}.gitlab` is {name:?}, and no server has this name"));
         }
         None if gitlabs.len() > 1 => root.problem_with_help(
-            &rule.place,
-            "`map.gitlab` is missing, and there are several servers: the same number or name is somebody else in each",
-            "write gitlab = \"NAME\" in each rule, with the name of one of them",
+            place,
+            format!("`{what}.gitlab` is missing, and there are several servers: the same number or name is somebody else in each"),
+            "write gitlab = \"NAME\" in each of them, with the name of one server",
         ),
         _ => {}
     }

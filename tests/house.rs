@@ -282,7 +282,7 @@ const NAME_A_SCHEDULER: [(&str, &str); 6] = [
     ("report/events.rs", "a field of the audit log, which dashboards read"),
     ("admin/audit/wanted.rs", "the same field, as the log has it"),
     ("stage/ends.rs", "fills that field"),
-    ("admin/man.rs", "pages for people"),
+    ("admin/man/words.rs", "pages for people"),
 ];
 
 #[test]

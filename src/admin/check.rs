@@ -2,6 +2,7 @@
 
 mod accounts;
 mod approvals;
+mod assertions;
 mod batch;
 mod findings;
 mod identity;
@@ -30,7 +31,7 @@ use crate::report::counted;
 use crate::settings::{Settings, SettingsError};
 use batch::Ask;
 use findings::{Findings, Form, Strictness, without_number};
-use runner::Runner;
+pub(super) use runner::Runner;
 
 /// Somebody is waiting at a terminal.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -76,6 +77,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     let named: Vec<_> = each.iter().flat_map(|settings| rules::judge(settings, runner, findings)).collect();
     approvals::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
+    assertions::judge(settings, runner, findings);
     login::judge(settings, runner, findings);
     for settings in &each {
         identity::judge(settings, findings);

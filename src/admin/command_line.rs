@@ -9,7 +9,10 @@ use nix::unistd::geteuid;
 
 use super::man::{self, Page};
 use super::terminal::Colours;
-use super::{approve, audit, check, completions, demo, jwks, keys, reap, simulate, terminal, verify, wrong_usage};
+use super::{
+    approve, audit, check, completions, demo, explain, jwks, keys, policy, reap, simulate, terminal, verify, who_can,
+    wrong_usage,
+};
 use crate::launch::settings::Downscope;
 use crate::settings::{DEFAULT_PATH, Settings, config_file};
 use crate::stage::reap::ReapArgs;
@@ -34,6 +37,12 @@ enum Verb {
     Check(check::CheckArgs),
     /// Play GitLab and GitLab Runner for one job against the configuration
     Simulate(Box<simulate::SimulateArgs>),
+    /// Say as whom a job would run, by which rule, and why by no other
+    Explain(Box<explain::ExplainArgs>),
+    /// Say every way to become an account, of all jobs that there could be
+    WhoCan(who_can::WhoCanArgs),
+    /// Judge the rules as a whole, and install new ones
+    Policy(policy::PolicyArgs),
     /// Clean up after jobs whose runner is gone: cancel their Slurm jobs, remove what they left
     Reap(ReapArgs),
     /// Make and list signing keys
@@ -88,6 +97,9 @@ pub fn main() -> ExitCode {
             Ok(()) => simulate::main(*args, &config),
             Err(words) => terminal::complain(&words, ExitCode::from(2)),
         },
+        Verb::Explain(args) => explain::main(&args, &config),
+        Verb::WhoCan(args) => who_can::main(&args, &config),
+        Verb::Policy(args) => policy::main(&args, &config),
         Verb::Reap(args) => reap::main(&args, &config),
         Verb::Keys(args) => keys::run(args, keys_of_config),
         Verb::Jwks(args) => jwks::run(args, keys_of_config),

@@ -54,7 +54,7 @@ pub struct Asked<'a> {
 }
 
 /// Who has approved it, or why it does not count as approved; unless that cannot be said.
-pub type Answer = Result<Result<Approver, Unapproved>, ApprovalError>;
+pub type Answer<A = Approver> = Result<Result<A, Unapproved>, ApprovalError>;
 
 /// Who says whether a commit is approved.
 pub trait Approvals {

@@ -15,7 +15,7 @@ mod unapproved;
 mod verdict;
 
 pub use document::{Approval, NotApprovals};
-pub use evidence::{ApprovalError, Approvals, Asked, Evidence, NoApprovals, load_signers};
+pub use evidence::{Answer, ApprovalError, Approvals, Asked, Evidence, NoApprovals, load_signers};
 pub use signers::Signers;
 pub use statement::{LONGEST, Statement, Subject, namespace};
 pub use unapproved::Unapproved;

@@ -11,6 +11,7 @@ pub mod payload;
 pub mod settings;
 mod signed;
 pub mod sources;
+pub mod supposed;
 pub mod variables;
 
 pub use signed::{Environment, SignedFacts, SourceProject};

@@ -226,15 +226,14 @@ impl Account {
         }))
     }
 
-    /// Whether the machine's own rules for logging in let it begin a session now. One user's own runner runs in a session
-    /// that has begun already.
+    /// Whether the machine's own rules for logging in let it begin a session now. One user's own runner has none: it runs in a
+    /// session that has begun already.
     pub(super) fn may_begin(
         &self,
-        limits: &AccountLimits,
-        mode: Mode,
+        rules: Option<LoginRules>,
         db: &dyn AccountDb,
     ) -> Result<Result<(), Barred>, LookupError> {
-        mode.login_rules(limits).map_or(Ok(Ok(())), |rules| db.may_begin(&self.entry, &rules))
+        rules.map_or(Ok(Ok(())), |rules| db.may_begin(&self.entry, &rules))
     }
 
     /// See [`for_cleanup`](super::for_cleanup).

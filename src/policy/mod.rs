@@ -6,28 +6,35 @@
 //! [`for_cleanup`] for what is left of it. All of them ask the name service, and none gives away root.
 
 mod account;
+pub mod assertions;
 pub mod condition;
 mod decision;
+mod explain;
 mod lines;
 pub mod pattern;
+pub mod proof;
 mod rules;
 pub mod settings;
 pub mod table;
+mod words;
 
 pub use account::{Account, ForCleanup, Mode, NotAdmitted};
 pub use decision::{Admission, Decision};
-pub use rules::{Asking, Given, names_number, takes_foreign_code};
+pub use explain::{Explained, Foreseen, explain};
+pub use rules::{Asking, Given, Mismatch, names_number, takes_foreign_code};
+pub use words::{at, job_in_words, mismatch_in_words};
 
 use nix::unistd::Uid;
 
-use self::rules::Undecided;
-use crate::approval::{ApprovalError, Approvals, NoApprovals};
+use self::rules::{Matched, PassedOver, Undecided};
+use crate::approval::{Answer, ApprovalError, Approvals, Asked, NoApprovals};
+use crate::evidence::JobFacts;
 use crate::identity::Identity;
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings};
 use crate::policy::table::{TableError, Tables};
 use crate::report::{Audience, FailureKind, Fault};
 use crate::sys::accounts::{AccountDb, LookupError, Nss, PasswdEntry};
-use crate::sys::login::Barred;
+use crate::sys::login::{Barred, LoginRules};
 
 /// Policy's other answers.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +124,13 @@ impl Fault for NoLonger {
     }
 }
 
+impl PolicyError {
+    /// Whether it is a judgement of the job.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+}
+
 impl Fault for PolicyError {
     fn kind(&self) -> FailureKind {
         match self {
@@ -180,41 +194,82 @@ pub fn decide(
     requested: Option<&str>,
     seen: Machine<'_>,
 ) -> Result<Admission, PolicyError> {
-    let limits = rules.limits;
-    let Machine { accounts: db, tables, approvals } = seen;
     let facts = identity.facts();
-    let refused = |why| PolicyError::Refused {
+    let ask = |asked: Asked<'_>| seen.approvals.approver(asked);
+    let (rule, given, approver) = chosen(rules, mode, Asking { facts, requested }, seen.tables, ask, |_, _| ())?;
+    let login = mode.login_rules(rules.limits);
+    let account = admitted(rule, given, (rules.limits, mode, login), Asking { facts, requested }, seen.accounts)?;
+    Ok(Admission::new(account, describe(rule), rule.options.clone(), approver))
+}
+
+/// The rule that decides about a job, and what it gives. Of each one before it `pass` is told why it does not.
+fn chosen<'r, A>(
+    rules: &Rules<'r>,
+    mode: Mode,
+    asking: Asking<'_>,
+    tables: &dyn Tables,
+    ask: impl Fn(Asked<'_>) -> Answer<A>,
+    mut pass: impl FnMut(&'r MapRule, Mismatch),
+) -> Result<Matched<'r, A>, PolicyError> {
+    let mut passed = PassedOver::default();
+    let foreign_code = rules.policy.merge_requests_of_forks;
+    let found = rules::first_match(rules.map, foreign_code, asking, tables, ask, |rule, why| {
+        passed.add(rule, why);
+        pass(rule, why);
+    })?;
+    found.ok_or_else(|| {
+        let why = match asking.facts.scoped_user_id() {
+            Some(id) => NotAdmitted::ActsForAnother(id, passed),
+            None => NotAdmitted::NoRule(passed),
+        };
+        refused(asking.facts, mode, why)
+    })
+}
+
+/// The account that a rule gives to a job, if nothing stands against it. Last the machine is asked whether it may begin now, by
+/// these rules for logging in.
+fn admitted(
+    rule: &MapRule,
+    given: Given,
+    (limits, mode, login): (&AccountLimits, Mode, Option<LoginRules>),
+    asking: Asking<'_>,
+    db: &dyn AccountDb,
+) -> Result<Account, PolicyError> {
+    let refused = |why| refused(asking.facts, mode, why);
+    let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
+    let name = asking.account(given).map_err(by_rule)?;
+    let account = Account::admit(&name, limits, mode, db)?.map_err(by_rule)?;
+    // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
+    match account.may_begin(login, db)? {
+        Ok(()) => Ok(account),
+        Err(Barred::Closed(words)) => Err(PolicyError::Closed(words)),
+        Err(why) => Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
+    }
+}
+
+impl Asking<'_> {
+    /// The account of what a rule gives, if the job can have it.
+    fn account(&self, given: Given) -> Result<String, NotAdmitted> {
+        let name = match given {
+            Given::Account(name) => name,
+            Given::NoLogin(id) => return Err(NotAdmitted::NoLogin(id)),
+        };
+        // As somebody else it would do what its author has meant for that account alone.
+        match self.requested {
+            Some(wanted) if wanted != name => Err(NotAdmitted::NotRequestable(wanted.to_owned(), name)),
+            _ => Ok(name),
+        }
+    }
+}
+
+fn refused(facts: &JobFacts, mode: Mode, why: NotAdmitted) -> PolicyError {
+    PolicyError::Refused {
         login: facts.user_login().map(str::to_owned),
         user_id: facts.user_id(),
         job_id: facts.job_id(),
         why,
         audience: mode.audience(),
-    };
-    let asking = Asking { facts, requested };
-    let matched = rules::first_match(rules.map, rules.policy.merge_requests_of_forks, asking, tables, approvals)?;
-    let (rule, given, approver) = matched.map_err(|why| {
-        refused(match facts.scoped_user_id() {
-            Some(id) => NotAdmitted::ActsForAnother(id, why),
-            None => NotAdmitted::NoRule(why),
-        })
-    })?;
-    let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
-    let name = match given {
-        Given::Account(name) => name,
-        Given::NoLogin(id) => return Err(by_rule(NotAdmitted::NoLogin(id))),
-    };
-    // As somebody else it would do what its author has meant for that account alone.
-    if let Some(wanted) = requested.filter(|wanted| *wanted != name) {
-        return Err(by_rule(NotAdmitted::NotRequestable(wanted.to_owned(), name)));
     }
-    let account = Account::admit(&name, limits, mode, db)?.map_err(by_rule)?;
-    // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
-    match account.may_begin(limits, mode, db)? {
-        Ok(()) => {}
-        Err(Barred::Closed(words)) => return Err(PolicyError::Closed(words)),
-        Err(why) => return Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
-    }
-    Ok(Admission::new(account, describe(rule), rule.options.clone(), approver))
 }
 
 /// The account of a job that goes on: looked up and judged once more. It may have been closed meanwhile, and a record is

@@ -12,8 +12,9 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern(Vec<Piece>);
 
+/// A piece of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Piece {
+pub enum Piece {
     /// These bytes.
     Text(String),
     /// Any bytes but `/`.
@@ -60,6 +61,28 @@ impl Pattern {
             rest = &rest[length..];
         }
         Ok(Self(pieces))
+    }
+
+    /// Its pieces, in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// The one name that it matches, if there is no star in it.
+    pub fn plain(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The first part of all names that it matches, if that is one and the same.
+    pub fn first_part(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Piece::Text(text)] => Some(text.split_once('/').map_or(text, |(first, _)| first)),
+            [Piece::Text(text), ..] => text.split_once('/').map(|(first, _)| first),
+            _ => None,
+        }
     }
 
     /// Whether it is the pattern of this name. Takes time in proportion to the product of both lengths at most: nothing is tried again.

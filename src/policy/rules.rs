@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::condition::{self, Condition, Holds};
-use super::settings::{ForeignCode, Grants, MapRule, RuleLine, RunAs};
+use super::settings::{ForeignCode, Grants, MapRule, RuleLine, RunAs, When};
 use super::table::{TableError, Tables};
-use crate::approval::{ApprovalError, Approvals, Approver, Asked, Unapproved};
+use crate::approval::{Answer, ApprovalError, Approver, Asked, Unapproved};
 use crate::evidence::JobFacts;
 
 /// So many rules are told of that did not match.
@@ -23,7 +23,7 @@ pub struct Asking<'j> {
 
 impl Asking<'_> {
     /// The account that it asks for, if a rule has it for those who ask.
-    fn requested_of<'r>(&self, rule: &'r MapRule) -> Option<&'r String> {
+    pub fn requested_of<'r>(&self, rule: &'r MapRule) -> Option<&'r String> {
         let requested = self.requested?;
         rule.may_request.iter().find(|may| *may == requested)
     }
@@ -72,6 +72,15 @@ pub enum Undecided {
     Approval(ApprovalError),
 }
 
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table(error) => error.fmt(f),
+            Self::Approval(error) => error.fmt(f),
+        }
+    }
+}
+
 impl From<TableError> for Undecided {
     fn from(error: TableError) -> Self {
         Self::Table(error)
@@ -112,6 +121,17 @@ pub struct PassedOver {
     more: usize,
 }
 
+impl PassedOver {
+    /// One more.
+    pub fn add(&mut self, rule: &MapRule, why: Mismatch) {
+        if self.first.len() < TOLD {
+            self.first.push((rule.line(), why));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
 impl fmt::Display for PassedOver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (number, (line, why)) in self.first.iter().enumerate() {
@@ -125,48 +145,44 @@ impl fmt::Display for PassedOver {
 }
 
 /// A rule that matches, what it gives, and who has approved that, where it asks for it.
-pub type Matched<'r> = (&'r MapRule, Given, Option<Approver>);
+pub type Matched<'r, A = Approver> = (&'r MapRule, Given, Option<A>);
 
-/// The first rule that matches; else why none does.
-pub fn first_match<'r>(
+/// The first rule that matches. Of each one before it `pass` is told why it does not. `ask` says who has approved a commit:
+/// for a job in earnest an [`Approver`], for one that nobody runs whatever is supposed.
+pub fn first_match<'r, A>(
     rules: &'r [MapRule],
     foreign_code: ForeignCode,
     asking: Asking<'_>,
     tables: &dyn Tables,
-    approvals: &dyn Approvals,
-) -> Result<Result<Matched<'r>, PassedOver>, Undecided> {
-    let mut passed = PassedOver::default();
+    ask: impl Fn(Asked<'_>) -> Answer<A>,
+    mut pass: impl FnMut(&'r MapRule, Mismatch),
+) -> Result<Option<Matched<'r, A>>, Undecided> {
     for rule in rules {
-        let why = match given(rule, foreign_code, asking, tables)? {
-            Ok(given) => match approver(rule, &given, asking, approvals)? {
-                Ok(approver) => return Ok(Ok((rule, given, approver))),
-                Err(why) => Mismatch::NotApproved(why),
+        match given(rule, foreign_code, asking, tables)? {
+            Ok(given) => match approver(rule, &given, asking, &ask)? {
+                Ok(approver) => return Ok(Some((rule, given, approver))),
+                Err(why) => pass(rule, Mismatch::NotApproved(why)),
             },
-            Err(why) => why,
-        };
-        if passed.first.len() < TOLD {
-            passed.first.push((rule.line(), why));
-        } else {
-            passed.more += 1;
+            Err(why) => pass(rule, why),
         }
     }
-    Ok(Err(passed))
+    Ok(None)
 }
 
 /// Who has approved the commit for the account that a rule gives, if it asks for that: the last question, and only then.
-fn approver(
+fn approver<A>(
     rule: &MapRule,
     given: &Given,
     asking: Asking<'_>,
-    approvals: &dyn Approvals,
-) -> Result<Result<Option<Approver>, Unapproved>, ApprovalError> {
+    ask: impl Fn(Asked<'_>) -> Answer<A>,
+) -> Answer<Option<A>> {
     match (&rule.approved_by, given) {
         // Without an account nothing is given away.
         (None, _) | (_, Given::NoLogin(_)) => Ok(Ok(None)),
         (Some(wanted), Given::Account(account)) => {
             let facts = asking.facts;
             let asked = Asked { project_id: facts.project_id(), sha: facts.sha(), account, wanted };
-            Ok(approvals.approver(asked)?.map(Some))
+            Ok(ask(asked)?.map(Some))
         }
     }
 }
@@ -198,21 +214,10 @@ pub fn given(
 }
 
 /// Why the conditions of a rule, or what it does not say, keep a job out; `None` if they do not.
-fn mismatch(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Option<Mismatch> {
+pub fn mismatch(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Option<Mismatch> {
     let facts = asking.facts;
-    for condition in &rule.when.all {
-        match condition.holds(facts) {
-            Holds::Yes => {}
-            Holds::No => return Some(Mismatch::Fails(condition.key())),
-            Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
-        }
-    }
-    for condition in &rule.when.none {
-        match condition.holds(facts).negated() {
-            Holds::Yes => {}
-            Holds::No => return Some(Mismatch::Excluded(condition.key())),
-            Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
-        }
+    if let Some(why) = failing(&rule.when, facts) {
+        return Some(why);
     }
     if facts.scoped_user_id().is_some() && !rule.is_for_agents() {
         return Some(Mismatch::ActsForAnother);
@@ -236,8 +241,34 @@ pub fn names_number(rule: &MapRule) -> bool {
         || rule.when.all.iter().any(|condition| matches!(condition, Condition::UserId(_)))
 }
 
+/// The first condition that does not hold.
+fn failing(when: &When, facts: &JobFacts) -> Option<Mismatch> {
+    for condition in &when.all {
+        match condition.holds(facts) {
+            Holds::Yes => {}
+            Holds::No => return Some(Mismatch::Fails(condition.key())),
+            Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
+        }
+    }
+    for condition in &when.none {
+        match condition.holds(facts).negated() {
+            Holds::Yes => {}
+            Holds::No => return Some(Mismatch::Excluded(condition.key())),
+            Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
+        }
+    }
+    None
+}
+
+impl When {
+    /// Whether all of them hold for a job.
+    pub fn holds(&self, facts: &JobFacts) -> bool {
+        failing(self, facts).is_none()
+    }
+}
+
 /// Access tokens act for whoever has made them, so no rule for people is theirs.
-fn is_for_bots(rule: &MapRule) -> bool {
+pub fn is_for_bots(rule: &MapRule) -> bool {
     // The conditions hold: a list of names has this one. A number does not say whose it is.
     rule.when.all.iter().any(|condition| matches!(condition, Condition::User(_) | Condition::Bot(true)))
 }

@@ -1,5 +1,6 @@
 //! `[accounts]`, `[policy]` and `[[map]]`: limits and rules.
 
+pub mod assertions;
 mod groups;
 pub mod manual;
 mod rules;

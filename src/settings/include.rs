@@ -22,10 +22,9 @@ pub(super) enum Include {
     Matching(PathBuf, Pattern),
 }
 
-/// Reads the key. Paths are from the root, or from the directory of the file that they stand in.
-pub(super) fn read_include(root: &mut Section<'_>) -> Vec<Include> {
-    let base = root.place().path().parent().unwrap_or(Path::new("/")).to_owned();
-    root.parsed_each("include", |written| include(&base, written)).unwrap_or_default()
+/// Reads the key. Paths are from the root, or from this directory: that of the configuration.
+pub(super) fn read_include(root: &mut Section<'_>, base: &Path) -> Vec<Include> {
+    root.parsed_each("include", |written| include(base, written)).unwrap_or_default()
 }
 
 fn include(base: &Path, written: &str) -> Result<Include, String> {
@@ -100,7 +99,10 @@ fn read_file(mut root: Section<'_>, settings: &Settings) -> Option<Vec<MapRule>>
     if settings.approvals.is_none() {
         no_rule_needs_approvals(&root, rules.iter().flatten());
     }
-    rules.iter().flatten().for_each(|rule| judge_gitlab(rule, &settings.gitlabs, &root));
+    rules
+        .iter()
+        .flatten()
+        .for_each(|rule| judge_gitlab("map", (rule.gitlab.as_deref(), &rule.place), &settings.gitlabs, &root));
     root.finish();
     rules.into_iter().collect()
 }

@@ -4,6 +4,7 @@ use crate::approval::settings::manual::APPROVALS;
 use crate::config::manual::{Header, Key, Part, Program, Takes, Unset};
 use crate::evidence::settings::manual::GITLAB;
 use crate::launch::settings::manual::{JOBS, LIMITS};
+use crate::policy::settings::manual::assertions::{NEVER, NEVER_NOT, TEST, UNLESS};
 use crate::policy::settings::manual::{ACCOUNTS, GROUPS, MAP, NOT, POLICY, WHEN};
 use crate::report::settings::manual::LOG;
 use crate::scheduler::known;
@@ -37,7 +38,11 @@ pub struct Documented {
 pub fn sections() -> Vec<Documented> {
     let own = [&GITLAB, &JOBS, &LIMITS, &TOKEN, &ACCOUNTS];
     let mut sections: Vec<Documented> = Vec::new();
-    for part in own.into_iter().chain(known::manual()).chain([&LOG, &APPROVALS, &POLICY, &GROUPS, &MAP, &WHEN, &NOT]) {
+    for part in own
+        .into_iter()
+        .chain(known::manual())
+        .chain([&LOG, &APPROVALS, &POLICY, &GROUPS, &MAP, &WHEN, &NOT, &TEST, &NEVER, &UNLESS, &NEVER_NOT])
+    {
         match sections.iter_mut().find(|known| known.section == part.section) {
             Some(known) => known.parts.push(part),
             None => sections.push(Documented { section: part.section, header: part.header, parts: vec![part] }),

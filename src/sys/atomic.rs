@@ -14,6 +14,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Gid, Uid};
+
 /// What is written, and so how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -71,6 +73,22 @@ pub fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     temporary.persist_noclobber(path)?;
     // The name is durable only once its directory is.
+    File::open(dir)?.sync_all()
+}
+
+/// Writes a file of this owner, group and mode, in place of the one of that name if there is one. Content and name are on the disk
+/// when the call returns. It has its mode only when it has its owner: nobody else could open it before.
+///
+/// # Errors
+/// Those of the file system. The old file is then still there, unless all but bringing its name to the disk has succeeded.
+pub fn replace_owned(path: &Path, content: &[u8], (uid, gid): (Uid, Gid), mode: u32) -> io::Result<()> {
+    let dir = parent(path)?;
+    let temporary = written(dir, content, 0o600)?;
+    let file = temporary.as_file();
+    nix::unistd::fchown(file, Some(uid), Some(gid))?;
+    file.set_permissions(Permissions::from_mode(mode & 0o7777))?;
+    file.sync_all()?;
+    temporary.persist(path)?;
     File::open(dir)?.sync_all()
 }
 

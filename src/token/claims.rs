@@ -226,7 +226,16 @@ impl Claims {
         stage: &StageContext,
         now: Timestamp,
     ) -> Result<Self, ClaimsError> {
-        let facts = identity.facts();
+        Self::of(settings, (identity.facts(), identity.assurance()), account.name(), stage, now)
+    }
+
+    fn of(
+        settings: &Issuance,
+        (facts, assurance): (&JobFacts, Assurance),
+        local_user: &str,
+        stage: &StageContext,
+        now: Timestamp,
+    ) -> Result<Self, ClaimsError> {
         let iat = now.as_second();
         let nanos = u32::try_from(now.subsec_nanosecond()).map_err(|_| ClaimsError::Clock(now))?;
         let since_1970 = u64::try_from(iat).ok().filter(|_| iat > BACKDATE).ok_or(ClaimsError::Clock(now))?;
@@ -279,16 +288,32 @@ impl Claims {
             ci_config_ref_uri: known(signed.and_then(SignedFacts::ci_config_ref_uri)),
             ci_config_sha: known(signed.and_then(SignedFacts::ci_config_sha)),
             upstream_iss: needed("GitLab's address (gitlab.url in the configuration)", &settings.upstream_iss)?,
-            assurance: identity.assurance(),
+            assurance,
             identity_type: IdentityType::Job,
-            hpc: Hpc::new(facts, account, stage)?,
+            hpc: Hpc::new(facts, local_user, stage)?,
         })
     }
 }
 
+/// What the token of a job would say that may be invented, without what each job and each token has of its own: numbers and
+/// times. A document to be read, and nothing that [`mint`](super::mint) takes.
+pub fn foreseen(
+    settings: &Issuance,
+    facts: &JobFacts,
+    local_user: &str,
+    stage: &StageContext,
+) -> Result<serde_json::Value, ClaimsError> {
+    let claims = Claims::of(settings, (facts, Assurance::JobApi), local_user, stage, Timestamp::now())?;
+    let mut said = serde_json::to_value(&claims).map_err(|_| ClaimsError::Unknown("claims as JSON"))?;
+    if let Some(members) = said.as_object_mut() {
+        members.retain(|name, _| !["exp", "iat", "nbf", "jti", "job_id"].contains(&name.as_str()));
+    }
+    Ok(said)
+}
+
 impl Hpc {
-    fn new(facts: &JobFacts, account: &Account, stage: &StageContext) -> Result<Self, ClaimsError> {
-        let local_user = needed("local account", account.name())?;
+    fn new(facts: &JobFacts, local_user: &str, stage: &StageContext) -> Result<Self, ClaimsError> {
+        let local_user = needed("local account", local_user)?;
         let (scheduler, [account, partition, qos, job_id]) = match &stage.placement {
             Placement::Shell => (None, [const { None }; 4]),
             Placement::Batch(BatchPlacement { kind, account, partition, qos, job_id }) => {

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr)] // a test says what it skips and what it leaves
 
 mod approvals;
+mod assertions;
 mod attacks;
 mod audit;
 mod audit_verb;
@@ -16,6 +17,7 @@ mod contract;
 mod data_dir;
 mod environment;
 mod examples;
+mod explain;
 mod harness;
 mod id_token;
 mod identity;
@@ -29,6 +31,7 @@ mod output;
 mod pages;
 mod panic;
 mod policy;
+mod policy_diff;
 mod profile;
 mod programs;
 mod reap;

@@ -16,7 +16,7 @@ use crate::sys::privilege::can_change_user;
 
 /// The account that the stages run as.
 #[derive(Debug)]
-pub(super) struct Runner {
+pub(in crate::admin) struct Runner {
     pub(super) account: PasswdEntry,
     groups: Vec<Gid>,
     /// Named on the command line, and another one than ours.
@@ -25,7 +25,7 @@ pub(super) struct Runner {
 
 impl Runner {
     /// The named account, or our own.
-    pub(super) fn find(name: Option<&str>) -> Result<Self, String> {
+    pub(in crate::admin) fn find(name: Option<&str>) -> Result<Self, String> {
         let own = geteuid();
         let found = match name {
             None => Nss.by_uid(own),
@@ -88,7 +88,7 @@ impl Runner {
     }
 
     /// By what policy judges accounts for this runner.
-    pub(super) fn mode(&self, settings: &Settings) -> Mode {
+    pub(in crate::admin) fn mode(&self, settings: &Settings) -> Mode {
         match settings.jobs.downscope {
             Downscope::None => Mode::OnlySelf(self.uid()),
             Downscope::Setuid if self.can_be_the_runner(settings) => Mode::ChangeUser { own: self.uid() },

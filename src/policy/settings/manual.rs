@@ -1,5 +1,7 @@
 //! What the manual says of `[accounts]` and `[[map]]`.
 
+pub mod assertions;
+
 use crate::config::manual::Program::{Check, Config, Prepare, Run};
 use crate::config::manual::{Bounds, Header, Key, Part, Program, Takes, Unset};
 
@@ -197,7 +199,7 @@ pub const NOT: Part = Part {
     file: file!(),
 };
 
-const CONDITIONS: &[Key] = &[
+pub(super) const CONDITIONS: &[Key] = &[
     Key {
         name: "user",
         takes: Takes::OneOrMore("login names of GitLab, or @NAME for a group of [groups]"),

@@ -80,7 +80,7 @@ pub struct When {
 }
 
 /// Whom a rule maps to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RunAs {
     /// The local account with the name of the GitLab user.
     GitLabUser,
@@ -154,7 +154,8 @@ pub fn read_rule(mut section: Section<'_>, groups: &Groups, stands: Stands) -> O
     Some(MapRule { name, gitlab, place, stands, when, conditions, run_as: run_as?, may_request, options, approved_by })
 }
 
-fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
+/// Reads conditions.
+pub(super) fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
     let mut not = section.section("not");
     let none = if not.is_present() { read_conditions(&mut not, groups) } else { Vec::new() };
     not.finish();
@@ -206,7 +207,7 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
 }
 
 /// A login name, or all of a group. No login name of GitLab begins with `@`.
-fn users(text: &str, groups: &Groups) -> Result<Vec<String>, String> {
+pub(super) fn users(text: &str, groups: &Groups) -> Result<Vec<String>, String> {
     match text.strip_prefix('@') {
         None => values::visible_text(text).map(|name| vec![name]),
         Some(group) => groups.get(group).cloned().ok_or_else(|| {

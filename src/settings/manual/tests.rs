@@ -65,7 +65,8 @@ impl File {
     /// The table of a section, made if need be; of several the first.
     fn table(&mut self, section: &str) -> &mut Table {
         section.split('.').filter(|part| !part.is_empty()).fold(&mut self.0, |table, part| {
-            let new = if part == "map" { Value::Array(vec![Value::Table(Table::new())]) } else { Table::new().into() };
+            let several = ["map", "test", "never"].contains(&part);
+            let new = if several { Value::Array(vec![Value::Table(Table::new())]) } else { Table::new().into() };
             match table.entry(part).or_insert(new) {
                 Value::Array(tables) => tables[0].as_table_mut(),
                 table => table.as_table_mut(),
@@ -255,8 +256,10 @@ fn the_manual_has_every_key_that_the_readers_accept_and_no_other() {
 }
 
 /// Keys that cannot be without another one, and that one with a value.
-const NEEDS: [(&str, &str, &str); 3] = [
+const NEEDS: [(&str, &str, &str); 5] = [
     ("map.gitlab", "gitlab.name", "\"prod\""),
+    ("test.gitlab", "gitlab.name", "\"prod\""),
+    ("never.gitlab", "gitlab.name", "\"prod\""),
     ("jobs.limits.swap", "jobs.limits.memory", "\"1G\""),
     ("gitlab.identity", "gitlab.id_token_audience", "\"https://ci.hpc.example\""),
 ];
@@ -357,8 +360,9 @@ fn every_key_of_the_manual_is_in_the_sample_configuration_with_its_default() {
     let all: String = text.lines().flat_map(|line| [line.strip_prefix("#: ").unwrap_or(line), "\n"]).collect();
     let sample = File(all.parse().expect("TOML"));
     for (path, key, _) in documented() {
-        // What may hold and what may not are the same keys.
-        let Some((section, name)) = path.rsplit_once('.').filter(|(section, _)| *section != "map.when.not") else {
+        // What may hold and what may not are the same keys, and those of rules.
+        let again = ["map.when.not", "never.unless", "never.unless.not"];
+        let Some((section, name)) = path.rsplit_once('.').filter(|(section, _)| !again.contains(section)) else {
             continue;
         };
         let shown = sample.tables(section).find_map(|table| table.get(name).cloned());

@@ -1,0 +1,170 @@
+//! The command line of `motmot explain`: what is said of the job.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::evidence::RefType;
+use crate::evidence::payload::Payload;
+use crate::evidence::supposed::Supposed;
+
+/// Say as whom a job would run, by which rule, and why by no other
+///
+/// What is not given is unknown, and no condition on it holds. Exit code: 0 the job would run, 1 it would be refused, 2 wrong
+/// usage, 3 it cannot be said.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Login of the user who starts the job; with --payload that of its variables
+    #[arg(long, value_name = "LOGIN", required_unless_present_any = ["payload", "user_id"])]
+    user: Option<String>,
+    /// Number of that user
+    #[arg(long, value_name = "N")]
+    user_id: Option<u64>,
+    /// Project with its namespaces
+    #[arg(long, value_name = "PATH")]
+    project: Option<String>,
+    /// Number of the project
+    #[arg(long, value_name = "N")]
+    project_id: Option<u64>,
+    /// Branch or tag
+    #[arg(long = "ref", value_name = "NAME")]
+    git_ref: Option<String>,
+    /// Which of the two it is
+    #[arg(long, value_name = "TYPE")]
+    ref_type: Option<Kind>,
+    /// Whether it is protected
+    #[arg(long, value_name = "WHETHER")]
+    protected: Option<Whether>,
+    /// What starts the pipeline [default: push]
+    #[arg(long, value_name = "SOURCE")]
+    pipeline_source: Option<String>,
+    /// The job is started by an agent that acts for the user of this number
+    #[arg(long, value_name = "N")]
+    scoped_user_id: Option<u64>,
+    /// The account that the job asks for (MOTMOT_RUN_AS)
+    #[arg(long, value_name = "ACCOUNT")]
+    run_as: Option<String>,
+    /// Whether the code is known to come from a fork, as an id token says it
+    #[arg(long, value_name = "WHETHER")]
+    from_fork: Option<Whether>,
+    /// Somebody who has approved the commit; may be given several times
+    #[arg(long, value_name = "NAME")]
+    approved_by: Vec<String>,
+    /// Where the configuration has several [[gitlab]]: the name of the one that the job is of
+    #[arg(long, value_name = "NAME")]
+    gitlab: Option<String>,
+    /// Stage of the job
+    #[arg(long, value_name = "NAME")]
+    ci_stage: Option<String>,
+    /// Take the job of this payload (a JOB_RESPONSE_FILE); other options change it
+    #[arg(long, value_name = "FILE")]
+    payload: Option<PathBuf>,
+    /// The account that gitlab-runner runs as, if it is not the one that asks; for root only
+    #[arg(long, value_name = "ACCOUNT")]
+    runner_account: Option<String>,
+    /// Write one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Kind {
+    Branch,
+    Tag,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Whether {
+    True,
+    False,
+    Unknown,
+}
+
+impl ExplainArgs {
+    pub(super) fn runner_account(&self) -> Option<&str> {
+        self.runner_account.as_deref()
+    }
+
+    pub(super) fn gitlab(&self) -> Option<&str> {
+        self.gitlab.as_deref()
+    }
+
+    /// Who is supposed to have approved it.
+    pub(super) fn approved_by(&self) -> &[String] {
+        &self.approved_by
+    }
+
+    /// The account that it asks for.
+    pub(super) fn run_as(&self) -> Option<&str> {
+        self.run_as.as_deref()
+    }
+
+    /// The job that is asked about.
+    pub(super) fn job(&self) -> Result<Supposed, String> {
+        let mut job = match &self.payload {
+            Some(file) => recorded(file)?,
+            // Its number is no fact that decides, and no job is without one.
+            None => Supposed { job_id: 1, ..Supposed::default() },
+        };
+        job.user = self.user.clone().or(job.user).filter(|user| !user.is_empty());
+        job.user_id = self.user_id.unwrap_or(job.user_id);
+        if job.user.is_none() && job.user_id == 0 {
+            return Err("the payload does not say who started the job; name the user: --user LOGIN".to_owned());
+        }
+        job.project_id = self.project_id.unwrap_or(job.project_id);
+        job.scoped_user_id = self.scoped_user_id.or(job.scoped_user_id);
+        let text =
+            |given: &Option<String>, before: Option<String>| given.clone().or(before).filter(|text| !text.is_empty());
+        job.project = text(&self.project, job.project);
+        job.git_ref = text(&self.git_ref, job.git_ref);
+        job.ci_stage = text(&self.ci_stage, job.ci_stage);
+        job.pipeline_source = text(&self.pipeline_source, job.pipeline_source).or(Some("push".to_owned()));
+        job.ref_type = match self.ref_type {
+            None => job.ref_type,
+            Some(Kind::Branch) => Some(RefType::Branch),
+            Some(Kind::Tag) => Some(RefType::Tag),
+        };
+        job.ref_protected = match self.protected {
+            None => job.ref_protected,
+            Some(Whether::True) => Some(true),
+            Some(Whether::False) => Some(false),
+            Some(Whether::Unknown) => None,
+        };
+        Ok(match self.from_fork {
+            None | Some(Whether::Unknown) => job,
+            Some(Whether::False) => job.with_code(false),
+            Some(Whether::True) => job.with_code(true),
+        })
+    }
+}
+
+/// The job of a payload, read as the stages read it. Who started it, and what the pipeline, GitLab's API says and no payload: so
+/// these are taken from the variables, where whoever wrote the pipeline may have set them. Nobody becomes anybody by it.
+fn recorded(file: &PathBuf) -> Result<Supposed, String> {
+    let payload = Payload::read(file).map_err(|error| crate::report::with_causes(&error))?;
+    let text = std::fs::read(file).map_err(|error| error.to_string())?;
+    let all: serde_json::Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let variable = |name: &str| {
+        let mut variables = all["variables"].as_array().into_iter().flatten();
+        let found = variables.find(|variable| variable["key"] == name)?;
+        found["value"].as_str().map(str::to_owned)
+    };
+    Ok(Supposed {
+        user: variable("GITLAB_USER_LOGIN"),
+        user_id: payload.user_id.unwrap_or_default(),
+        scoped_user_id: payload.scoped_user_id,
+        project: payload.project_path,
+        project_id: payload.project_id,
+        namespace_id: payload.namespace_id,
+        git_ref: payload.git_ref,
+        ref_type: payload.ref_type,
+        ref_protected: payload.ref_protected,
+        pipeline_source: variable("CI_PIPELINE_SOURCE"),
+        pipeline_id: payload.pipeline_id,
+        job_id: payload.job_id,
+        job_name: payload.job_name,
+        ci_stage: payload.ci_stage,
+        sha: payload.sha,
+        ..Supposed::default()
+    })
+}

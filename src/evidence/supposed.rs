@@ -1,0 +1,87 @@
+//! A job that nobody vouches for: what an administrator asks about, and what a proof invents.
+
+use super::{JobFacts, RefType, SignedFacts, SourceProject};
+
+/// What is said of it. Without a word about something it is unknown, a number of 0 included.
+///
+/// Its facts open no door: an identity is made of evidence alone, and without one there is neither an account nor a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Supposed {
+    /// Login of the user who started it.
+    pub user: Option<String>,
+    /// His number.
+    pub user_id: u64,
+    /// The user for whom that one acts.
+    pub scoped_user_id: Option<u64>,
+    /// Path of the project.
+    pub project: Option<String>,
+    /// Its number.
+    pub project_id: u64,
+    /// Number of its namespace.
+    pub namespace_id: Option<u64>,
+    /// Branch or tag.
+    pub git_ref: Option<String>,
+    /// Which of the two.
+    pub ref_type: Option<RefType>,
+    /// Whether it is protected.
+    pub ref_protected: Option<bool>,
+    /// What started the pipeline.
+    pub pipeline_source: Option<String>,
+    /// Number of the project that the code comes from, as an id token says it and nothing else.
+    pub source_project_id: Option<u64>,
+    /// The branch of that project, said likewise. In the pipeline of a merge request the one that is to be merged.
+    pub source_ref: Option<String>,
+    /// Number of the pipeline.
+    pub pipeline_id: Option<u64>,
+    /// Number of the job.
+    pub job_id: u64,
+    /// Its name.
+    pub job_name: Option<String>,
+    /// Its stage.
+    pub ci_stage: Option<String>,
+    /// The commit.
+    pub sha: Option<String>,
+}
+
+impl Supposed {
+    /// With code that comes from a fork of the project, or certainly from none, as an id token says it, and from the same branch.
+    #[must_use]
+    pub fn with_code(mut self, from_fork: bool) -> Self {
+        // Of which fork no rule asks.
+        self.source_project_id = Some(self.project_id.wrapping_add(u64::from(from_fork)));
+        self.source_ref.clone_from(&self.git_ref);
+        self
+    }
+
+    /// As facts.
+    pub fn facts(self) -> JobFacts {
+        JobFacts {
+            job_id: self.job_id,
+            job_name: self.job_name,
+            ci_stage: self.ci_stage,
+            project_id: self.project_id,
+            project_path: self.project,
+            namespace_id: self.namespace_id,
+            user_id: self.user_id,
+            user_login: self.user,
+            scoped_user_id: self.scoped_user_id,
+            pipeline_id: self.pipeline_id,
+            pipeline_source: self.pipeline_source,
+            git_ref: self.git_ref,
+            ref_type: self.ref_type,
+            ref_protected: self.ref_protected,
+            sha: self.sha,
+            signed: self.source_project_id.map(|id| SignedFacts {
+                source: Some(SourceProject { id, path: None, namespace_id: None }),
+                git_ref: self.source_ref,
+                ref_type: None,
+                ref_protected: None,
+                environment: None,
+                groups_direct: None,
+                project_visibility: None,
+                ci_config_ref_uri: None,
+                ci_config_sha: None,
+            }),
+        }
+    }
+}
