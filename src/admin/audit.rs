@@ -19,12 +19,13 @@ use super::terminal::{Patient, complain};
 
 /// Nothing was found, or something that should not be.
 const NOT_SO: u8 = 1;
+/// Words that do not go together.
+const WRONG_USAGE: u8 = 2;
 /// The log cannot be read.
 const UNREADABLE: u8 = 3;
 
 /// Arguments of `motmot audit`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct AuditArgs {
     #[command(subcommand)]
     verb: Option<AuditVerb>,
@@ -61,9 +62,17 @@ enum AuditVerb {
 
 /// Exit codes: 0 found, or whole; 1 nothing found, or not whole; 3 the log cannot be read.
 pub fn main(args: AuditArgs, config: &Path) -> ExitCode {
+    // clap's own way to say this (args_conflicts_with_subcommands) takes --config for one of them.
+    if args.verb.is_some() && (args.wanted != Wanted::default() || args.json || args.timeline) {
+        let words =
+            "what is wanted, --json and --timeline are for motmot audit alone: leave them away, or the subcommand";
+        return complain(&words, ExitCode::from(WRONG_USAGE));
+    }
     let done = match args.verb {
-        Some(AuditVerb::Verify { files }) => verify(&files, config),
-        Some(AuditVerb::Job { number, files }) => show(&files, &Wanted::job(number), Form::Timeline, config),
+        Some(AuditVerb::Verify { files }) => verify(&[args.files, files].concat(), config),
+        Some(AuditVerb::Job { number, files }) => {
+            show(&[args.files, files].concat(), &Wanted::job(number), Form::Timeline, config)
+        }
         None => {
             let form = match (args.json, args.timeline) {
                 (true, _) => Form::Json,

@@ -138,6 +138,30 @@ cases!(
             }
         }
     },
+    fn options_go_before_and_behind_a_subcommand_and_what_would_say_nothing_there_is_refused(root: Root) {
+        let world = World::root(root).build();
+        world.simulate().run().assert_success();
+        let config = world.config_file().to_string_lossy().into_owned();
+        let log = world.audit_file().to_string_lossy().into_owned();
+        let said = |words: &[&str]| {
+            let output = world.as_driver(&world.bins.join("motmot")).args(words).output().expect("motmot");
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr),
+            )
+        };
+        let whole = said(&["audit", "verify", "--config", &config]);
+        assert!(whole.0 == Some(0) && whole.1.contains("whole: "), "{}", whole.1);
+        assert_eq!(said(&["audit", "--config", &config, "verify"]), whole);
+        assert_eq!(said(&["--config", &config, "audit", "verify"]), whole);
+        let job = said(&["audit", "--config", &config, "job", "101"]);
+        assert_eq!(said(&["audit", "job", "101", "--config", &config]), job);
+        assert_eq!(said(&["audit", "--file", &log, "job", "101"]).1, said(&["audit", "job", "101", "--file", &log]).1);
+        for words in [&["--job", "7"][..], &["--json"], &["--timeline"], &["--since", "2h"]] {
+            let (code, told) = said(&[&["audit"], words, &["verify"]].concat());
+            assert!(code == Some(2) && told.contains("are for motmot audit alone"), "{words:?}: {told}");
+        }
+    },
     fn a_log_that_cannot_be_read_is_told_and_is_not_an_empty_one() {
         let world = World::one_user().build();
         for args in

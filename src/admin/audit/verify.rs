@@ -73,6 +73,13 @@ impl<W: Write> Verification<W> {
     fn see(&mut self, place: Place, line: &Line<'_>) -> io::Result<()> {
         let bytes = match *line {
             Line::Whole(bytes) => bytes,
+            Line::Unended(bytes) if Chained::of(bytes).is_some() => {
+                self.remark(
+                    &place,
+                    "it has no line break: a full disk or a crash has cut that, or it is being written",
+                )?;
+                bytes
+            }
             Line::Unended(_) => {
                 return self.remark(&place, "half a line: a full disk or a crash has cut it, or it is being written");
             }

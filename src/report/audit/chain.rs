@@ -174,8 +174,9 @@ fn end_of(file: &File) -> Option<End> {
     let from = len.saturating_sub(TAIL_BYTES);
     let mut bytes = vec![0; usize::try_from(len - from).ok()?];
     file.read_exact_at(&mut bytes, from).ok()?;
-    // What a full disk has cut is no line.
-    let whole = &bytes[..bytes.iter().rposition(|byte| *byte == b'\n')?];
+    // What a full disk has cut is no line, unless it has cut the line break alone.
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = if Chained::of(&bytes[end..]).is_some() { bytes.as_slice() } else { &bytes[..end.checked_sub(1)?] };
     let mut lines = whole.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let mut last = None;
     lines

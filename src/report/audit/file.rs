@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::chain::{self, Chained, Head, Link};
@@ -23,6 +24,8 @@ const MOST_FILES: usize = 10_000;
 pub(super) struct AuditFile {
     path: PathBuf,
     patience: Duration,
+    /// Whether it was in vain. Who holds the lock then hangs, and no stage waits for him a second time.
+    gave_up: AtomicBool,
 }
 
 /// Where the head of a log's chain is.
@@ -34,7 +37,7 @@ pub fn head_of(log: &Path) -> PathBuf {
 
 impl AuditFile {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), patience: PATIENCE }
+        Self { path: path.to_owned(), patience: PATIENCE, gave_up: AtomicBool::new(false) }
     }
 
     /// Appends a record as a line of its own, and returns that line when it is on the disk.
@@ -52,7 +55,10 @@ impl AuditFile {
             return Ok(line);
         }
         let head_file = open_head(&head_of(&self.path))?;
-        when_free(&head_file, self.patience, File::try_lock)?;
+        let patience = if self.gave_up.load(Ordering::Relaxed) { Duration::ZERO } else { self.patience };
+        let free = when_free(&head_file, patience, File::try_lock);
+        self.gave_up.store(free.as_ref().is_err_and(|error| error.kind() == ErrorKind::TimedOut), Ordering::Relaxed);
+        free?;
         // Opened under the lock: logrotate may have renamed the one of before, and what followed it there would be in two files at
         // once.
         let file = open_for_appending(&self.path)?;
@@ -99,11 +105,15 @@ fn append_chained(path: &Path, file: &File, head_file: &File, record: &Record) -
 
 /// In one write: lines of programs that know nothing of the lock do not mix either (`O_APPEND`, POSIX write(2)).
 ///
-/// A disk that fills up takes a part of it: the record is written once more, on a new line.
-fn append_whole(mut file: &File, line: &[u8], in_the_middle: impl Fn() -> bool) -> io::Result<()> {
+/// A disk that fills up takes a part of it: the record is written once more, on a new line. Where it took all but the line break, the
+/// record is there, and a second one of the same number would never be forgiven.
+fn append_whole(mut file: impl Write, line: &[u8], in_the_middle: impl Fn() -> bool) -> io::Result<()> {
+    let mut is_there = false;
     for _ in 0..TRIES {
         let mended;
-        let bytes = if in_the_middle() {
+        let bytes = if is_there {
+            b"\n".as_slice()
+        } else if in_the_middle() {
             mended = [b"\n".as_slice(), line].concat();
             mended.as_slice()
         } else {
@@ -111,7 +121,7 @@ fn append_whole(mut file: &File, line: &[u8], in_the_middle: impl Fn() -> bool) 
         };
         match file.write(bytes) {
             Ok(written) if written == bytes.len() => return Ok(()),
-            Ok(_) => {}
+            Ok(written) => is_there |= written + 1 == bytes.len(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -142,7 +152,12 @@ fn make_directory(path: &Path) -> io::Result<()> {
         match DirBuilder::new().mode(0o700).create(dir) {
             // Another stage was quicker.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => made?,
+            Err(error) => return Err(error),
+            Ok(()) => {
+                if let Some(above) = dir.parent() {
+                    File::open(above)?.sync_all()?;
+                }
+            }
         }
     }
     // In a directory of somebody else the file may be his already, or become it.
@@ -150,11 +165,31 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
-    open(File::options().append(true).create(true), path)
+    open_or_make(File::options().append(true), path)
 }
 
 fn open_head(path: &Path) -> io::Result<File> {
-    open(File::options().read(true).write(true).create(true).truncate(false), path)
+    open_or_make(File::options().read(true).write(true), path)
+}
+
+/// A file that a crash of the machine removed again would be a log without its first lines, or without a head to miss them: so the
+/// directory goes to the disk with it.
+fn open_or_make(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    match open(options, path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        other => return other,
+    }
+    match open(options.create_new(true), path) {
+        // Another stage was quicker.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => open(options.create_new(false), path),
+        Err(error) => Err(error),
+        Ok(file) => {
+            if let Some(dir) = path.parent() {
+                File::open(dir)?.sync_all()?;
+            }
+            Ok(file)
+        }
+    }
 }
 
 /// Without waiting for whoever reads a pipe.

@@ -53,6 +53,27 @@ fn a_whole_log_is_whole_in_one_file_and_in_several() {
 }
 
 #[test]
+fn a_last_line_that_lacks_its_line_break_alone_is_a_line_and_half_of_one_is_none() {
+    let dir = tempfile::tempdir().expect("dir");
+    let path = dir.path().join("log");
+    let text = log(6).join("\n");
+    let verified = |text: &str| {
+        fs::write(&path, text).expect("write");
+        let mut out = Vec::new();
+        let files = LogFiles::find(std::slice::from_ref(&path), Path::new("/nonexistent")).expect("files");
+        let whole = verify(&files, &mut out).expect("read");
+        (whole, String::from_utf8(out).expect("UTF-8"))
+    };
+    let (whole, said) = verified(&text);
+    assert!(whole && said.contains("numbers 1 to 6") && said.contains("it has no line break"), "{said}");
+    let (_, said) = verified(&text[..text.len() - 1]);
+    assert!(said.contains("numbers 1 to 5") && said.contains("half a line"), "{said}");
+    // What came behind it says that it was there.
+    let next = format!("{text}\n{}\n", log(7)[6]);
+    assert!(verified(&next).0, "{}", verified(&next).1);
+}
+
+#[test]
 fn what_was_done_to_a_line_is_told_with_its_place() {
     let lines = log(6);
     let with = |act: &dyn Fn(&mut Vec<String>)| {

@@ -69,6 +69,71 @@ fn a_record_behind_half_a_line_begins_a_line_of_its_own_and_hangs_on_the_last_wh
 }
 
 #[test]
+fn a_record_that_lacks_its_line_break_alone_is_one_and_the_next_has_another_number() {
+    for lagging in [true, false] {
+        let log = Log::new();
+        log.add("a");
+        let before = fs::read(head_of(log.path())).expect("a head");
+        log.add("b");
+        let whole = fs::read(log.path()).expect("read");
+        fs::write(log.path(), &whole[..whole.len() - 1]).expect("cut");
+        if lagging {
+            // Killed before the head was written, as well.
+            fs::write(head_of(log.path()), before).expect("a head");
+        }
+        log.add("c");
+        let lines = lines(log.path());
+        let numbers: Vec<u64> = lines.iter().map(|(line, _)| line.seq).collect();
+        assert_eq!((numbers, &lines[2].0.prev), (vec![1, 2, 3], &lines[1].1), "{lagging}");
+    }
+}
+
+/// A disk that takes so many bytes of what is written at first, and then all.
+struct FullFor(usize, Vec<u8>);
+
+struct Shared<'d>(&'d std::cell::RefCell<FullFor>);
+
+impl Write for Shared<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let FullFor(most, all) = &mut *self.0.borrow_mut();
+        let taken = std::mem::replace(most, usize::MAX).min(bytes.len());
+        all.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_record_is_written_once_where_all_but_its_line_break_was_taken_and_once_more_where_less_was() {
+    let line = "{\"a\":1}\n";
+    for (taken, expected) in [(5, "{\"a\":\n{\"a\":1}\n"), (7, line), (8, line)] {
+        let disk = std::cell::RefCell::new(FullFor(taken, Vec::new()));
+        let in_the_middle = || disk.borrow().1.last().is_some_and(|byte| *byte != b'\n');
+        append_whole(Shared(&disk), line.as_bytes(), in_the_middle).expect("written");
+        assert_eq!(String::from_utf8(disk.into_inner().1).expect("text"), expected, "{taken}");
+    }
+}
+
+#[test]
+fn who_has_waited_for_the_lock_in_vain_waits_no_second_time_until_it_was_free() {
+    let log = Log::new();
+    log.add("a");
+    let held = open_head(&head_of(log.path())).expect("open");
+    held.lock().expect("locked");
+    log.file.append(&record("b")).expect_err("held");
+    assert!(log.file.gave_up.load(Ordering::Relaxed));
+    let start = Instant::now();
+    log.file.append(&record("b")).expect_err("held");
+    assert!(start.elapsed() < log.file.patience, "{:?}", start.elapsed());
+    drop(held);
+    log.add("b");
+    assert!(!log.file.gave_up.load(Ordering::Relaxed));
+}
+
+#[test]
 fn a_log_of_before_there_was_a_chain_is_what_the_chain_begins_behind() {
     let log = Log::new();
     fs::write(log.path(), "{\"event\":\"old\"}\n{\"event\":\"older\"}\n").expect("write");
