@@ -5,8 +5,10 @@ use super::statement::Statement;
 
 /// Most of them that are looked at in one place.
 pub const MOST: usize = 8;
-/// Largest text: eight signatures with large RSA keys are some 20 kB.
+/// Largest text: as many as that, each of them as long as it can be.
 pub const MAX_BYTES: usize = 64 << 10;
+/// Largest signature, as text: one by an RSA key of 8192 bits is some 3 kB.
+pub const MAX_ARMOR: usize = 6 << 10;
 
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 const END: &str = "-----END SSH SIGNATURE-----";
@@ -59,7 +61,10 @@ impl Approval {
             let statement = Statement::parse(line).map_err(|_| NotApprovals::Statement(number))?;
             let mut armor = String::new();
             for (line, _) in lines.by_ref() {
-                if armor.is_empty() != (line == BEGIN) {
+                // No more than ssh-keygen reads: whoever has somebody's approval could pad it else, until what root keeps together is
+                // too large to be read.
+                let is_part = if armor.is_empty() { line == BEGIN } else { line == END || is_base64(line) };
+                if !is_part || armor.len() + line.len() >= MAX_ARMOR {
                     break;
                 }
                 armor += line;
@@ -90,4 +95,8 @@ impl Approval {
     pub fn text(&self) -> String {
         format!("{}{}", self.statement.message(), self.armor)
     }
+}
+
+fn is_base64(line: &str) -> bool {
+    line.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
 }

@@ -60,6 +60,11 @@ pub fn verify(armor: &str, namespace: &str, message: &[u8]) -> Result<KeyData, B
     Ok(key.clone())
 }
 
+/// The key that a signature names. Nothing says that it has made it.
+pub fn named_key(armor: &str) -> Option<Vec<u8>> {
+    Signature::read(armor).ok().map(|signature| signature.key)
+}
+
 /// The parts of a signature. Nothing is between them, and nothing behind.
 struct Signature {
     version: [u8; 4],

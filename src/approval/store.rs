@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::document::{Approval, MAX_BYTES, MOST};
+use super::signature::named_key;
 use super::statement::Subject;
 use crate::sys::atomic::{Kind, replace};
 use crate::sys::files::{Owner, Secrecy, Trust, TrustError, read_trusted, trusted_directory};
@@ -32,7 +33,7 @@ pub enum StoreError {
         /// Why.
         why: io::Error,
     },
-    /// So many approvals of one commit nobody needs.
+    /// So many approvers of one commit nobody needs.
     #[error(
         "there are {MOST} approvals of this commit for this account already; take them back first: motmot approve --revoke {0}"
     )]
@@ -58,15 +59,17 @@ fn read_named(dir: &Path, name: &str, owner: Owner) -> Result<Option<String>, Tr
     }
 }
 
-/// Adds an approval that has been verified. Those that have expired by now, or that it repeats, go.
+/// Adds an approval that has been verified. Those that have expired by now go, and so does what its key has signed before: else one
+/// approver could fill all places, and keep out the one whom a rule asks for.
 pub fn install(dir: &Path, approval: &Approval, owner: Owner, now: Timestamp) -> Result<PathBuf, StoreError> {
     let dir = trusted_directory(dir, owner)?;
     let _lock = lock(&dir)?;
     let name = approval.statement().subject().digest();
     let kept = read_named(&dir, &name, owner)?;
     let kept = kept.and_then(|text| Approval::parse_all(&text).ok()).unwrap_or_default();
+    let key = named_key(approval.armor());
     let mut all: Vec<Approval> =
-        kept.into_iter().filter(|old| old.statement().not_after() >= now && old != approval).collect();
+        kept.into_iter().filter(|old| old.statement().not_after() >= now && named_key(old.armor()) != key).collect();
     if all.len() >= MOST {
         return Err(StoreError::Full(name));
     }
