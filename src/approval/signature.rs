@@ -4,6 +4,8 @@
 //! here, since the readers of the former take a length that says more than there is; and what it forgives is refused: a version
 //! that is none, words in the reserved field, algorithms that do not belong to the key.
 
+use std::ops::RangeInclusive;
+
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
     RSA_PKCS1_2048_8192_SHA512, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
@@ -18,8 +20,8 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey, SshSig};
 const TOUCHED: u8 = 0x01;
 /// Behind the signature of a security key: flags, and a counter of four bytes.
 const TRAILER: usize = 5;
-/// Smaller RSA keys are no signatures.
-const LEAST_RSA: usize = 2048;
+/// Bits of RSA keys: what smaller ones sign others can sign, and larger ones nobody here verifies.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 /// Why a signature is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +118,9 @@ pub fn judge_key(key: &KeyData) -> Result<(), BadSignature> {
     match key {
         KeyData::Ed25519(_) | KeyData::Ecdsa(_) | KeyData::SkEd25519(_) | KeyData::SkEcdsaSha2NistP256(_) => Ok(()),
         KeyData::Rsa(rsa) => match rsa.n.as_positive_bytes() {
-            Some([first, rest @ ..]) if rest.len() * 8 + (8 - first.leading_zeros() as usize) >= LEAST_RSA => Ok(()),
+            Some([first, rest @ ..]) if RSA_BITS.contains(&(rest.len() * 8 + 8 - first.leading_zeros() as usize)) => {
+                Ok(())
+            }
             _ => Err(BadSignature::Key),
         },
         _ => Err(BadSignature::Key),

@@ -159,7 +159,7 @@ fn signer(line: &str) -> Result<Signer, String> {
     };
     judge_key(&key).map_err(|_| {
         format!(
-            "has a key with which nobody approves here ({}): Ed25519, ECDSA, RSA of 2048 bits or more, and security keys are good",
+            "has a key with which nobody approves here ({}): Ed25519, ECDSA, RSA of 2048 to 8192 bits, and security keys are good",
             key.algorithm()
         )
     })?;

@@ -1,3 +1,6 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJg2mcZmP4bHkzz03XRwA1+vZNclX3bnVELyOSzTdWtr";
@@ -87,4 +90,23 @@ fn what_makes_more_approvers_than_are_named_is_refused_with_its_line() {
         assert!(error.starts_with("/s:3: ") && error.contains(words), "{error}");
     }
     assert!(Signers::parse(Path::new("/s"), b"a\xff b").expect_err("no text").to_string().contains("UTF-8"));
+}
+
+#[test]
+fn rsa_keys_whose_signatures_nobody_verifies_are_refused_where_they_are_written() {
+    let string = |bytes: &[u8]| [&u32::try_from(bytes.len()).expect("short").to_be_bytes()[..], bytes].concat();
+    // A number of so many bits; the zero before it says that it is positive.
+    let of_bits = |bits: usize| {
+        let (zero, first) = if bits.is_multiple_of(8) { (&[0][..], 0x80) } else { (&[][..], 1 << (bits % 8 - 1)) };
+        let number = [zero, &[first], &vec![1; bits.div_ceil(8) - 1]].concat();
+        let blob = [string(b"ssh-rsa"), string(&[1, 0, 1]), string(&number)].concat();
+        format!("a ssh-rsa {}", STANDARD.encode(blob))
+    };
+    for bits in [2048, 3072, 8191, 8192] {
+        assert!(read(&of_bits(bits)).is_ok(), "{bits}");
+    }
+    for bits in [1024, 2047, 8193, 16384] {
+        let error = read(&of_bits(bits)).expect_err("no good");
+        assert!(error.contains("RSA of 2048 to 8192 bits"), "{bits}: {error}");
+    }
 }
