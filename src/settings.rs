@@ -171,6 +171,9 @@ impl Settings {
             None => SettingsError::WhichGitLab { path, known },
             Some(name) => SettingsError::NoGitLab { path, asked: name.to_owned(), known },
         })?;
+        if let (Some(token), Some(issuer)) = (&mut self.token, &self.gitlab.token_issuer) {
+            token.issuer = issuer.clone();
+        }
         if self.gitlabs.len() > 1 {
             self.map.retain(|rule| rule.gitlab == self.gitlab.name);
         }
@@ -268,6 +271,7 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
     let gitlabs = read_gitlabs(&mut root);
     let jobs = read_jobs(root.section("jobs"));
     let token = root.section("token");
+    let token_place = token.place();
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
     let accounts = read_accounts(root.section("accounts"));
     let policy = root.section("policy");
@@ -290,6 +294,9 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
         Some(None)
     };
     let known = gitlabs.as_deref().unwrap_or_default();
+    if let Some(Some(token)) = &token {
+        judge_issuers(token, known, &token_place, &root);
+    }
     for rule in map.iter().flatten() {
         judge_gitlab("map", (rule.gitlab.as_deref(), &rule.place), known, &root);
     }
@@ -319,6 +326,27 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
         approvals: approvals?,
     };
     Some((settings, includes))
+}
+
+/// Whoever trusts an issuer tells jobs from each other by what stands behind it: project 7, climate/model, user 42. So no two servers have
+/// the same one.
+fn judge_issuers(token: &TokenSettings, gitlabs: &[GitLabSettings], place: &Place, root: &Section<'_>) {
+    let issuer = |gitlab: &'_ GitLabSettings| gitlab.token_issuer.clone().unwrap_or_else(|| token.issuer.clone());
+    for (number, gitlab) in gitlabs.iter().enumerate() {
+        if let Some(other) = gitlabs[..number].iter().find(|other| issuer(other) == issuer(gitlab)) {
+            let named = |gitlab: &GitLabSettings| gitlab.name.clone().unwrap_or_default();
+            root.problem_with_help(
+                place,
+                format!(
+                    "jobs of the servers {:?} and {:?} would have tokens of one issuer ({}): a service could not tell the same path or number of the two apart",
+                    named(other),
+                    named(gitlab),
+                    issuer(gitlab).as_str()
+                ),
+                "write token_issuer = \"https://...\" in each [[gitlab]] but one; all of them show the same JWKS",
+            );
+        }
+    }
 }
 
 /// To be asked where there is no `[approvals]`.

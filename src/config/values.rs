@@ -172,6 +172,31 @@ pub fn variable_name(text: &str) -> Result<(), String> {
     if good { Ok(()) } else { Err(format!("is not the name of a variable: {text:?}; letters, digits and _ only")) }
 }
 
+/// The `iss` of tokens: an https URL that verifiers compare byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issuer(String);
+
+impl Issuer {
+    /// Checks it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err(
+                "must not be empty: services trust tokens by this address; write \"https://ci.hpc.example\"".to_owned()
+            );
+        }
+        let url = BaseUrl::parse(text)?;
+        if url.as_str() != text {
+            return Err(format!("must not end in a slash: {text:?}; verifiers compare it byte for byte"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Section;
-use crate::config::values::{self, BaseUrl};
+use crate::config::values::{self, BaseUrl, Issuer};
 
 /// The variable of a job that carries its id token, unless the file names another.
 pub const DEFAULT_VARIABLE: &str = "MOTMOT_ID_TOKEN";
@@ -24,6 +24,8 @@ pub struct GitLabSettings {
     pub timeout: Duration,
     /// Who says whose job one is.
     pub identity: Sources,
+    /// `iss` of the tokens of its jobs, where it is not that of all.
+    pub token_issuer: Option<Issuer>,
     /// What the file says of id tokens, whether one is asked for or not. Who judges a token takes it from [`Sources`].
     pub id_token: UnjudgedIdToken,
 }
@@ -122,6 +124,7 @@ pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
     let (identity, id_token) = read_identity(&mut section);
     let ca_file = section.parsed("ca_file", values::absolute_path);
     let timeout = section.duration_up_to("timeout", 1, "the runner waits meanwhile");
+    let token_issuer = section.parsed("token_issuer", Issuer::parse);
     section.finish();
     Some(GitLabSettings {
         name,
@@ -129,6 +132,7 @@ pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
         ca_file,
         timeout: timeout.unwrap_or(Duration::from_secs(10)),
         identity: identity?,
+        token_issuer,
         id_token,
     })
 }

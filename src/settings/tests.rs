@@ -248,6 +248,23 @@ fn of_several_gitlabs_each_has_a_name_and_each_rule_names_one() {
         let error = read(&text).expect_err(&text);
         assert!(error.contains(said), "{text}{error}");
     }
+    // Nobody who trusts a token takes a project of the one for that of the other.
+    let token = "[token]\nissuer = \"https://ci.example\"\naudience = \"x\"\n";
+    let issuers = |one: &str, other: &str| {
+        let of = |issuer: &str| if issuer.is_empty() { String::new() } else { format!("token_issuer = {issuer:?}\n") };
+        server(&format!("name = \"one\"\n{}", of(one)), "a")
+            + &server(&format!("name = \"two\"\n{}", of(other)), "b")
+            + token
+    };
+    for (one, other) in [("", ""), ("https://ci.example", ""), ("https://ci.example/x", "https://ci.example/x")] {
+        let error = read(&issuers(one, other)).expect_err("one issuer");
+        assert!(error.contains("would have tokens of one issuer"), "{error}");
+    }
+    let settings = read(&issuers("", "https://ci.example/two")).expect("valid");
+    for (name, issuer) in [("one", "https://ci.example"), ("two", "https://ci.example/two")] {
+        let chosen = settings.clone().for_gitlab(Path::new("c.toml"), Some(name)).expect("there");
+        assert_eq!(chosen.token.expect("a section").issuer.as_str(), issuer);
+    }
     // The only one needs no name, and may have one.
     let only =
         read("[gitlab]\nname = \"one\"\nurl = \"https://a.example\"\n[[map]]\nrun_as = \"arthur\"\n").expect("valid");
@@ -255,4 +272,34 @@ fn of_several_gitlabs_each_has_a_name_and_each_rule_names_one() {
         assert_eq!(only.clone().for_gitlab(Path::new("c.toml"), name).expect("it").map.len(), 1);
     }
     assert!(only.for_gitlab(Path::new("c.toml"), Some("two")).is_err());
+}
+
+#[test]
+fn a_rule_of_an_included_file_is_judged_like_one_of_the_configuration_and_told_by_its_own_line() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let included = dir.path().join("a.toml");
+    let said = |base: &str, rule: &str| {
+        std::fs::write(&included, format!("# ours\n\n{rule}")).expect("written");
+        let text = format!("include = [\"a.toml\"]\n{base}");
+        Settings::parse(&dir.path().join("c.toml"), text).expect_err("refused").to_string()
+    };
+    let one = "[gitlab]\nurl = \"https://a.example\"\n";
+    let two = "[[gitlab]]\nname = \"one\"\nurl = \"https://a.example\"\n[[gitlab]]\nname = \"two\"\nurl = \"https://b.example\"\n";
+    for (base, rule, words) in [
+        (two, "[[map]]\nrun_as = \"arthur\"\n", "`map.gitlab` is missing, and there are several servers"),
+        (
+            two,
+            "[[map]]\ngitlab = \"three\"\nrun_as = \"arthur\"\n",
+            "`map.gitlab` is \"three\", and no server has this name",
+        ),
+        (
+            one,
+            "[[map]]\nrun_as = \"arthur\"\napproved_by = \"ada\"\n",
+            "this rule has `approved_by`, and there is no [approvals] section",
+        ),
+    ] {
+        let error = said(base, rule);
+        let place = format!("{}:3:1: ", included.display());
+        assert!(error.contains(&format!("{place}{words}")), "{error}");
+    }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::lifetime::Ttl;
 use crate::config::Section;
-use crate::config::values::{self, BaseUrl};
+use crate::config::values;
+pub use crate::config::values::Issuer;
 use crate::scheduler::SchedulerKind;
 use crate::scheduler::known::kinds;
 
@@ -27,31 +28,6 @@ pub struct TokenSettings {
     pub site: Option<String>,
     /// `hpc.cluster`
     pub cluster: Option<String>,
-}
-
-/// The `iss` of tokens: an https URL that verifiers compare byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issuer(String);
-
-impl Issuer {
-    /// Checks it.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err(
-                "must not be empty: services trust tokens by this address; write \"https://ci.hpc.example\"".to_owned()
-            );
-        }
-        let url = BaseUrl::parse(text)?;
-        if url.as_str() != text {
-            return Err(format!("must not end in a slash: {text:?}; verifiers compare it byte for byte"));
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// The URL.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// Reads the section.

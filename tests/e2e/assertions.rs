@@ -166,7 +166,7 @@ cases!(
             )
         };
         let world = World::one_user().build();
-        let gitlabs = "[[gitlab]]\nname = \"one\"\nurl = \"https://one.example\"\n[[gitlab]]\nname = \"two\"\nurl = \"https://two.example\"\n";
+        let gitlabs = "[[gitlab]]\nname = \"one\"\nurl = \"https://one.example\"\n[[gitlab]]\nname = \"two\"\nurl = \"https://two.example\"\ntoken_issuer = \"https://ci.hpc.example/two\"\n";
         let text = fs::read_to_string(world.config_file()).expect("config");
         let base = text.split("[[map]]").next().expect("a beginning").replace("[gitlab]", "[was]");
         let jobs = base.split("[jobs]").nth(1).expect("the jobs");

@@ -93,6 +93,27 @@ cases!(
             "{}",
             words(&unsaid)
         );
+    },
+    fn a_runner_is_played_by_the_name_of_its_gitlab_and_each_has_an_issuer_of_its_own() {
+        let (world, config, _gitlabs) = two_gitlabs();
+        // Decoded, it is no token that a log masks.
+        let script =
+            "cut -d. -f2 \"$CI_JOB_JWT_FILE\" | tr _- /+ | base64 -d 2>/dev/null | grep -o 'https://ci[a-z./]*'";
+        for (gitlab, user) in [("one", "42"), ("two", "43")] {
+            let mut command = world.as_driver(&world.bins.join("motmot"));
+            command.arg("--config").arg(&config).args([
+                "simulate",
+                "--script",
+                script,
+                "--gitlab",
+                gitlab,
+                "--user-id",
+                user,
+            ]);
+            command.arg("--bin-dir").arg(&world.bins).arg("--tmpdir").arg(world.dir.join("tmp"));
+            let played = command.args(["--user", &world.user.name]).stdin(Stdio::null()).output().expect("simulate");
+            assert!(words(&played).contains(&format!("https://ci.hpc.example/{gitlab}\n")), "{}", words(&played));
+        }
     }
 );
 
@@ -112,7 +133,12 @@ fn two_gitlabs() -> (World, PathBuf, [GitLab; 2]) {
     let servers = ["one", "two"]
         .iter()
         .zip(&gitlabs)
-        .map(|(name, gitlab)| format!("[[gitlab]]\nname = \"{name}\"\nurl = \"{}\"\n", gitlab.url))
+        .map(|(name, gitlab)| {
+            format!(
+                "[[gitlab]]\nname = \"{name}\"\nurl = \"{}\"\ntoken_issuer = \"https://ci.hpc.example/{name}\"\n",
+                gitlab.url
+            )
+        })
         .collect::<Vec<_>>()
         .concat();
     fs::write(&file, format!("{servers}[jobs]{rest}")).expect("config");

@@ -58,6 +58,15 @@ pub const GITLAB: Part = Part {
             used_by: &[Config, Prepare, Run, Check],
         },
         Key {
+            name: "token_issuer",
+            takes: Takes::Text("an https:// URL without a slash at its end"),
+            unset: Unset::Means("token.issuer."),
+            example: "\"https://ci.hpc.example/prod\"",
+            says: "iss of the tokens of its jobs. Of several servers no two may have the same one: services tell jobs from each other by paths and \
+                numbers, which are those of one server. Behind each address stands the same JWKS.",
+            used_by: &[Run, Check],
+        },
+        Key {
             name: "id_token_variable",
             takes: Takes::Text("the name of a variable"),
             unset: Unset::Is("\"MOTMOT_ID_TOKEN\""),
