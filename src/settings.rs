@@ -4,20 +4,24 @@
 //! it is believed only if nobody but root (or, for one user's own runner, that user) could have written it.
 
 mod include;
+mod judge;
 pub mod manual;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use include::{Include, read_include, rules_of};
+use jiff::SignedDuration;
+use judge::{judge_gitlab, judge_issuers, judge_terms, judge_token_terms, no_rule_needs_approvals};
 use thiserror::Error;
 
 use crate::approval::settings::{ApprovalSettings, TokenIssuer, read_approvals};
-use crate::config::{self, ConfigError, Place, Section, Source};
+use crate::config::{self, ConfigError, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlabs};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
 use crate::policy::Rules;
 use crate::policy::settings::assertions::{Assertions, Never, Test, read_never, read_test};
+use crate::policy::settings::terms::{RuleExecutor, Terms};
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, Stands, read_accounts, read_policy, read_rule};
 use crate::report::settings::{LogSettings, read_log};
 use crate::report::{FailureKind, Fault};
@@ -25,6 +29,7 @@ use crate::scheduler::batch::Batch;
 use crate::scheduler::known::{Schedulers, kinds, read_schedulers};
 use crate::sys::files::TrustError;
 use crate::sys::installed::read_deciding;
+use crate::token::Ttl;
 use crate::token::settings::{TokenSettings, read_token};
 
 /// Where the file is unless `--config` or `MOTMOT_CONFIG` says otherwise.
@@ -194,6 +199,26 @@ impl Settings {
         self.gitlabs.iter().filter_map(|gitlab| self.clone().for_gitlab(Path::new(""), gitlab.name.as_deref()).ok())
     }
 
+    /// What holds for the jobs of a rule with these terms. A site may have become stricter since a job began: the tighter of both counts.
+    ///
+    /// # Errors
+    /// That a session has kept none, in words.
+    pub fn under(mut self, terms: &Terms) -> Result<Self, String> {
+        if terms.executor == Some(RuleExecutor::Shell) {
+            self.jobs.executor = Executor::Shell;
+        }
+        if let Some(token) = &mut self.token {
+            let life = terms.token_ttl.and_then(|life| Ttl::try_from(SignedDuration::try_from(life).ok()?).ok());
+            token.ttl = life.map_or(token.ttl, |life| life.min(token.ttl));
+            token.audience = terms.token_audience.clone().unwrap_or_else(|| token.audience.clone());
+        }
+        let words = [self.jobs.message.take(), terms.message.clone()].into_iter().flatten();
+        let words: Vec<String> = words.map(|words| words.trim_end().to_owned()).collect();
+        self.jobs.message = (!words.is_empty()).then(|| words.join("\n"));
+        self.schedulers = terms.limits.tighten(&self.schedulers)?;
+        Ok(self)
+    }
+
     fn names_of_gitlabs(&self) -> String {
         let names: Vec<&str> = self.gitlabs.iter().filter_map(|gitlab| gitlab.name.as_deref()).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -306,6 +331,12 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
     for never in nevers.iter().flatten().filter(|never| never.gitlab.is_some()) {
         judge_gitlab("never", (never.gitlab.as_deref(), &never.place), known, &root);
     }
+    for rule in map.iter().flatten() {
+        judge_terms(rule, jobs.executor, &schedulers, &root);
+        if let Some(token) = &token {
+            judge_token_terms(rule, token.as_ref(), &root);
+        }
+    }
     root.finish();
     let map = map.into_iter().collect::<Option<_>>()?;
     let tests = tests.into_iter().collect::<Option<_>>()?;
@@ -326,53 +357,6 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
         approvals: approvals?,
     };
     Some((settings, includes))
-}
-
-/// Whoever trusts an issuer tells jobs from each other by what stands behind it: project 7, climate/model, user 42. So no two servers have
-/// the same one.
-fn judge_issuers(token: &TokenSettings, gitlabs: &[GitLabSettings], place: &Place, root: &Section<'_>) {
-    let issuer = |gitlab: &'_ GitLabSettings| gitlab.token_issuer.clone().unwrap_or_else(|| token.issuer.clone());
-    for (number, gitlab) in gitlabs.iter().enumerate() {
-        if let Some(other) = gitlabs[..number].iter().find(|other| issuer(other) == issuer(gitlab)) {
-            let named = |gitlab: &GitLabSettings| gitlab.name.clone().unwrap_or_default();
-            root.problem_with_help(
-                place,
-                format!(
-                    "jobs of the servers {:?} and {:?} would have tokens of one issuer ({}): a service could not tell the same path or number of the two apart",
-                    named(other),
-                    named(gitlab),
-                    issuer(gitlab).as_str()
-                ),
-                "write token_issuer = \"https://...\" in each [[gitlab]] but one; all of them show the same JWKS",
-            );
-        }
-    }
-}
-
-/// To be asked where there is no `[approvals]`.
-fn no_rule_needs_approvals<'r>(root: &Section<'_>, rules: impl IntoIterator<Item = &'r MapRule>) {
-    if let Some(rule) = rules.into_iter().find(|rule| rule.approved_by.is_some()) {
-        root.problem_with_help(
-            &rule.place,
-            "this rule has `approved_by`, and there is no [approvals] section that says by whose keys",
-            "add [approvals] with allowed_signers = \"/etc/motmot/allowed_signers\"",
-        );
-    }
-}
-
-/// A rule is about the jobs of one GitLab, and so is a test.
-fn judge_gitlab(what: &str, (named, place): (Option<&str>, &Place), gitlabs: &[GitLabSettings], root: &Section<'_>) {
-    match named {
-        Some(name) if !gitlabs.is_empty() && !gitlabs.iter().any(|gitlab| gitlab.name.as_deref() == Some(name)) => {
-            root.problem(place, format!("`{what}.gitlab` is {name:?}, and no server has this name"));
-        }
-        None if gitlabs.len() > 1 => root.problem_with_help(
-            place,
-            format!("`{what}.gitlab` is missing, and there are several servers: the same number or name is somebody else in each"),
-            "write gitlab = \"NAME\" in each of them, with the name of one server",
-        ),
-        _ => {}
-    }
 }
 
 /// One user's own runner keeps none unless it is told to.

@@ -46,6 +46,9 @@ impl Source {
     }
 }
 
+/// More lines than a configuration has.
+const MOST_LINES: usize = 1 << 20;
+
 /// A part of a file.
 #[derive(Clone)]
 pub struct Place {
@@ -54,6 +57,13 @@ pub struct Place {
 }
 
 impl Place {
+    /// A place of which no more is known than its line, counted from 1.
+    pub fn of_line(path: &Path, line: usize) -> Self {
+        // No file has more lines than this has bytes: who has written this down has read one.
+        let before = line.saturating_sub(1).min(MOST_LINES);
+        Self { source: Source::new(path, "\n".repeat(before)), span: before..before }
+    }
+
     pub(super) fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
         Self { source: Arc::clone(source), span }
     }

@@ -4,6 +4,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::Account;
+use super::settings::terms::Terms;
 use crate::approval::Approver;
 use crate::scheduler::rule_options::RuleOptions;
 
@@ -20,6 +21,8 @@ pub struct Decision {
     options: RuleOptions,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     approver: Option<Approver>,
+    #[serde(default)]
+    terms: Terms,
 }
 
 impl Decision {
@@ -43,6 +46,11 @@ impl Decision {
         &self.options
     }
 
+    /// What the rule grants besides the account.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
     /// Who had approved the commit, where the rule asked for that. Later stages go on by it: the job has begun as it was approved.
     pub fn approver(&self) -> Option<&Approver> {
         self.approver.as_ref()
@@ -50,7 +58,14 @@ impl Decision {
 
     #[cfg(test)]
     pub(crate) fn for_test(account: &str, uid: u32) -> Self {
-        Self { account: account.into(), uid, rule: "r".into(), options: RuleOptions::default(), approver: None }
+        Self {
+            account: account.into(),
+            uid,
+            rule: "r".into(),
+            options: RuleOptions::default(),
+            approver: None,
+            terms: Terms::default(),
+        }
     }
 }
 
@@ -63,9 +78,14 @@ pub struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(account: Account, rule: String, options: RuleOptions, approver: Option<Approver>) -> Self {
-        let decision =
-            Decision { account: account.name().to_owned(), uid: account.uid().as_raw(), rule, options, approver };
+    pub(super) fn new(
+        account: Account,
+        rule: String,
+        (options, terms): (RuleOptions, Terms),
+        approver: Option<Approver>,
+    ) -> Self {
+        let (name, uid) = (account.name().to_owned(), account.uid().as_raw());
+        let decision = Decision { account: name, uid, rule, options, approver, terms };
         Self { account, decision }
     }
 

@@ -199,7 +199,7 @@ pub fn decide(
     let (rule, given, approver) = chosen(rules, mode, Asking { facts, requested }, seen.tables, ask, |_, _| ())?;
     let login = mode.login_rules(rules.limits);
     let account = admitted(rule, given, (rules.limits, mode, login), Asking { facts, requested }, seen.accounts)?;
-    Ok(Admission::new(account, describe(rule), rule.options.clone(), approver))
+    Ok(Admission::new(account, describe(rule), (rule.options.clone(), rule.terms.clone()), approver))
 }
 
 /// The rule that decides about a job, and what it gives. Of each one before it `pass` is told why it does not.

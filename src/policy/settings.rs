@@ -4,6 +4,7 @@ pub mod assertions;
 mod groups;
 pub mod manual;
 mod rules;
+pub mod terms;
 
 use std::path::PathBuf;
 

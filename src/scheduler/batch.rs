@@ -28,7 +28,11 @@ pub struct KnownScheduler {
     pub(super) read: fn(Section<'_>) -> Arc<dyn Batch>,
     /// Judges options that a rule fixes for its jobs, and brings them to one spelling, which it accepts again.
     pub(super) judge: fn(&[String]) -> Judged,
-    /// What the manual says of its section, and of its key in a rule.
+    /// Where a rule has bounds for its jobs.
+    pub(super) limits_key: &'static str,
+    /// Reads and judges these; nothing if there is none. What comes of it [`Batch::tightened`] understands, and nobody else.
+    pub(super) read_limits: fn(Section<'_>) -> Option<String>,
+    /// What the manual says of its section, and of its keys in a rule.
     pub(super) manual: &'static [Part],
 }
 
@@ -42,6 +46,15 @@ pub trait Batch: Debug + Send + Sync {
 
     /// Whom to ask about jobs.
     fn scheduler(&self) -> Arc<dyn Scheduler>;
+
+    /// What in a rule's bounds is beyond those of the site, in words.
+    fn wider(&self, limits: &str) -> Vec<String>;
+
+    /// The same for jobs under a rule with such bounds: they hold beside those of the site.
+    ///
+    /// # Errors
+    /// That they are none, in words.
+    fn tightened(&self, limits: &str) -> Result<Arc<dyn Batch>, String>;
 
     /// The resources of one job: the site's defaults, what the job's variables set instead as far as it may, and on top what
     /// the rule fixes.

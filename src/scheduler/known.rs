@@ -48,6 +48,16 @@ impl Schedulers {
         self.all.iter().find(|batch| batch.kind() == kind).map(AsRef::as_ref)
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn Batch>> {
+        self.all.iter()
+    }
+
+    /// Each as this makes it of the one that the site has.
+    pub fn changed<E>(&self, change: impl Fn(&Arc<dyn Batch>) -> Result<Arc<dyn Batch>, E>) -> Result<Self, E> {
+        Ok(Self { all: self.all.iter().map(change).collect::<Result<_, _>>()?, configured: self.configured.clone() })
+    }
+
     /// Those of which the file says something.
     pub fn configured(&self) -> &[SchedulerKind] {
         &self.configured

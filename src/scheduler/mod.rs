@@ -10,6 +10,7 @@ mod job;
 mod kind;
 pub mod known;
 mod placement;
+pub mod rule_limits;
 pub mod rule_options;
 pub mod settings;
 pub mod slurm;

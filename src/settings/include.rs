@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{MAX_BYTES, Settings, SettingsError, judge_gitlab, no_rule_needs_approvals, text};
+use super::judge::{judge_gitlab, judge_terms, judge_token_terms, no_rule_needs_approvals};
+use super::{MAX_BYTES, Settings, SettingsError, text};
 use crate::config::{self, Section, Source};
 use crate::policy::pattern::Pattern;
 use crate::policy::settings::{MapRule, Stands, read_groups, read_rule};
@@ -103,6 +104,10 @@ fn read_file(mut root: Section<'_>, settings: &Settings) -> Option<Vec<MapRule>>
         .iter()
         .flatten()
         .for_each(|rule| judge_gitlab("map", (rule.gitlab.as_deref(), &rule.place), &settings.gitlabs, &root));
+    for rule in rules.iter().flatten() {
+        judge_terms(rule, settings.jobs.executor, &settings.schedulers, &root);
+        judge_token_terms(rule, settings.token.as_ref(), &root);
+    }
     root.finish();
     rules.into_iter().collect()
 }

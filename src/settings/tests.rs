@@ -303,3 +303,73 @@ fn a_rule_of_an_included_file_is_judged_like_one_of_the_configuration_and_told_b
         assert!(error.contains(&format!("{place}{words}")), "{error}");
     }
 }
+
+/// A site with bounds, and a rule that grants this.
+fn granting(rule: &str) -> String {
+    format!(
+        "[gitlab]\nurl = \"https://a.example\"\n[jobs]\nexecutor = \"slurm\"\nmessage = \"the site\"\n[token]\nissuer = \"https://ci.example\"\naudience = \"all\"\nttl = \"10m\"\n[slurm.limits]\nnodes = 2\ntime = \"1h\"\n[[map]]\nrun_as = \"arthur\"\n{rule}\n"
+    )
+}
+
+#[test]
+fn a_rule_that_grants_more_than_the_site_is_refused_with_its_line() {
+    let read = |text: &str| Settings::parse(Path::new("c.toml"), text).map_err(|error| error.to_string());
+    for (rule, said) in [
+        ("slurm_limits = { nodes = 3 }", "`map.slurm_limits.nodes` is 3, but slurm.limits.nodes (line 11) admits 2"),
+        ("slurm_limits = { time = \"2h\", nodes = 3 }", "`map.slurm_limits.time` is "),
+        ("slurm_limits = { nodes = 0 }", "`map.slurm_limits.nodes` must be at least 1"),
+        ("slurm_limits = { nods = 1 }", "nods"),
+        ("token_ttl = \"11m\"", "`map.token_ttl` is longer than token.ttl, which is 10m"),
+        ("token_ttl = \"1s\"", "is too short"),
+        ("executor = \"ssh\"", "`map.executor`"),
+    ] {
+        let error = read(&granting(rule)).expect_err(rule);
+        assert!(error.contains(said) && error.contains("c.toml:1"), "{rule}: {error}");
+    }
+    let without = granting("token_audience = \"x\"").replace("[token]", "[was]");
+    let error = read(
+        &without
+            .split("[was]")
+            .next()
+            .map(|head| {
+                head.to_owned() + "[[map]]\nrun_as = \"arthur\"\nexecutor = \"slurm\"\ntoken_audience = \"x\"\n"
+            })
+            .expect("text")
+            .replace("executor = \"slurm\"\nmessage", "message"),
+    );
+    let error = error.expect_err("no tokens, and no scheduler");
+    assert!(error.contains("`map.token_audience` is there, and no [token]"), "{error}");
+    assert!(error.contains("`map.executor` is \"slurm\", and jobs.executor is not"), "{error}");
+}
+
+#[test]
+fn what_a_rule_grants_is_never_more_than_the_site_has_by_then() {
+    let read = |text: &str| Settings::parse(Path::new("c.toml"), text).expect("valid");
+    let rule = "slurm_limits = { nodes = 1 }\ntoken_ttl = \"5m\"\ntoken_audience = \"vault\"\nmessage = \"the rule\"";
+    let settings = read(&granting(rule));
+    // As the session keeps them.
+    let terms = serde_json::to_string(&settings.map[0].terms).expect("JSON");
+    let terms: Terms = serde_json::from_str(&terms).expect("its own words");
+    assert_eq!(terms, settings.map[0].terms);
+    let wanted = |nodes: u64| [("SCHEDULER_PARAMETERS".to_owned(), format!("--nodes={nodes}"))];
+    let of_rule = settings.clone().under(&terms).expect("terms");
+    let token = of_rule.token.as_ref().expect("a section");
+    assert_eq!((token.ttl.as_secs(), token.audience.as_str()), (300, "vault"));
+    assert_eq!(of_rule.jobs.message.as_deref(), Some("the site\nthe rule"));
+    let batch = of_rule.batch().expect("a scheduler");
+    assert!(batch.resources(None, &wanted(1)).is_ok());
+    let refused = batch.resources(None, &wanted(2)).expect_err("more than the rule").to_string();
+    assert!(refused.contains("map.slurm_limits.nodes (c.toml line 15) admits at most 1"), "{refused}");
+    assert!(settings.batch().expect("a scheduler").resources(None, &wanted(2)).is_ok(), "and so may others");
+    // A site that has become stricter since the job began.
+    let strict = granting("").replace("ttl = \"10m\"", "ttl = \"2m\"").replace("nodes = 2", "nodes = 1");
+    let wide = Terms { limits: read(&granting("slurm_limits = { nodes = 2 }")).map[0].terms.limits.clone(), ..terms };
+    let stricter = read(&strict).under(&wide).expect("terms");
+    assert_eq!(stricter.token.as_ref().expect("a section").ttl.as_secs(), 120);
+    assert!(stricter.batch().expect("a scheduler").resources(None, &wanted(2)).is_err());
+    // Where nobody says how many nodes, the smaller bound does.
+    let granted = batch.resources(None, &[("SCHEDULER_PARAMETERS".to_owned(), "--ntasks=4".to_owned())]);
+    assert!(granted.expect("granted").options.iter().any(|option| option == "--nodes=1"));
+    let in_a_shell = Terms { executor: Some(RuleExecutor::Shell), ..Terms::default() };
+    assert!(settings.under(&in_a_shell).expect("terms").batch().is_none());
+}

@@ -61,16 +61,22 @@ pub(super) fn sessions_under(settings: &Settings, named: &Path) -> Result<Sessio
     Ok(Sessions::open(&settings.jobs.state_dir.expand(&home, &name, geteuid().as_raw()), by)?)
 }
 
-/// The session of a stage after config, and the account that policy still admits for it.
-pub(super) fn resume(settings: &Settings, arguments: &Arguments) -> Result<(Session, Account), Failure> {
+/// The session of a stage after config, the account that policy still admits for it, and what holds for jobs of its rule.
+pub(super) fn resume(settings: Settings, arguments: &Arguments) -> Result<(Settings, Session, Account), Failure> {
     let payload = arguments.payload()?;
-    let session = sessions(settings, arguments)?.resume(arguments.contract.session()?, payload.job_id)?;
+    let session = sessions(&settings, arguments)?.resume(arguments.contract.session()?, payload.job_id)?;
     recorded::of_session(&session);
     // It may have been killed before this stage could watch it.
     if session.runner_is_gone() {
         return Err(Failure::noted("the runner of this job is gone; nothing is started for nobody"));
     }
     // Once more: the account may have been closed meanwhile, and a record is no permission.
-    let account = policy::readmit(session.decision(), &settings.accounts, mode(settings)?, &Nss)?;
-    Ok((session, account))
+    let account = policy::readmit(session.decision(), &settings.accounts, mode(&settings)?, &Nss)?;
+    let settings = under_its_terms(settings, &session)?;
+    Ok((settings, session, account))
+}
+
+/// What holds for jobs of the rule that has decided about this one.
+pub(super) fn under_its_terms(settings: Settings, session: &Session) -> Result<Settings, Failure> {
+    settings.under(session.decision().terms()).map_err(Failure::site)
 }

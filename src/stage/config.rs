@@ -116,7 +116,8 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let data = settings.jobs.data_dir.expand(account.home(), account.name(), account.uid().as_raw());
     let attempt = payload_file.parent().unwrap_or(payload_file);
     let project_id = identity.facts().project_id();
-    let cluster = settings.batch().map(whose::cluster);
+    let of_rule = settings.clone().under(admission.decision().terms()).map_err(Failure::site)?;
+    let cluster = of_rule.batch().map(whose::cluster);
     let request = audit::reference().unwrap_or_else(RequestId::new);
     let gitlab = settings.gitlab.name.as_deref();
     let lay_out = |slot, name: &str| Directories::lay_out(data, &host_name(), gitlab, project_id, slot, name);

@@ -40,7 +40,7 @@ const LIMIT: Duration = Duration::from_mins(3);
 /// The stage. Where it has failed it may run again: nothing here is done twice by that.
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let (session, account) = resume(&settings, arguments)?;
+    let (settings, session, account) = resume(settings, arguments)?;
     lines::refuse_arguments("prepare", &arguments.rest)?;
     lines::refuse_second_prepare(&session)?;
     if let Some(dir) = arguments.contract.temp_project_dir() {

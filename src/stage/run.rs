@@ -31,7 +31,7 @@ const MAX_SCRIPT: u64 = 256 << 20;
 pub fn main(arguments: &Arguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
     let (script_file, sub_stage) = script_and_sub_stage(&arguments.rest)?;
-    let (session, account) = resume(&settings, arguments)?;
+    let (settings, session, account) = resume(settings, arguments)?;
     let script = read_script(&script_file)?;
 
     let secrets = Secrets::default();

@@ -36,7 +36,7 @@ pub(super) fn document(explained: &Explained<'_>, facts: &JobFacts, settings: &S
         Ok(account) => {
             document["verdict"] = "admitted".into();
             document["account"] = account_of(account, settings);
-            match claims(account, facts, settings) {
+            match claims(account, explained.rule, facts, settings) {
                 None => {}
                 Some(Ok(claims)) => document["claims"] = claims,
                 Some(Err(words)) => document["no_token"] = words.into(),
@@ -47,7 +47,7 @@ pub(super) fn document(explained: &Explained<'_>, facts: &JobFacts, settings: &S
 }
 
 fn rule_of(rule: &MapRule) -> Value {
-    json!({ "name": rule.name, "at": at(&rule.place), "when": rule.when.to_string(), "run_as": rule.run_as.to_string(), "approved_by": rule.approved_by })
+    json!({ "name": rule.name, "at": at(&rule.place), "when": rule.when.to_string(), "run_as": rule.run_as.to_string(), "approved_by": rule.approved_by, "grants": rule.terms })
 }
 
 /// What is known of it, by the names of conditions.
@@ -86,7 +86,17 @@ fn account_of(account: &Foreseen, settings: &Settings) -> Value {
 }
 
 /// Nothing where jobs get no tokens.
-fn claims(account: &Foreseen, facts: &JobFacts, settings: &Settings) -> Option<Result<Value, String>> {
+fn claims(
+    account: &Foreseen,
+    rule: Option<&MapRule>,
+    facts: &JobFacts,
+    settings: &Settings,
+) -> Option<Result<Value, String>> {
+    let terms = rule.map(|rule| &rule.terms).cloned().unwrap_or_default();
+    let settings = match settings.clone().under(&terms) {
+        Ok(settings) => settings,
+        Err(words) => return Some(Err(words)),
+    };
     let section = settings.token.as_ref()?;
     let issuance = Issuance {
         issuer: section.issuer.as_str().to_owned(),

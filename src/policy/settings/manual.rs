@@ -2,6 +2,7 @@
 
 pub mod assertions;
 
+use super::terms::RuleExecutor;
 use crate::config::manual::Program::{Check, Config, Prepare, Run};
 use crate::config::manual::{Bounds, Header, Key, Part, Program, Takes, Unset};
 
@@ -73,6 +74,10 @@ pub const ACCOUNTS: Part = Part {
     file: file!(),
 };
 
+fn executors() -> Vec<&'static str> {
+    RuleExecutor::all().map(RuleExecutor::word).collect()
+}
+
 /// `[[map]]`
 pub const MAP: Part = Part {
     section: "map",
@@ -127,6 +132,38 @@ pub const MAP: Part = Part {
                 approvals.allowed_signers, exactly. Besides what when says: an approval lifts nothing. What it says of a commit and what \
                 it does not: motmot-approve(1).",
             used_by: &[Config, Check],
+        },
+        Key {
+            name: "executor",
+            takes: Takes::MadeWord(executors),
+            unset: Unset::Means("jobs.executor."),
+            example: "\"shell\"",
+            says: "Where jobs under this rule run: jobs.executor, or \"shell\". With \"shell\" they stay on this machine though others go to a batch scheduler.",
+            used_by: &[Config, Prepare, Run, Check],
+        },
+        Key {
+            name: "token_ttl",
+            takes: Takes::Time(Bounds::between("1m", "6h")),
+            unset: Unset::Means("token.ttl."),
+            example: "\"5m\"",
+            says: "Life of the tokens of jobs under this rule: at least 1m, and not longer than token.ttl.",
+            used_by: &[Run, Check],
+        },
+        Key {
+            name: "token_audience",
+            takes: Takes::Text("one word, mostly a URL"),
+            unset: Unset::Means("token.audience."),
+            example: "\"https://vault.hpc.example\"",
+            says: "aud of their tokens: for services that believe jobs under this rule alone.",
+            used_by: &[Run, Check],
+        },
+        Key {
+            name: "message",
+            takes: Takes::Text("any text"),
+            unset: Unset::Means("only jobs.message is shown."),
+            example: "\"This account is shared: see https://hpc.example/climate\"",
+            says: "Words at the beginning of their logs, behind jobs.message.",
+            used_by: &[Prepare],
         },
     ],
     file: file!(),

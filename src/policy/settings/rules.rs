@@ -9,6 +9,7 @@ use crate::evidence::RefType;
 use crate::policy::condition::Condition;
 use crate::policy::pattern::Pattern;
 use crate::policy::settings::Groups;
+use crate::policy::settings::terms::{Terms, read_terms};
 use crate::scheduler::rule_options::{RuleOptions, read_rule_options};
 
 /// One `[[map]]` rule.
@@ -32,6 +33,8 @@ pub struct MapRule {
     pub may_request: Vec<String>,
     /// Options of batch jobs that jobs under this rule cannot change.
     pub options: RuleOptions,
+    /// What it grants besides the account.
+    pub terms: Terms,
     /// Who has to have approved the commit: one of these. None may be in it, and then nobody can: that is not the same as no key.
     pub approved_by: Option<Vec<String>>,
 }
@@ -146,12 +149,25 @@ pub fn read_rule(mut section: Section<'_>, groups: &Groups, stands: Stands) -> O
     let may_request = section.one_or_more("may_request", account).unwrap_or_default();
     let run_as = read_run_as(&mut section, !may_request.is_empty());
     let options = read_rule_options(&mut section);
+    let terms = read_terms(&mut section);
     // A login name and the name of an approver are written alike: one, or all of a group.
     let approved_by = section.one_or_more("approved_by", |text| users(text, groups));
     let approved_by = approved_by.map(|lists| sorted(lists.concat()));
     let place = section.place();
     section.finish();
-    Some(MapRule { name, gitlab, place, stands, when, conditions, run_as: run_as?, may_request, options, approved_by })
+    Some(MapRule {
+        name,
+        gitlab,
+        place,
+        stands,
+        when,
+        conditions,
+        run_as: run_as?,
+        may_request,
+        options,
+        terms,
+        approved_by,
+    })
 }
 
 /// Reads conditions.

@@ -14,6 +14,7 @@ mod examination;
 mod limits;
 mod options;
 mod partitions;
+mod rule_limits;
 mod settings;
 mod shown;
 mod table;
@@ -41,6 +42,8 @@ pub(super) const KNOWN: KnownScheduler = KnownScheduler {
     kind: KIND,
     read: |section| Arc::new(read_slurm(section)),
     judge: |words| Ok(SlurmOptions::parse_all_words(words)?.args()),
+    limits_key: "slurm_limits",
+    read_limits: |section| rule_limits::read(section),
     manual: settings::manual::SLURM,
 };
 
@@ -127,6 +130,17 @@ impl Batch for SlurmSettings {
 
     fn scheduler(&self) -> Arc<dyn Scheduler> {
         Arc::new(self.slurm())
+    }
+
+    fn wider(&self, limits: &str) -> Vec<String> {
+        match rule_limits::parse(limits) {
+            Ok(rule) => rule_limits::wider(&rule, &self.limits),
+            Err(why) => vec![why],
+        }
+    }
+
+    fn tightened(&self, limits: &str) -> Result<Arc<dyn Batch>, String> {
+        Ok(Arc::new(Self { rule_limits: Some(rule_limits::parse(limits)?), ..self.clone() }))
     }
 
     fn resources(&self, rule: Option<(&str, &[String])>, job: &[(String, String)]) -> Result<Resources, NotGranted> {

@@ -32,6 +32,8 @@ pub struct SlurmSettings {
     pub allow: BTreeSet<&'static str>,
     /// Bounds for what a job sets.
     pub limits: Limits,
+    /// More of them, for jobs under one rule.
+    pub rule_limits: Option<Limits>,
 }
 
 /// Reads the section; an absent one is all defaults.
@@ -56,6 +58,7 @@ pub fn read_slurm(mut section: Section<'_>) -> SlurmSettings {
         defaults: defaults.unwrap_or_default(),
         allow,
         limits,
+        rule_limits: None,
     }
 }
 
@@ -89,7 +92,7 @@ fn read_allow(section: &mut Section<'_>) -> BTreeSet<&'static str> {
     allow
 }
 
-fn read_limits(mut section: Section<'_>) -> Limits {
+pub(super) fn read_limits(mut section: Section<'_>) -> Limits {
     let limits = Limits {
         partitions: read_names(&mut section, "partitions"),
         accounts: read_names(&mut section, "accounts"),
@@ -113,7 +116,7 @@ fn read_names(section: &mut Section<'_>, key: &'static str) -> Option<Placed<Vec
     for Placed { value, place } in &list.value {
         // A comma would be two names to Slurm.
         if values::visible_text(value).is_err() || value.contains(',') {
-            section.problem(place, format!("`slurm.limits.{key}`: not a name: {value:?}"));
+            section.problem(place, format!("`{}`: not a name: {value:?}", section.full(key)));
         }
     }
     Some(list.map(|names| names.into_iter().map(Placed::into_value).collect()))
@@ -122,7 +125,7 @@ fn read_names(section: &mut Section<'_>, key: &'static str) -> Option<Placed<Vec
 fn read_number(section: &mut Section<'_>, key: &'static str) -> Option<Placed<u64>> {
     let number = section.number(key)?;
     if number.value == 0 {
-        section.problem(&number.place, format!("`slurm.limits.{key}` must be at least 1"));
+        section.problem(&number.place, format!("`{}` must be at least 1", section.full(key)));
     }
     Some(number)
 }

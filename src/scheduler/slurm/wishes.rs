@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::limits::list;
 use super::options::{Given, OptionError, SlurmOptions, read_words, split};
+use super::rule_limits::smaller;
 use super::settings::SlurmSettings;
 
 /// Options of which sbatch takes one only, or that are two words for one thing. Who sets one of them has decided about all.
@@ -64,9 +65,25 @@ pub enum WishRefused {
         /// What the rule sets.
         fixed: String,
     },
-    /// It is beyond a limit.
+    /// It is beyond a limit of the site.
     #[error("`{written}` in {variable} is refused: slurm.limits.{key} ({file} line {line}) {why}")]
     Limit {
+        /// The option as written.
+        written: String,
+        /// The CI variable.
+        variable: String,
+        /// The limit.
+        key: &'static str,
+        /// Name of the configuration file.
+        file: String,
+        /// Line of the limit.
+        line: usize,
+        /// What it admits.
+        why: String,
+    },
+    /// It is beyond a limit of the rule.
+    #[error("`{written}` in {variable} is refused: map.slurm_limits.{key} ({file} line {line}) {why}")]
+    RuleLimit {
         /// The option as written.
         written: String,
         /// The CI variable.
@@ -128,15 +145,24 @@ impl SlurmSettings {
         }
         let mut options = self.stack(rule.map(|(_, fixed)| fixed), &wanted);
         let given: Vec<&Given> = wanted.iter().map(|wanted| &wanted.given).collect();
-        self.limits.check(&given, &options).map_err(|breach| WishRefused::Limit {
-            written: wanted[breach.given].given.written.clone(),
-            variable: wanted[breach.given].variable.to_owned(),
-            key: breach.key,
-            file: breach.place.file_name(),
-            line: breach.place.line(),
-            why: breach.why,
+        self.limits.check(&given, &options).map_err(|breach| {
+            let Wanted { given, variable } = &wanted[breach.given];
+            let (written, variable, why) = (given.written.clone(), (*variable).to_owned(), breach.why);
+            let (key, file, line) = (breach.key, breach.place.file_name(), breach.place.line());
+            WishRefused::Limit { written, variable, key, file, line, why }
         })?;
-        self.limits.bound_nodes(&given, &mut options);
+        if let Some(limits) = &self.rule_limits {
+            limits.check(&given, &options).map_err(|breach| {
+                let Wanted { given, variable } = &wanted[breach.given];
+                let (written, variable, why) = (given.written.clone(), (*variable).to_owned(), breach.why);
+                let (key, file, line) = (breach.key, breach.place.file_name(), breach.place.line());
+                WishRefused::RuleLimit { written, variable, key, file, line, why }
+            })?;
+        }
+        match &self.rule_limits {
+            None => self.limits.bound_nodes(&given, &mut options),
+            Some(rule) => smaller(&self.limits, rule).bound_nodes(&given, &mut options),
+        }
         let from_job = wanted.iter().map(|wanted| format!("--{}", wanted.given.option.name)).collect();
         Ok(Combined { options, from_job })
     }

@@ -1,6 +1,7 @@
 //! Jobs in Slurm, from the emulator of GitLab Runner through the real stages to a real cluster and back.
 
 mod ends;
+mod grants;
 mod limits;
 mod options;
 mod output;

@@ -73,45 +73,7 @@ pub const SLURM: &[Part] = &[
             for the same in another way are bounded, too, or refused where they cannot be compared. --exclusive \
             is refused where processors or GPUs are bounded. A job that sets nothing gets what its partition gives: set bounds \
             in Slurm where that matters.",
-        keys: &[
-            Key {
-                used_by: LOOKED_AT_BY,
-                ..bound(
-                    "partitions",
-                    Takes::Texts("names of partitions"),
-                    "[\"batch\", \"gpu\"]",
-                    "Partitions that a job may name.",
-                )
-            },
-            bound(
-                "accounts",
-                Takes::Texts("names of accounts of Slurm"),
-                "[\"climate\"]",
-                "Accounts that a job may name.",
-            ),
-            bound("qos", Takes::Texts("names"), "[\"normal\"]", "Qualities of service that a job may name."),
-            bound("nodes", Takes::Number("nodes", Bounds::from("1")), "4", "Most nodes."),
-            bound("ntasks", Takes::Number("tasks", Bounds::from("1")), "128", "Most tasks."),
-            bound(
-                "cpus_per_task",
-                Takes::Number("processors", Bounds::from("1")),
-                "16",
-                "Most processors for one task.",
-            ),
-            bound("time", Takes::Time(Bounds::NONE), "\"24h\"", "Longest run."),
-            bound(
-                "mem",
-                Takes::Text("an amount of memory: a number with K, M, G or T behind it"),
-                "\"64G\"",
-                "Most memory of one node, also where it is asked for by processor or by GPU: then all of them on a node count.",
-            ),
-            bound(
-                "gres",
-                Takes::NumberTable("generic resources"),
-                "{ gpu = 4 }",
-                "Most of each on one node. A name that is not in it is refused.",
-            ),
-        ],
+        keys: LIMITS,
         file: file!(),
     },
     Part {
@@ -128,6 +90,44 @@ pub const SLURM: &[Part] = &[
         }],
         file: file!(),
     },
+    Part {
+        section: "map.slurm_limits",
+        header: Header::Inline,
+        says: "Bounds as in [slurm.limits] for what jobs under this rule set. They hold beside those of the site, and none may be wider; options in slurm \
+            of the rule are not bounded.",
+        keys: LIMITS,
+        file: file!(),
+    },
+];
+
+const LIMITS: &[Key] = &[
+    Key {
+        used_by: LOOKED_AT_BY,
+        ..bound(
+            "partitions",
+            Takes::Texts("names of partitions"),
+            "[\"batch\", \"gpu\"]",
+            "Partitions that a job may name.",
+        )
+    },
+    bound("accounts", Takes::Texts("names of accounts of Slurm"), "[\"climate\"]", "Accounts that a job may name."),
+    bound("qos", Takes::Texts("names"), "[\"normal\"]", "Qualities of service that a job may name."),
+    bound("nodes", Takes::Number("nodes", Bounds::from("1")), "4", "Most nodes."),
+    bound("ntasks", Takes::Number("tasks", Bounds::from("1")), "128", "Most tasks."),
+    bound("cpus_per_task", Takes::Number("processors", Bounds::from("1")), "16", "Most processors for one task."),
+    bound("time", Takes::Time(Bounds::NONE), "\"24h\"", "Longest run."),
+    bound(
+        "mem",
+        Takes::Text("an amount of memory: a number with K, M, G or T behind it"),
+        "\"64G\"",
+        "Most memory of one node, also where it is asked for by processor or by GPU: then all of them on a node count.",
+    ),
+    bound(
+        "gres",
+        Takes::NumberTable("generic resources"),
+        "{ gpu = 4 }",
+        "Most of each on one node. A name that is not in it is refused.",
+    ),
 ];
 
 const fn bound(name: &'static str, takes: Takes, example: &'static str, says: &'static str) -> Key {
