@@ -182,3 +182,41 @@ pub fn is_audit_log(file: &Path) -> bool {
     let read = File::options().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(file);
     read.and_then(|mut file| file.read_exact(&mut found)).is_ok() && found == BEGINNING
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    #[test]
+    fn a_line_has_a_place_in_the_chain_where_it_is_in_the_file_and_else_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (log, socket) = (dir.path().join("log"), dir.path().join("socket"));
+        let reader = UnixDatagram::bind(&socket).expect("bound");
+        let sent = |file: Option<&Path>| {
+            let file = file.map(|path| (Sink::File(AuditFile::new(path)), Need::Required));
+            let socket = (Sink::Socket(LogSocket::syslog(&socket)), Need::Required);
+            let context = Context {
+                request: RequestId::new(),
+                stage: "config",
+                host: "login1".into(),
+                gitlab: "https://gitlab.example.com".into(),
+                simulated: false,
+                job: None,
+                session: None,
+            };
+            let _open = AuditLog::to(file.into_iter().chain([socket]).collect(), OnFailure::Warn, context);
+            tracing::info!(event = "accepted");
+            let mut bytes = vec![0; 1 << 16];
+            let length = reader.recv(&mut bytes).expect("a datagram");
+            String::from_utf8_lossy(&bytes[..length]).into_owned()
+        };
+        let both = sent(Some(&log));
+        assert!(both.contains(",\"seq\":1,\"prev\":\"0000"), "{both}");
+        let failed = sent(Some(&log.join("below a file")));
+        for alone in [sent(None), failed] {
+            assert!(!alone.contains("\"seq\"") && alone.ends_with("\"stage\":\"config\"}"), "{alone}");
+        }
+    }
+}
