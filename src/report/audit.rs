@@ -55,7 +55,7 @@ impl AuditLog {
 
     /// Into a file alone.
     #[cfg(test)]
-    pub(super) fn in_file(path: &Path, context: Context) -> Self {
+    pub fn in_file(path: &Path, context: Context) -> Self {
         Self::to(vec![(Sink::File(AuditFile::new(path)), Need::Required)], OnFailure::Refuse, context)
     }
 

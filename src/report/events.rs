@@ -130,6 +130,13 @@ pub enum AuditEvent<'a> {
         /// Name of the session.
         session: &'a str,
     },
+    /// Keys of GitLab's that were kept are not believed, and are about to be replaced by what it says itself.
+    KeysDistrusted {
+        /// The file that they were in.
+        file: &'a str,
+        /// What is wrong with it.
+        reason: &'a str,
+    },
 }
 
 /// A job, as GitLab knows it.
@@ -275,6 +282,10 @@ impl AuditEvent<'_> {
             Self::CleanedUp { job_id, account, session } => {
                 let account = printable(account);
                 tracing::info!(event = "cleaned up", job_id, account, session);
+            }
+            Self::KeysDistrusted { file, reason } => {
+                let (file, reason) = (printable(file), printable(reason));
+                tracing::warn!(event = "keys distrusted", file, reason);
             }
         }
     }

@@ -232,6 +232,10 @@ cases!(
         let (code, words) = config(&world, &[&token]);
         assert_eq!((code, questions()), (Some(0), 2), "{words}");
         assert_eq!(fs::read_to_string(kept(&world)).expect("keys").matches(&public_modulus()).count(), 1);
+        let told = last(&world, "keys distrusted");
+        assert_eq!((told["job_id"].as_u64(), told["file"].as_str()), (Some(101), file.to_str()));
+        assert_eq!(told["reason"], format!("it belongs to {}", world.user.name));
+        assert!(!words.contains("belongs to"), "the author learns nothing of it: {words}");
     },
     fn numbers_alone_are_enough_for_rules_that_name_them_and_for_nothing_else() {
         let mut world = World::one_user().build();

@@ -152,6 +152,7 @@ impl Record {
             "refused" | "unavailable" | "not limited" => field("reason"),
             "failed" => format!("{}: {}", field("stage"), field("reason")),
             "started" => field("sub_stage"),
+            "keys distrusted" => format!("{}: {}", field("file"), field("reason")),
             "minted" => format!("{}: token {} for {}", field("sub_stage"), field("jti"), field("aud")),
             "ended" => {
                 let with = |name: &str, word: &str| {
@@ -223,6 +224,16 @@ mod tests {
             !Wanted { since: time("2000-01-01"), ..Wanted::default() }.holds(&untimed),
             "what has no time is not in one"
         );
+    }
+
+    #[test]
+    fn what_has_a_reason_is_shown_with_it() {
+        for event in ["refused", "unavailable", "not limited", "failed", "keys distrusted"] {
+            let text = format!(r#"{{"event":"{event}","file":"/run/k.json","reason":"it is so"}}"#);
+            assert!(record(&text).details().contains("it is so"), "{event}");
+        }
+        let keys = record(r#"{"event":"keys distrusted","file":"/run/k.json","reason":"it is a link"}"#);
+        assert_eq!(keys.details(), "/run/k.json: it is a link");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! outage of it.
 //!
 //! Whoever could write the file could sign as GitLab. So it lies in a directory that nobody else can look into, it is read as a key
-//! would be, and what is wrong with it in any way is as good as absent: then GitLab is asked, and the file is replaced.
+//! would be, and what is wrong with it in any way is as good as absent: then GitLab is asked, and the file is replaced. What it was is
+//! told in the audit log before that, since nothing else would be left of an attempt.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -21,8 +22,9 @@ use sha2::{Digest, Sha256};
 use super::IdTokenError;
 use super::provider::{self, MAX_KEYS};
 use crate::evidence::settings::GitLabSettings;
+use crate::report::events::AuditEvent;
 use crate::sys::atomic::{self, Kind};
-use crate::sys::files::{Secrecy, Trust, read_trusted};
+use crate::sys::files::{Distrust, Secrecy, Trust, TrustError, read_trusted};
 use crate::sys::installed::Prize;
 
 /// So long keys are believed without asking, in seconds: a key that GitLab has given up is no key for longer than that.
@@ -79,7 +81,9 @@ impl<'a> KeptKeys<'a> {
 
     /// What is at hand.
     pub(super) fn at_hand(&self, now: Timestamp) -> Keys {
-        self.record().map_or(Keys { set: None, fresh: false }, |record| record.at_hand(now))
+        // Of one that is not believed whoever replaces it tells, with the lock: once, and not of a file that is just being replaced.
+        let record = self.record().ok().flatten();
+        record.map_or(Keys { set: None, fresh: false }, |record| record.at_hand(now))
     }
 
     /// Keys from GitLab itself, unless it was asked a moment ago; then what it said. If it cannot be reached, those at hand.
@@ -88,7 +92,11 @@ impl<'a> KeptKeys<'a> {
     /// time of each try, and jobs that tried one behind the other would wait for the sum of it.
     pub(super) fn renewed(&self, now: Timestamp) -> Result<KeySet, IdTokenError> {
         let _lock = self.lock()?;
-        let record = self.record().unwrap_or_default();
+        let record = self.record().unwrap_or_else(|reason| {
+            AuditEvent::KeysDistrusted { file: &self.path.display().to_string(), reason: &reason }.log();
+            None
+        });
+        let record = record.unwrap_or_default();
         let Keys { set, fresh } = record.at_hand(now);
         let since = now.as_second().saturating_sub(record.asked);
         if (-AHEAD..PAUSE).contains(&since) {
@@ -128,14 +136,29 @@ impl<'a> KeptKeys<'a> {
         self.gitlab.url.as_str().to_owned()
     }
 
-    /// What the file says, if it can be believed.
-    fn record(&self) -> Option<Record> {
+    /// What the file says, if it can be believed; nothing where there is none.
+    ///
+    /// # Errors
+    /// In words what is wrong with it, without any of its own: they are whoever's that has written it.
+    fn record(&self) -> Result<Option<Record>, String> {
         let owner = Prize::of_this_process().believed();
         // Twice the keys: as a text in JSON they have escapes.
         let most = usize::try_from(2 * MAX_KEYS + 4096).unwrap_or(usize::MAX);
-        let bytes = read_trusted(&self.path, Trust { owner, secrecy: Secrecy::Private }, most).ok()?;
-        let record: Record = serde_json::from_slice(&bytes).ok()?;
-        (record.issuer == self.gitlab.url.as_str()).then_some(record)
+        let bytes = match read_trusted(&self.path, Trust { owner, secrecy: Secrecy::Private }, most) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(without_advice(&error, &self.path)),
+        };
+        let record: Record = serde_json::from_slice(&bytes)
+            .map_err(|error| format!("it is no record of keys (line {}, column {})", error.line(), error.column()))?;
+        if record.issuer != self.gitlab.url.as_str() {
+            return Err("it is about another GitLab".to_owned());
+        }
+        // There are none before GitLab has answered for the first time.
+        if !record.keys.is_empty() && KeySet::of_provider(record.keys.as_bytes()).is_err() {
+            return Err("what it has in the place of keys is no set of them".to_owned());
+        }
+        Ok(Some(record))
     }
 
     fn write(&self, record: &Record) -> Result<(), IdTokenError> {
@@ -149,6 +172,21 @@ impl<'a> KeptKeys<'a> {
         let file = file.map_err(|error| not_kept(&path, &error))?;
         Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| not_kept(&path, &error.desc()))
     }
+}
+
+/// What is wrong with a file that will be replaced. Whoever followed the advice for one that stays (`chown`, `chmod`) would believe what
+/// somebody else has written.
+fn without_advice(error: &TrustError, file: &Path) -> String {
+    let what = match &error.fault {
+        Distrust::Owner { found, .. } => format!("belongs to {found}"),
+        Distrust::NotPrivate { mode, owner, .. } | Distrust::Writable { mode, owner, .. } => {
+            format!("has mode {mode:04o} (owner {owner})")
+        }
+        Distrust::Symlink => "is a symbolic link".to_owned(),
+        Distrust::HardLinks { count } => format!("has {count} hard links"),
+        other => other.to_string(),
+    };
+    if error.path == file { format!("it {what}") } else { format!("{} {what}", error.path.display()) }
 }
 
 fn not_kept(path: &Path, why: &dyn Display) -> IdTokenError {

@@ -67,7 +67,8 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
             AuditEvent::NotLimited { .. } => {
                 Some(AuditEvent::Started { job_id: 7, account: "arthur", session: "s", sub_stage: "step_x" })
             }
-            AuditEvent::Started { .. } => None,
+            AuditEvent::Started { .. } => Some(AuditEvent::KeysDistrusted { file: "/run/k.json", reason: "is a link" }),
+            AuditEvent::KeysDistrusted { .. } => None,
         };
         all.push(event);
     }
@@ -137,6 +138,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"WARN","event":"forgotten","job_id":7,"account":"arthur","session":"s","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"not limited","job_id":7,"account":"arthur","session":"s","reason":"no controller","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"INFO","event":"started","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"WARN","event":"keys distrusted","file":"/run/k.json","reason":"is a link","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"no rule"}"#,
     ];

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
+use crate::report::audit::{AuditLog, Context, RequestId};
 
 /// An answer of a GitLab that somebody else has in his hand, and what it is.
 type Way = (&'static str, Box<dyn Fn(&str, &str) -> Answer + Send>);
@@ -144,6 +145,67 @@ fn kept_keys_that_others_could_have_written_are_not_believed_and_replaced() {
         assert!(fs::symlink_metadata(&path).expect("there").is_file(), "{way}: replaced");
         assert_eq!(fs::read_to_string(&elsewhere).expect("read"), poisoned, "{way}: nothing was written through it");
     }
+}
+
+#[test]
+fn a_file_of_keys_that_is_not_believed_is_told_with_what_is_wrong_before_it_is_replaced() {
+    let (server, dir, logs) = (Server::with_keys(|| jwks(&KEYS[0], "gitlab")), private(), private());
+    let (gitlab, token) = (gitlab(&server.url), genuine(&server.url));
+    let log = logs.path().join("log");
+    let context = Context {
+        request: RequestId::new(),
+        stage: "config",
+        host: "login1".into(),
+        gitlab: server.url.clone(),
+        simulated: false,
+        job: None,
+        session: None,
+    };
+    let _open = AuditLog::in_file(&log, context);
+    let told = || {
+        let text = fs::read_to_string(&log).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record")).collect::<Vec<_>>()
+    };
+    let accept = |now| verdict(&gitlab, &token, Some(dir.path()), now).map(drop);
+    for now in [NOW, NOW + 1, NOW + 1000] {
+        accept(now).expect("it holds");
+    }
+    assert!(told().is_empty(), "of none, and of one that is only old, there is nothing to tell: {:?}", told());
+    let path = file(dir.path());
+    let good = fs::read_to_string(&path).expect("read");
+    let write = |text: &str, mode| {
+        fs::write(&path, text).expect("write");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
+    };
+    let ways: [(&str, &dyn Fn()); 6] = [
+        ("has mode 0644 (owner ", &|| write(&good, 0o644)),
+        ("is a symbolic link", &|| symlink(logs.path(), &path).expect("link")),
+        ("has 2 hard links", &|| {
+            write(&good, 0o600);
+            fs::hard_link(&path, logs.path().join("second")).expect("link");
+        }),
+        ("is about another GitLab", &|| write(&good.replace(&server.url, "https://other.example"), 0o600)),
+        ("is no record of keys (line 1, column ", &|| write("{\"secret\":7}", 0o600)),
+        ("what it has in the place of keys", &|| write(&good.replace("RSA", "none"), 0o600)),
+    ];
+    for (number, (words, poison)) in ways.into_iter().enumerate() {
+        fs::remove_file(&path).expect("there");
+        poison();
+        accept(NOW + 1001).expect(words);
+        accept(NOW + 1002).expect(words);
+        let told = told();
+        assert_eq!(told.len(), number + 1, "{words}: once: {told:?}");
+        let last = &told[number];
+        assert_eq!((&last["event"], &last["level"]), (&json!("keys distrusted"), &json!("WARN")));
+        assert_eq!(last["file"].as_str(), path.to_str());
+        let reason = last["reason"].as_str().expect("a reason");
+        assert!(reason.contains(words) && !reason.contains("chmod") && !reason.contains("secret"), "{reason}");
+    }
+    // One that cannot be replaced is told as well: so it is before.
+    fs::remove_file(&path).expect("there");
+    fs::create_dir(&path).expect("a directory");
+    accept(NOW + 1003).expect_err("it cannot be kept");
+    assert!(told()[6]["reason"].as_str().is_some_and(|reason| reason.ends_with("is not a regular file")));
 }
 
 #[test]
