@@ -39,6 +39,43 @@ cases!(
         let (code, text) = audit(&world, &["verify"]);
         assert!(code == 1 && text.contains("missing before it: number "), "{text}");
     },
+    fn a_log_whose_last_line_lacks_its_line_break_alone_is_whole_and_stays_so(root: Root) {
+        for (lagging, rotated) in [(false, false), (true, false), (false, true), (true, true)] {
+            let world = World::root(root).build();
+            let play = || {
+                world.simulate().script("true").run().assert_success();
+            };
+            let (log, head) = (world.audit_file(), world.audit_file().with_file_name("audit.log.head"));
+            play();
+            let (lines, before) =
+                (fs::read_to_string(&log).expect("a log").lines().count(), fs::read(&head).expect("head"));
+            play();
+            let whole = fs::read_to_string(&log).expect("a log");
+            let kept: Vec<&str> = if lagging {
+                // Killed before the head was written, as well.
+                fs::write(&head, before).expect("head");
+                whole.lines().take(lines + 1).collect()
+            } else {
+                whole.lines().collect()
+            };
+            fs::write(&log, kept.join("\n")).expect("cut");
+            let (code, text) = audit(&world, &["verify"]);
+            assert!(code == 0 && text.contains(&format!("log:{}: note: it has no line break", kept.len())), "{text}");
+            let expected = format!("whole: numbers 1 to {}; ", kept.len());
+            assert!(text.contains(&expected), "{expected}{text}");
+            if rotated {
+                fs::rename(&log, log.with_file_name("audit.log-20260101")).expect("rotated");
+            }
+            play();
+            let (code, text) = audit(&world, &["verify"]);
+            assert!(code == 0 && text.contains("whole: numbers 1 to "), "{lagging} {rotated}: {text}");
+            assert_eq!(
+                text.contains("it has no line break"),
+                rotated,
+                "nothing is written into a file of before: {text}"
+            );
+        }
+    },
     fn the_sample_for_logrotate_keeps_the_chain(logrotate: Logrotate) {
         let world = World::root(logrotate).build();
         let log = world.audit_file();
