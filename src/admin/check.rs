@@ -4,6 +4,7 @@ mod accounts;
 mod approvals;
 mod assertions;
 mod batch;
+mod conditions;
 mod findings;
 mod identity;
 mod jobs;
@@ -81,6 +82,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     login::judge(settings, runner, findings);
     for settings in &each {
         identity::judge(settings, findings);
+        conditions::judge(settings, findings);
     }
     jobs::judge(&settings.jobs, runner, findings);
     path::judge(&settings.jobs, runner, findings);

@@ -38,7 +38,7 @@ pub use contract::result::{DriverCall, Exec, Exit, JobResult, Status};
 pub use contract::version::RunnerVersion;
 pub use error::EmulatorError;
 pub use gitlab::id_token::IdToken;
-pub use gitlab::job::{GitLabJob, SourceProject};
+pub use gitlab::job::{Environment, GitLabJob, SourceProject};
 pub use gitlab::payload::{JobPayload, Variable};
 pub use gitlab::server::{GitLabServer, JobApi};
 pub use simulation::Simulation;

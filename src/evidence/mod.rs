@@ -137,6 +137,12 @@ impl JobFacts {
         self.signed.as_ref()?.source()
     }
 
+    /// What the job deploys to, where GitLab has signed it. That a token says nothing of one may mean that there is none, or that
+    /// its GitLab does not tell: so it is unknown.
+    pub fn environment(&self) -> Option<&Environment> {
+        self.signed.as_ref()?.environment()
+    }
+
     /// Whose code the job runs, as far as it is known.
     pub fn code(&self) -> Code<'_> {
         let pipeline = self.pipeline_kind();

@@ -1,6 +1,6 @@
 //! A job that nobody vouches for: what an administrator asks about, and what a proof invents.
 
-use super::{JobFacts, RefType, SignedFacts, SourceProject};
+use super::{Environment, JobFacts, RefType, SignedFacts, SourceProject};
 
 /// What is said of it. Without a word about something it is unknown, a number of 0 included.
 ///
@@ -31,6 +31,10 @@ pub struct Supposed {
     pub source_project_id: Option<u64>,
     /// The branch of that project, said likewise. In the pipeline of a merge request the one that is to be merged.
     pub source_ref: Option<String>,
+    /// What it deploys to, said likewise.
+    pub environment: Option<String>,
+    /// Whether that is protected. Nothing can be if nothing is deployed to.
+    pub environment_protected: Option<bool>,
     /// Number of the pipeline.
     pub pipeline_id: Option<u64>,
     /// Number of the job.
@@ -55,6 +59,9 @@ impl Supposed {
 
     /// As facts.
     pub fn facts(self) -> JobFacts {
+        let source = self.source_project_id.map(|id| SourceProject { id, path: None, namespace_id: None });
+        let protected = self.environment_protected;
+        let environment = self.environment.map(|name| Environment { name, protected, tier: None });
         JobFacts {
             job_id: self.job_id,
             job_name: self.job_name,
@@ -71,12 +78,12 @@ impl Supposed {
             ref_type: self.ref_type,
             ref_protected: self.ref_protected,
             sha: self.sha,
-            signed: self.source_project_id.map(|id| SignedFacts {
-                source: Some(SourceProject { id, path: None, namespace_id: None }),
+            signed: (source.is_some() || environment.is_some()).then_some(SignedFacts {
+                source,
                 git_ref: self.source_ref,
                 ref_type: None,
                 ref_protected: None,
-                environment: None,
+                environment,
                 groups_direct: None,
                 project_visibility: None,
                 ci_config_ref_uri: None,

@@ -3,7 +3,7 @@
 //! A fact may be unknown, and then a condition on it neither holds nor fails: a rule that asks for it does not match, and
 //! neither does one that asks for the opposite.
 
-use crate::evidence::{JobFacts, RefType};
+use crate::evidence::{Environment, JobFacts, RefType};
 use crate::policy::pattern::Pattern;
 
 /// One condition: of several values one has to be the job's.
@@ -33,6 +33,10 @@ pub enum Condition {
     Bot(bool),
     /// Whether the user is an AI agent that acts for a human.
     ActingFor(bool),
+    /// What the job deploys to, as GitLab has signed it.
+    Environment(Vec<Pattern>),
+    /// Whether GitLab protects that.
+    EnvironmentProtected(bool),
 }
 
 /// What a condition makes of a job.
@@ -82,6 +86,8 @@ impl Condition {
             Self::FromFork(_) => "from_fork",
             Self::Bot(_) => "bot",
             Self::ActingFor(_) => "acting_for",
+            Self::Environment(_) => "environment",
+            Self::EnvironmentProtected(_) => "environment_protected",
         }
     }
 
@@ -106,6 +112,10 @@ impl Condition {
             Self::FromFork(wanted) => facts.is_from_fork().map(|from_fork| from_fork == *wanted),
             Self::Bot(wanted) => facts.user_login().map(|login| is_bot(login) == *wanted),
             Self::ActingFor(wanted) => Some(facts.scoped_user_id().is_some() == *wanted),
+            Self::Environment(patterns) => like(patterns, facts.environment().map(Environment::name)),
+            Self::EnvironmentProtected(wanted) => {
+                facts.environment().and_then(Environment::protected).map(|found| found == *wanted)
+            }
         })
     }
 }
@@ -161,6 +171,9 @@ mod tests {
             Condition::PipelineSource(vec!["push".into()]),
             Condition::FromFork(true),
             Condition::FromFork(false),
+            Condition::Environment(any()),
+            Condition::EnvironmentProtected(true),
+            Condition::EnvironmentProtected(false),
         ] {
             let holds = condition.holds(identity.facts());
             assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");

@@ -1,4 +1,5 @@
 mod approved;
+mod facts;
 mod giving;
 mod sources;
 

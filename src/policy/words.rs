@@ -6,7 +6,7 @@ use super::condition::Condition;
 use super::rules::Mismatch;
 use super::settings::{MapRule, RunAs, When};
 use crate::config::Place;
-use crate::evidence::{JobFacts, RefType};
+use crate::evidence::{Environment, JobFacts, RefType};
 use crate::report::printable;
 
 impl Display for Condition {
@@ -16,11 +16,15 @@ impl Display for Condition {
         match self {
             Self::User(texts) | Self::PipelineSource(texts) => list(f, texts, quoted),
             Self::UserId(ids) | Self::ProjectId(ids) => list(f, ids, u64::to_string),
-            Self::Project(patterns) | Self::Namespace(patterns) | Self::Ref(patterns) => list(f, patterns, quoted),
-            Self::RefType(types) => list(f, types, |kind| quoted(word(*kind))),
-            Self::RefProtected(wanted) | Self::FromFork(wanted) | Self::Bot(wanted) | Self::ActingFor(wanted) => {
-                write!(f, "{wanted}")
+            Self::Project(patterns) | Self::Namespace(patterns) | Self::Ref(patterns) | Self::Environment(patterns) => {
+                list(f, patterns, quoted)
             }
+            Self::RefType(types) => list(f, types, |kind| quoted(word(*kind))),
+            Self::RefProtected(wanted)
+            | Self::FromFork(wanted)
+            | Self::Bot(wanted)
+            | Self::ActingFor(wanted)
+            | Self::EnvironmentProtected(wanted) => write!(f, "{wanted}"),
         }
     }
 }
@@ -41,6 +45,8 @@ impl Condition {
             Self::PipelineSource(_) => facts.pipeline_source().map(quoted),
             Self::FromFork(_) => facts.is_from_fork().map(|found| found.to_string()),
             Self::ActingFor(_) => Some(facts.scoped_user_id().is_some().to_string()),
+            Self::Environment(_) => facts.environment().map(|environment| quoted(environment.name())),
+            Self::EnvironmentProtected(_) => facts.environment()?.protected().map(|found| found.to_string()),
         }
     }
 }
@@ -122,6 +128,8 @@ pub fn job_in_words(facts: &JobFacts, requested: Option<&str>, approved_by: &[&s
         ("ref_protected", facts.ref_protected().map(|found| found.to_string())),
         ("pipeline_source", facts.pipeline_source().map(quoted)),
         ("from_fork", facts.signed().and(facts.is_from_fork()).map(|found| found.to_string())),
+        ("environment", facts.environment().map(|environment| quoted(environment.name()))),
+        ("environment_protected", facts.environment().and_then(Environment::protected).map(|found| found.to_string())),
         ("request", requested.map(quoted)),
         ("approved_by", (!approved_by.is_empty()).then(|| approvers(approved_by))),
     ];

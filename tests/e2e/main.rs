@@ -13,6 +13,7 @@ mod audit_verb;
 mod capabilities;
 mod check;
 mod cluster;
+mod conditions;
 mod contract;
 mod data_dir;
 mod environment;

@@ -56,6 +56,12 @@ pub struct ExplainArgs {
     /// Stage of the job
     #[arg(long, value_name = "NAME")]
     ci_stage: Option<String>,
+    /// What the job deploys to, as an id token says it
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Whether that environment is protected
+    #[arg(long, value_name = "WHETHER", requires = "environment")]
+    environment_protected: Option<Whether>,
     /// Take the job of this payload (a JOB_RESPONSE_FILE); other options change it
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
@@ -78,6 +84,16 @@ enum Whether {
     True,
     False,
     Unknown,
+}
+
+impl Whether {
+    fn known(self) -> Option<bool> {
+        match self {
+            Self::True => Some(true),
+            Self::False => Some(false),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl ExplainArgs {
@@ -124,12 +140,9 @@ impl ExplainArgs {
             Some(Kind::Branch) => Some(RefType::Branch),
             Some(Kind::Tag) => Some(RefType::Tag),
         };
-        job.ref_protected = match self.protected {
-            None => job.ref_protected,
-            Some(Whether::True) => Some(true),
-            Some(Whether::False) => Some(false),
-            Some(Whether::Unknown) => None,
-        };
+        job.ref_protected = self.protected.map_or(job.ref_protected, Whether::known);
+        job.environment = text(&self.environment, job.environment);
+        job.environment_protected = self.environment_protected.and_then(Whether::known);
         Ok(match self.from_fork {
             None | Some(Whether::Unknown) => job,
             Some(Whether::False) => job.with_code(false),

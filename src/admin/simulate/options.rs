@@ -49,6 +49,12 @@ pub struct SimulateArgs {
     /// Number of that fork
     #[arg(long, value_name = "N", requires = "source_project", default_value_t = 8, help_heading = "Job")]
     pub(super) source_project_id: i64,
+    /// What the job deploys to (environment: in .gitlab-ci.yml); GitLab says it in id tokens alone
+    #[arg(long, value_name = "NAME", help_heading = "Job")]
+    pub(super) job_environment: Option<String>,
+    /// That environment is protected
+    #[arg(long, requires = "job_environment", help_heading = "Job")]
+    pub(super) environment_protected: bool,
     /// Number of the job [default: drawn at random]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) job_id: Option<i64>,

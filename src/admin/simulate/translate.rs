@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use motmot_emulator::{
-    Cancel, CancelMode, CancelWhen, GitLabJob, JobApi, JobPayload, RunnerVersion, Simulation, SourceProject, Variable,
-    go_duration,
+    Cancel, CancelMode, CancelWhen, Environment, GitLabJob, JobApi, JobPayload, RunnerVersion, Simulation,
+    SourceProject, Variable, go_duration,
 };
 
 use super::error::SimulateError;
@@ -104,6 +104,8 @@ impl SimulateArgs {
         set(&mut job.job_name, self.job_name.as_ref());
         set(&mut job.ci_stage, self.ci_stage.as_ref());
         job.source_project = self.source_project.clone().map(|path| SourceProject { id: self.source_project_id, path });
+        let protected = self.environment_protected;
+        job.environment = self.job_environment.clone().map(|name| Environment { name, protected });
         job.tag |= self.tag;
         job.job_id = self.job_id.or(job.job_id);
         job.job_token = self.job_token.clone().or(job.job_token.take());

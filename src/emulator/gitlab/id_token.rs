@@ -94,7 +94,7 @@ fn claims(job: &GitLabJob, url: &str, audience: &str, now: i64, timeout: i64) ->
     let source_namespace_id = if job.source_project.is_some() { "9" } else { "3" };
     let (ref_type, name) = (job.ref_type(), job.reference.as_str());
     let path = if job.tag { format!("refs/tags/{name}") } else { format!("refs/heads/{name}") };
-    json!({
+    let mut claims = json!({
         "namespace_id": source_namespace_id,
         "namespace_path": namespace(source),
         "project_id": source_id.to_string(),
@@ -127,5 +127,12 @@ fn claims(job: &GitLabJob, url: &str, audience: &str, now: i64, timeout: i64) ->
         "iss": url,
         "sub": format!("project_path:{source}:ref_type:{ref_type}:ref:{name}"),
         "aud": audience,
-    })
+    });
+    // Only of a job that deploys to something.
+    if let Some(environment) = &job.environment {
+        claims["environment"] = environment.name.as_str().into();
+        claims["environment_protected"] = environment.protected.to_string().into();
+        claims["environment_action"] = "start".into();
+    }
+    claims
 }

@@ -37,6 +37,17 @@ pub struct GitLabJob {
     pub job_token: Option<String>,
     /// In the pipeline of a merge request from a fork: the fork. Only id tokens say it.
     pub source_project: Option<SourceProject>,
+    /// What it deploys to (`environment:`). Only id tokens say whether that is protected.
+    pub environment: Option<Environment>,
+}
+
+/// What a job deploys to.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// Whether it is protected.
+    pub protected: bool,
 }
 
 /// A project that a merge request comes from.
@@ -66,6 +77,7 @@ impl Default for GitLabJob {
             ci_stage: "test".to_owned(),
             job_token: None,
             source_project: None,
+            environment: None,
         }
     }
 }
@@ -100,6 +112,7 @@ impl GitLabJob {
             ci_stage: info.stage.clone(),
             job_token: Some(payload.token.clone()).filter(|token| !token.is_empty()),
             source_project: None,
+            environment: None,
         }
     }
 
@@ -163,6 +176,9 @@ impl GitLabJob {
             Variable::new("GITLAB_USER_LOGIN", &*self.user_login),
             Variable::new("GITLAB_USER_NAME", &*self.user_login),
         ]);
+        variables.extend(
+            self.environment.as_ref().map(|environment| Variable::new("CI_ENVIRONMENT_NAME", &*environment.name)),
+        );
         variables
     }
 }

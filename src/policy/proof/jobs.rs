@@ -232,6 +232,10 @@ impl Common {
                 vec![text(Text::Login, side, &self.bots)]
             }
             Condition::ActingFor(wanted) => vec![flag(Few::Acting, *wanted)],
+            Condition::Environment(patterns) => vec![text(Text::Environment, side, &like(patterns))],
+            Condition::EnvironmentProtected(wanted) => {
+                vec![self.is_known(Text::Environment), flag(Few::EnvironmentProtected, *wanted)]
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub enum Text {
     Source,
     /// The ref, where it certainly is the project's own.
     OwnRef,
+    /// What is deployed to.
+    Environment,
 }
 
 /// A fact that is a number.
@@ -41,6 +43,8 @@ pub enum Few {
     Code,
     /// Whether the user acts for another one: first no, second yes. Always known.
     Acting,
+    /// Whether the environment is protected. Asked only where there is one.
+    EnvironmentProtected,
 }
 
 /// Something that is asked of one fact. The jobs of a rule are those for which all of some are so.
@@ -131,12 +135,19 @@ pub struct Region {
     ref_protected: u8,
     code: u8,
     acting: u8,
+    environment: Texts,
+    environment_protected: u8,
 }
 
 impl Region {
     /// All jobs, of which these sources can be asked. Facts of a job are never empty texts, and no number of GitLab is 0: the evidence
     /// has neither.
     pub fn worlds(sources: &Sources, steps: &Steps) -> Result<Vec<Self>, Undecided> {
+        // What is deployed to only an id token says.
+        let (environment, environment_protected) = match sources.id_token() {
+            Some(_) => (Texts::all(true, vec![listed(&["production"])], steps)?, UNKNOWN | FIRST | SECOND),
+            None => (Texts::unknown(), UNKNOWN),
+        };
         // Whose code it is nobody says.
         let unknown = Self {
             login: Texts::all(false, Vec::new(), steps)?,
@@ -149,6 +160,8 @@ impl Region {
             ref_protected: UNKNOWN | FIRST | SECOND,
             code: UNKNOWN,
             acting: FIRST | SECOND,
+            environment,
+            environment_protected,
         };
         if *sources == Sources::Payload {
             let nothing = Texts::unknown;
@@ -200,6 +213,7 @@ impl Region {
                     Few::RefProtected => &mut narrower.ref_protected,
                     Few::Code => &mut narrower.code,
                     Few::Acting => &mut narrower.acting,
+                    Few::EnvironmentProtected => &mut narrower.environment_protected,
                 };
                 *few &= bits;
                 (*few != 0).then_some(())
@@ -230,6 +244,7 @@ impl Region {
             Text::Project => &mut self.project,
             Text::Source => &mut self.source,
             Text::OwnRef => &mut self.own_ref,
+            Text::Environment => &mut self.environment,
         }
     }
 
@@ -259,7 +274,7 @@ impl Region {
         Some(Self { user_id, ..self.clone() })
     }
 
-    /// One of its jobs. Where there is a choice more is known of it rather than less.
+    /// One of its jobs. Where there is a choice more is known of it rather than less, but for what few rules ask for.
     pub fn example(&self) -> Supposed {
         let text = |texts: &Texts| texts.example().map(str::to_owned);
         // Where an agent has started it the number that counts is that of the person.
@@ -274,7 +289,11 @@ impl Region {
             SECOND => (merge_request(), Some(if project_id == FORK { FORK - 1 } else { FORK }), None),
             _ => (pipeline_source.is_some().then(merge_request).flatten(), None, None),
         };
+        let environment = self.environment.least().map(str::to_owned);
+        let protected = environment.as_ref().and_then(|_| either(self.environment_protected, false, true));
         Supposed {
+            environment,
+            environment_protected: protected,
             user: text(&self.login),
             user_id,
             scoped_user_id,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -15,8 +14,7 @@ use super::*;
 use crate::approval::{Asked, Unapproved};
 use crate::config::{self, Source};
 use crate::evidence::JobFacts;
-use crate::evidence::settings::{IdTokenSettings, Sources};
-use crate::evidence::supposed::Supposed;
+use crate::evidence::settings::Sources;
 use crate::policy::pattern::Pattern;
 use crate::policy::rules::{Asking, Given, first_match, given};
 use crate::policy::settings::{ForeignCode, Groups, MapRule, Stands, When, read_rule};
@@ -24,6 +22,9 @@ use crate::policy::table::{Table, TableError, Tables};
 
 mod approvals;
 mod bounds;
+mod worlds;
+
+use worlds::{Facts, WORLDS};
 
 /// Three that rules name, and others who are like them in all that rules can ask.
 const USERS: [&str; 7] = ["ada", "bob", "project_7_bot_0a", "svc", "web", "anna", "group_8_bot"];
@@ -46,102 +47,20 @@ pub(super) fn pattern(text: &str) -> Pattern {
     Pattern::parse(text).expect(text)
 }
 
-/// Projects, one for each way in which patterns can tell two from each other.
-fn projects() -> Vec<Option<String>> {
-    let mut all: Vec<String> = vec![String::new()];
-    for _ in 0..5 {
-        let longer: Vec<String> =
-            all.iter().flat_map(|text| ["g", "h", "p", "/"].map(|letter| format!("{text}{letter}"))).collect();
-        all.extend(longer);
-        all.sort();
-        all.dedup();
+fn condition(facts: Facts) -> BoxedStrategy<(&'static str, String)> {
+    match facts {
+        Facts::Usual => usual_condition().boxed(),
+        Facts::Deployments => prop_oneof![
+            1 => select(vec!["1", "[1, 2]", "2"]).prop_map(|ids| ("user_id", ids.to_owned())),
+            1 => any::<bool>().prop_map(|value| ("from_fork", value.to_string())),
+            3 => subsequence(vec!["production", "review/*", "**"], 1..=2).prop_map(|values| ("environment", format!("{values:?}"))),
+            3 => any::<bool>().prop_map(|value| ("environment_protected", value.to_string())),
+        ]
+        .boxed(),
     }
-    let patterns = PATHS.map(pattern);
-    let names = NAMESPACES.map(pattern);
-    let mut seen = BTreeSet::new();
-    all.retain(|path| !path.is_empty());
-    all.sort_by_key(|path| (path.len(), path.clone()));
-    all.retain(|path| {
-        let namespace = path.rsplit_once('/').map(|(namespace, _)| namespace);
-        let kind: Vec<bool> = patterns.iter().map(|pattern| pattern.matches(path)).collect();
-        let names: Vec<Option<bool>> =
-            names.iter().map(|pattern| namespace.map(|namespace| pattern.matches(namespace))).collect();
-        seen.insert((kind, names))
-    });
-    all.into_iter().map(Some).chain([None]).collect()
 }
 
-/// A site, and all jobs of a small world as its sources tell of them.
-struct World {
-    sources: Sources,
-    jobs: Vec<(Supposed, JobFacts)>,
-}
-
-static WORLDS: LazyLock<[World; 3]> = LazyLock::new(|| {
-    let audience = IdTokenSettings { variable: "T".into(), audience: "a".into() };
-    let all = jobs();
-    let without = |job: &Supposed| job.source_project_id.is_none();
-    let payload = |job: &Supposed| {
-        let unknown = Supposed { user: None, project: None, pipeline_source: None, ..job.clone() };
-        without(job).then_some(unknown)
-    };
-    let world = |sources, jobs: Vec<Supposed>| World {
-        sources,
-        jobs: jobs.into_iter().map(|job| (job.clone(), job.facts())).collect(),
-    };
-    let mut numbers: Vec<Supposed> = all.iter().filter_map(payload).collect();
-    numbers.dedup();
-    [
-        world(Sources::JobApi, all.iter().filter(|job| without(job)).cloned().collect()),
-        world(Sources::Payload, numbers),
-        world(Sources::IdToken(audience), all),
-    ]
-});
-
-fn jobs() -> Vec<Supposed> {
-    let texts = |texts: &[&str]| texts.iter().map(|text| Some((*text).to_owned())).chain([None]).collect::<Vec<_>>();
-    let mut jobs = Vec::new();
-    let refs = texts(&["main", "x", "refs/merge-requests/1/head"]);
-    let sources = texts(&["push", "api", "merge_request_event"]);
-    for (user, scoped) in USERS.into_iter().flat_map(|user| [(user, false), (user, true)]) {
-        // For agents a name is a name, or that of a bot.
-        if scoped && !["ada", "group_8_bot"].contains(&user) {
-            continue;
-        }
-        for human in [1, 2, 3, 9] {
-            for project in projects() {
-                for (git_ref, source) in
-                    refs.iter().flat_map(|git_ref| sources.iter().map(move |source| (git_ref, source)))
-                {
-                    for ref_protected in [None, Some(false), Some(true)] {
-                        let job = Supposed {
-                            user: Some(user.into()),
-                            user_id: human,
-                            scoped_user_id: scoped.then_some(human),
-                            project: project.clone(),
-                            project_id: 7,
-                            git_ref: git_ref.clone(),
-                            pipeline_source: source.clone(),
-                            ref_protected,
-                            ..Supposed::default()
-                        };
-                        // What is signed counts for pipelines of merge requests.
-                        if job.git_ref.as_deref().is_some_and(|git_ref| git_ref.starts_with("refs/")) {
-                            for source_ref in texts(&["main", "x"]) {
-                                jobs.push(Supposed { source_project_id: Some(7), source_ref, ..job.clone() });
-                            }
-                            jobs.push(Supposed { source_project_id: Some(8), ..job.clone() });
-                        }
-                        jobs.push(job);
-                    }
-                }
-            }
-        }
-    }
-    jobs
-}
-
-fn condition() -> impl Strategy<Value = (&'static str, String)> {
+fn usual_condition() -> impl Strategy<Value = (&'static str, String)> {
     let texts = |key: &'static str, all: &'static [&'static str]| {
         subsequence(all, 1..=2).prop_map(move |values| (key, format!("{values:?}")))
     };
@@ -160,9 +79,9 @@ fn condition() -> impl Strategy<Value = (&'static str, String)> {
     ]
 }
 
-fn when() -> impl Strategy<Value = String> {
-    let some = || {
-        proptest::collection::vec(condition(), 0..3).prop_map(|mut all| {
+fn when(facts: Facts) -> impl Strategy<Value = String> {
+    let some = move || {
+        proptest::collection::vec(condition(facts), 0..3).prop_map(|mut all| {
             all.sort();
             all.dedup_by_key(|(key, _)| *key);
             all.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>().join(", ")
@@ -175,7 +94,7 @@ fn when() -> impl Strategy<Value = String> {
     })
 }
 
-fn one_rule() -> impl Strategy<Value = String> {
+fn one_rule(facts: Facts) -> impl Strategy<Value = String> {
     let run_as = select(vec![
         "run_as = \"svc\"",
         "run_as = \"svc\"\nmay_request = [\"web\"]",
@@ -188,7 +107,7 @@ fn one_rule() -> impl Strategy<Value = String> {
         "may_request = [\"svc\", \"web\"]",
     ]);
     let approved = select(vec!["", "", "", "approved_by = \"p\"\n", "approved_by = [\"p\", \"q\"]\n"]);
-    (when(), run_as, approved)
+    (when(facts), run_as, approved)
         .prop_map(|(when, run_as, approved)| format!("[[map]]\nwhen = {when}\n{run_as}\n{approved}"))
 }
 
@@ -265,6 +184,11 @@ fn cases(usual: u32) -> u32 {
     std::env::var("MOTMOT_PROOF_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }
 
+/// One of the worlds by its number, with what is made for its facts.
+fn in_a_world<T: std::fmt::Debug>(made: impl Fn(Facts) -> BoxedStrategy<T>) -> impl Strategy<Value = (usize, T)> {
+    (0..WORLDS.len()).prop_flat_map(move |world| (Just(world), made(WORLDS[world].facts)))
+}
+
 fn settings() -> impl Strategy<Value = ForeignCode> {
     select(vec![ForeignCode::OwnAccount, ForeignCode::Refuse, ForeignCode::Allow])
 }
@@ -274,10 +198,12 @@ proptest! {
 
     #[test]
     fn what_is_proven_of_rules_is_what_trying_all_jobs_of_a_small_world_finds(
-        text in proptest::collection::vec(one_rule(), 1..7).prop_map(|rules| rules.concat()),
-        unless in proptest::option::of(when()),
+        (world, (text, unless)) in in_a_world(|facts| {
+            let rules = proptest::collection::vec(one_rule(facts), 1..7).prop_map(|rules| rules.concat());
+            (rules, proptest::option::of(when(facts))).boxed()
+        }),
         account in select(vec!["svc", "ada", "a*", "web", "bob"]),
-        (setting, world) in (settings(), 0..3_usize),
+        setting in settings(),
     ) {
         let world = &WORLDS[world];
         let rules = rules_of(&text);
@@ -336,11 +262,12 @@ proptest! {
 
     #[test]
     fn the_changes_between_two_lists_of_rules_are_those_that_trying_all_jobs_finds(
-        mut rules in proptest::collection::vec(one_rule(), 1..6),
-        more in proptest::collection::vec(one_rule(), 0..3),
+        (world, (mut rules, more)) in in_a_world(|facts| {
+            (proptest::collection::vec(one_rule(facts), 1..6), proptest::collection::vec(one_rule(facts), 0..3)).boxed()
+        }),
         swapped in any::<(proptest::sample::Index, proptest::sample::Index)>(),
         dropped in any::<Option<proptest::sample::Index>>(),
-        (before, after, world) in (settings(), settings(), 0..3_usize),
+        (before, after) in (settings(), settings()),
     ) {
         let world = &WORLDS[world];
         let old_text = rules.concat();

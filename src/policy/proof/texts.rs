@@ -129,6 +129,11 @@ impl Texts {
         }
     }
 
+    /// The same, but nothing wherever unknown is possible.
+    pub fn least(&self) -> Option<&str> {
+        if self.unknown { None } else { self.example() }
+    }
+
     /// All of them, if they are listed, and nothing else is possible.
     pub fn listed(&self) -> Option<&[Rc<str>]> {
         match &self.known {

@@ -13,6 +13,7 @@ const USERS: [&str; 3] = ["ada", "bob", "project_7_bot_0a"];
 const PROJECTS: [&str; 3] = ["g/p", "g/s/p", "h/p"];
 const PATTERNS: [&str; 4] = ["g/*", "g/**", "*/p", "h/p"];
 const REFS: [&str; 3] = ["main", "dev/x", "refs/merge-requests/1/head"];
+const ENVIRONMENTS: [&str; 3] = ["production", "review/7", "review/7/x"];
 const SOURCES: [&str; 3] = ["push", "web", "merge_request_event"];
 
 /// A condition as the file says it: key, and its values as JSON.
@@ -31,6 +32,8 @@ fn condition() -> impl Strategy<Value = Written> {
         texts("project", PATTERNS.to_vec()),
         texts("ref", vec!["main", "dev/*"]),
         texts("pipeline_source", SOURCES.to_vec()),
+        texts("environment", vec!["production", "review/*"]),
+        flag("environment_protected"),
         flag("ref_protected"),
         flag("from_fork"),
         flag("bot"),
@@ -55,9 +58,12 @@ fn job() -> impl Strategy<Value = Value> {
     let unknown = |all: &'static [&'static str]| {
         proptest::option::of(select(all)).prop_map(|value| value.map_or(Value::Null, Value::from))
     };
-    (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), proptest::option::of(any::<bool>()))
-        .prop_map(|(user, id, project, git_ref, source, protected)| {
-            json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected})
+    let flag = || proptest::option::of(any::<bool>());
+    let deploys = (unknown(&ENVIRONMENTS), flag());
+    (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), flag(), deploys)
+        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected))| {
+            json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected,
+                "environment": environment, "environment_protected": environment_protected})
         })
 }
 
@@ -67,6 +73,7 @@ fn naive_condition((key, values): &Written, job: &Value) -> Option<bool> {
     let fact = match *key {
         "from_fork" => naive_from_fork(job).map(Value::from)?,
         "bot" => Value::from(job["user"].as_str()?.contains("_bot")),
+        "environment_protected" if job["environment"].is_null() => return None,
         "ref" | "ref_protected" if !own_code || job["ref"].is_null() => return None,
         key => job[key].clone(),
     };
@@ -78,6 +85,7 @@ fn naive_condition((key, values): &Written, job: &Value) -> Option<bool> {
         ("project", Some("g/**"), Some(path)) => path.starts_with("g/"),
         ("project", Some("*/p"), Some(path)) => path.ends_with("/p") && path.matches('/').count() == 1,
         ("ref", Some("dev/*"), Some(name)) => name.starts_with("dev/"),
+        ("environment", Some("review/*"), Some(name)) => name == "review/7",
         _ => *value == fact,
     }))
 }
@@ -107,7 +115,7 @@ fn naive(all: &[Written], none: &[Written], personal: bool, setting: ForeignCode
 
 fn written(conditions: &[Written]) -> String {
     let one = |(key, values): &Written| match *key {
-        "ref_protected" | "from_fork" | "bot" => format!("{key} = {}", values[0]),
+        "ref_protected" | "from_fork" | "bot" | "environment_protected" => format!("{key} = {}", values[0]),
         _ => format!("{key} = {}", Value::from(values.clone())),
     };
     conditions.iter().map(one).collect::<Vec<_>>().join(", ")
@@ -138,6 +146,8 @@ proptest! {
             facts["git_ref"] = job["ref"].clone();
             facts["pipeline_source"] = job["pipeline_source"].clone();
             facts["ref_protected"] = job["ref_protected"].clone();
+            let environment = json!({"name": job["environment"], "protected": job["environment_protected"], "tier": null});
+            facts["signed"]["environment"] = if job["environment"].is_null() { Value::Null } else { environment };
         });
         let asking = Asking { facts: identity.facts(), requested: None };
         let matches = mismatch(&rule, setting, asking).is_none();

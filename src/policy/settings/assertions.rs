@@ -79,9 +79,15 @@ pub fn read_test(mut section: Section<'_>, groups: &Groups) -> Option<Test> {
         ref_type: section.choice("ref_type", &[("branch", RefType::Branch), ("tag", RefType::Tag)]),
         ref_protected: section.boolean("ref_protected"),
         pipeline_source: text(&mut section, "pipeline_source").or_else(|| Some("push".to_owned())),
+        environment: text(&mut section, "environment"),
+        environment_protected: section.boolean("environment_protected"),
         job_id: 1,
         ..Supposed::default()
     };
+    if job.environment_protected.is_some() && job.environment.is_none() {
+        let words = "`test.environment_protected` is of no environment; say which one in `environment`";
+        section.problem(&section.place(), words);
+    }
     let job = match from_fork {
         Some(from_fork) => job.with_code(from_fork),
         None => job,

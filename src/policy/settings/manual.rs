@@ -338,4 +338,21 @@ pub(super) const CONDITIONS: &[Key] = &[
             jobs, and user and user_id are then the human: of him GitLab tells a runner the number and no name.",
         used_by: &[Config, Check],
     },
+    Key {
+        name: "environment",
+        takes: Takes::OneOrMore("names of environments, with * and ** as for project"),
+        unset: Unset::Means("any, or none."),
+        example: "[\"production\", \"staging/*\"]",
+        says: "What the job deploys to (environment: in .gitlab-ci.yml), as the id token says it; without one it is unknown, and so it is of a job \
+            that deploys to nothing. Whoever writes the pipeline chooses the name: see environment_protected.",
+        used_by: &[Config, Check],
+    },
+    Key {
+        name: "environment_protected",
+        takes: Takes::Boolean,
+        unset: Unset::Means("either."),
+        example: "",
+        says: "Whether GitLab protects that environment, so that only those deploy to it whom its project has named. Known from the id token alone.",
+        used_by: &[Config, Check],
+    },
 ];

@@ -183,7 +183,7 @@ pub(super) fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
 /// Reads one condition, if the section has it.
 type ReadCondition = fn(&mut Section<'_>, &Groups) -> Option<Condition>;
 
-const CONDITIONS: [ReadCondition; 12] = [
+const CONDITIONS: [ReadCondition; 14] = [
     |section, groups| {
         let lists = section.one_or_more("user", |text| users(text, groups))?;
         Some(Condition::User(sorted(lists.concat())))
@@ -202,6 +202,8 @@ const CONDITIONS: [ReadCondition; 12] = [
     |section, _| Some(Condition::FromFork(section.boolean("from_fork")?)),
     |section, _| Some(Condition::Bot(section.boolean("bot")?)),
     |section, _| Some(Condition::ActingFor(section.boolean("acting_for")?)),
+    |section, _| Some(Condition::Environment(sorted(section.one_or_more("environment", Pattern::parse)?))),
+    |section, _| Some(Condition::EnvironmentProtected(section.boolean("environment_protected")?)),
 ];
 
 /// In this order. Most rules have one or two: for what there is no key left nobody looks.

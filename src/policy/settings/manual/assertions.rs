@@ -67,6 +67,13 @@ pub const TEST: Part = Part {
             says: "Whether the code comes from a fork, as the id token says it. With false, ref is the branch that is to be merged.",
             used_by: &[Check],
         },
+        fact(
+            "environment",
+            Takes::Text("a name"),
+            "\"production\"",
+            "What the job deploys to, as the id token says it.",
+        ),
+        fact("environment_protected", Takes::Boolean, "", "Whether that environment is protected."),
         Key {
             name: "approved_by",
             takes: Takes::OneOrMore("names of approvers, or group:NAME"),

@@ -1,0 +1,63 @@
+//! Conditions of rules by facts that only some sources know.
+
+use crate::world::check::{check, first_rule};
+use crate::world::instance::AUDIENCE;
+use crate::world::{Rule, TestAccount, World, cases};
+
+/// Rules: jobs for which the conditions hold have the account of the service, all others their own.
+fn guarded(service: &TestAccount, when: &str) -> String {
+    format!(
+        "[[map]]\nwhen = {{ {when} }}\nrun_as = \"{}\"\n[[map]]\nwhen = {{}}\nrun_as = \"{{gitlab_user}}\"\n",
+        service.name
+    )
+}
+
+/// Whoever a job with these options runs as.
+fn runs_as(world: &World, options: &[&str]) -> String {
+    let simulate = options.iter().fold(world.simulate(), |simulate, option| simulate.arg(*option));
+    let end = simulate.script("echo me=$(id -un)").run();
+    end.assert_success().value("me").to_owned()
+}
+
+cases!(
+    fn a_protected_environment_is_one_by_what_gitlab_has_signed_and_by_no_variable(root: Root) {
+        let mut world = World::root(root).build();
+        let service = TestAccount::stranger(root, &world.dir);
+        let rules = guarded(&service, "project_id = 7, environment = \"production/*\", environment_protected = true");
+        world.change(|config| {
+            config
+                .gitlab(|gitlab| gitlab.identity(["job-api", "id-token"]).id_token_audience(AUDIENCE))
+                .rules([])
+                .raw(&rules)
+        });
+        let (production, protected) = ("--job-environment=production/eu", "--environment-protected");
+        assert_eq!(runs_as(&world, &[production, protected]), service.name);
+        for other in [
+            &[][..],
+            &[production],
+            &["--job-environment=review/eu", protected],
+            &["--variable=CI_ENVIRONMENT_NAME=production/eu"],
+            // Whoever opens a merge request from a fork writes its pipeline.
+            &[production, protected, "--pipeline-source=merge_request_event", "--source-project=stranger/model"],
+        ] {
+            assert_eq!(runs_as(&world, other), world.user.name, "{other:?}");
+        }
+    },
+    fn check_says_of_each_condition_that_nothing_here_can_know() {
+        let mut world = World::one_user().build();
+        let rule = Rule::user("adent").run_as(&world.user.name);
+        let also =
+            format!("[[map]]\nwhen = {{ not = {{ environment = \"production\" }} }}\nrun_as = {:?}\n", world.user.name);
+        world.change(|config| config.rules([rule]).raw(&also));
+        let line = first_rule(&world) + 3;
+        let words = format!(
+            "warning  rule at {}:{line}: it asks for environment, which only id tokens say",
+            world.config_file().display()
+        );
+        check(&world).says(&[&words, "matches nobody"]);
+        world.change(|config| {
+            config.gitlab(|gitlab| gitlab.identity(["job-api", "id-token"]).id_token_audience(AUDIENCE))
+        });
+        check(&world).does_not_say("it asks for");
+    }
+);
