@@ -79,6 +79,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     approvals::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     assertions::judge(settings, runner, findings);
+    conditions::judge_assertions(&settings.assertions, findings);
     login::judge(settings, runner, findings);
     for settings in &each {
         identity::judge(settings, findings);

@@ -37,6 +37,8 @@ pub enum Condition {
     Environment(Vec<Pattern>),
     /// Whether GitLab protects that.
     EnvironmentProtected(bool),
+    /// The stage of the job in its pipeline, as the author has named it.
+    CiStage(Vec<String>),
 }
 
 /// What a condition makes of a job.
@@ -88,6 +90,7 @@ impl Condition {
             Self::ActingFor(_) => "acting_for",
             Self::Environment(_) => "environment",
             Self::EnvironmentProtected(_) => "environment_protected",
+            Self::CiStage(_) => "ci_stage",
         }
     }
 
@@ -116,6 +119,7 @@ impl Condition {
             Self::EnvironmentProtected(wanted) => {
                 facts.environment().and_then(Environment::protected).map(|found| found == *wanted)
             }
+            Self::CiStage(names) => facts.ci_stage().map(|name| one_of(names, name)),
         })
     }
 }
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn what_nobody_has_said_neither_holds_nor_fails() {
         let identity = Identity::for_test(|facts| {
-            for key in ["project_path", "git_ref", "ref_type", "ref_protected", "pipeline_source"] {
+            for key in ["project_path", "git_ref", "ref_type", "ref_protected", "pipeline_source", "ci_stage"] {
                 facts[key] = serde_json::Value::Null;
             }
         });
@@ -174,6 +178,7 @@ mod tests {
             Condition::Environment(any()),
             Condition::EnvironmentProtected(true),
             Condition::EnvironmentProtected(false),
+            Condition::CiStage(vec!["build".into()]),
         ] {
             let holds = condition.holds(identity.facts());
             assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");

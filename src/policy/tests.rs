@@ -316,6 +316,7 @@ fn each_condition_holds_for_what_it_names_and_for_nothing_else() {
         ("pipeline_source = [\"web\", \"push\"]", "pipeline_source = \"web\""),
         ("from_fork = false", "from_fork = true"),
         ("bot = false", "bot = true"),
+        ("ci_stage = [\"test\", \"build\"]", "ci_stage = \"buil\""),
     ] {
         for (conditions, wanted) in [
             (yes.to_owned(), true),

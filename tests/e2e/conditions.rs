@@ -43,6 +43,29 @@ cases!(
             assert_eq!(runs_as(&world, other), world.user.name, "{other:?}");
         }
     },
+    fn check_warns_of_each_rule_that_asks_for_what_its_author_chooses() {
+        let mut world = World::one_user().build();
+        let me = world.user.name.clone();
+        let more = format!(
+            "[[map]]\nwhen = {{ not = {{ ci_stage = \"deploy\" }} }}\nrun_as = {me:?}\n[[never]]\naccount = \"svc-*\"\nunless = {{ ci_stage = \"deploy\" }}\n"
+        );
+        world.change(|config| {
+            config
+                .rules([])
+                .raw(&format!("[[map]]\nwhen = {{ ci_stage = [\"build\", \"test\"] }}\nrun_as = {me:?}\n{more}"))
+        });
+        let (line, file) = (first_rule(&world), world.config_file().display().to_string());
+        let checked = check(&world);
+        for at in [
+            format!("rule at {file}:{line}:"),
+            format!("rule at {file}:{}:", line + 3),
+            format!("never at {file}:{}:", line + 6),
+        ] {
+            checked.says(&[&format!("warning  {at} it asks for ci_stage, which whoever writes the pipeline chooses")]);
+        }
+        assert_eq!(runs_as(&world, &["--ci-stage=test"]), me);
+        world.simulate().arg("--ci-stage=deploy").run().assert_failed("script_failure");
+    },
     fn check_says_of_each_condition_that_nothing_here_can_know() {
         let mut world = World::one_user().build();
         let rule = Rule::user("adent").run_as(&world.user.name);

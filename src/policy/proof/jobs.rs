@@ -236,6 +236,9 @@ impl Common {
             Condition::EnvironmentProtected(wanted) => {
                 vec![self.is_known(Text::Environment), flag(Few::EnvironmentProtected, *wanted)]
             }
+            Condition::CiStage(names) => {
+                vec![text(Text::CiStage, side, &OneOf::new(names.iter().cloned(), Vec::new()))]
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ pub enum Text {
     OwnRef,
     /// What is deployed to.
     Environment,
+    CiStage,
 }
 
 /// A fact that is a number.
@@ -137,6 +138,7 @@ pub struct Region {
     acting: u8,
     environment: Texts,
     environment_protected: u8,
+    ci_stage: Texts,
 }
 
 impl Region {
@@ -162,6 +164,7 @@ impl Region {
             acting: FIRST | SECOND,
             environment,
             environment_protected,
+            ci_stage: Texts::all(true, vec![listed(&["build"])], steps)?,
         };
         if *sources == Sources::Payload {
             let nothing = Texts::unknown;
@@ -245,6 +248,7 @@ impl Region {
             Text::Source => &mut self.source,
             Text::OwnRef => &mut self.own_ref,
             Text::Environment => &mut self.environment,
+            Text::CiStage => &mut self.ci_stage,
         }
     }
 
@@ -294,6 +298,7 @@ impl Region {
         Supposed {
             environment,
             environment_protected: protected,
+            ci_stage: self.ci_stage.least().map(str::to_owned),
             user: text(&self.login),
             user_id,
             scoped_user_id,

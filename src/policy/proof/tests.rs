@@ -55,6 +55,7 @@ fn condition(facts: Facts) -> BoxedStrategy<(&'static str, String)> {
             1 => any::<bool>().prop_map(|value| ("from_fork", value.to_string())),
             3 => subsequence(vec!["production", "review/*", "**"], 1..=2).prop_map(|values| ("environment", format!("{values:?}"))),
             3 => any::<bool>().prop_map(|value| ("environment_protected", value.to_string())),
+            2 => Just(("ci_stage", "\"build\"".to_owned())),
         ]
         .boxed(),
     }

@@ -14,6 +14,7 @@ const PROJECTS: [&str; 3] = ["g/p", "g/s/p", "h/p"];
 const PATTERNS: [&str; 4] = ["g/*", "g/**", "*/p", "h/p"];
 const REFS: [&str; 3] = ["main", "dev/x", "refs/merge-requests/1/head"];
 const ENVIRONMENTS: [&str; 3] = ["production", "review/7", "review/7/x"];
+const STAGES: [&str; 2] = ["build", "test"];
 const SOURCES: [&str; 3] = ["push", "web", "merge_request_event"];
 
 /// A condition as the file says it: key, and its values as JSON.
@@ -34,6 +35,7 @@ fn condition() -> impl Strategy<Value = Written> {
         texts("pipeline_source", SOURCES.to_vec()),
         texts("environment", vec!["production", "review/*"]),
         flag("environment_protected"),
+        texts("ci_stage", STAGES.to_vec()),
         flag("ref_protected"),
         flag("from_fork"),
         flag("bot"),
@@ -59,11 +61,11 @@ fn job() -> impl Strategy<Value = Value> {
         proptest::option::of(select(all)).prop_map(|value| value.map_or(Value::Null, Value::from))
     };
     let flag = || proptest::option::of(any::<bool>());
-    let deploys = (unknown(&ENVIRONMENTS), flag());
-    (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), flag(), deploys)
-        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected))| {
+    let rare = (unknown(&ENVIRONMENTS), flag(), unknown(&STAGES));
+    (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), flag(), rare)
+        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected, stage))| {
             json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected,
-                "environment": environment, "environment_protected": environment_protected})
+                "environment": environment, "environment_protected": environment_protected, "ci_stage": stage})
         })
 }
 
@@ -146,6 +148,7 @@ proptest! {
             facts["git_ref"] = job["ref"].clone();
             facts["pipeline_source"] = job["pipeline_source"].clone();
             facts["ref_protected"] = job["ref_protected"].clone();
+            facts["ci_stage"] = job["ci_stage"].clone();
             let environment = json!({"name": job["environment"], "protected": job["environment_protected"], "tier": null});
             facts["signed"]["environment"] = if job["environment"].is_null() { Value::Null } else { environment };
         });

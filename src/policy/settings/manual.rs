@@ -355,4 +355,13 @@ pub(super) const CONDITIONS: &[Key] = &[
         says: "Whether GitLab protects that environment, so that only those deploy to it whom its project has named. Known from the id token alone.",
         used_by: &[Config, Check],
     },
+    Key {
+        name: "ci_stage",
+        takes: Takes::OneOrMore("names of stages"),
+        unset: Unset::Means("any."),
+        example: "[\"build\", \"test\"]",
+        says: "The stage of the job in .gitlab-ci.yml, exactly. Whoever writes the pipeline chooses it, so it can sort his own jobs and guards nothing: \
+            motmot-check(1) warns of each rule that asks for it.",
+        used_by: &[Config, Check],
+    },
 ];

@@ -152,5 +152,8 @@ fn deployments() -> Vec<Supposed> {
         })
     });
     jobs.extend(environments);
-    jobs
+    let stages = [None, Some("build"), Some("x")];
+    jobs.iter()
+        .flat_map(|job| stages.map(|stage| Supposed { ci_stage: stage.map(str::to_owned), ..job.clone() }))
+        .collect()
 }

@@ -73,6 +73,7 @@ pub const TEST: Part = Part {
             "\"production\"",
             "What the job deploys to, as the id token says it.",
         ),
+        fact("ci_stage", Takes::Text("a name"), "\"build\"", "The stage of the job in its pipeline."),
         fact("environment_protected", Takes::Boolean, "", "Whether that environment is protected."),
         Key {
             name: "approved_by",
