@@ -96,6 +96,13 @@ struct JobAnswer {
     tag: Option<bool>,
     #[serde(rename = "ref")]
     git_ref: Option<String>,
+    runner: Option<AnswerRunner>,
+}
+
+/// Of its names and descriptions nothing is believed: whoever manages a runner of a project can write there what he likes.
+#[derive(Deserialize)]
+struct AnswerRunner {
+    id: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -286,6 +293,7 @@ fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
         ref_type,
         ref_protected: payload.ref_protected,
         sha: payload.sha.clone(),
+        runner_id: answer.runner.and_then(|runner| runner.id).filter(|id| *id != 0),
         signed: None,
     })
 }
@@ -309,6 +317,16 @@ mod tests {
     fn an_answer_about_the_same_job_gives_the_login() {
         let facts = answer(|_| ()).expect("bound");
         assert_eq!((facts.user_login(), facts.user_id(), facts.pipeline_source()), (Some("adent"), 42, Some("push")));
+    }
+
+    #[test]
+    fn the_runner_is_known_by_its_number_and_by_no_name_that_somebody_has_given_it() {
+        let runner = |runner: serde_json::Value| answer(|json| json["runner"] = runner).expect("bound").runner_id();
+        assert_eq!(runner(serde_json::json!({"id": 12, "description": "hpc", "name": null})), Some(12));
+        for none in [serde_json::json!(null), serde_json::json!({"description": "12"}), serde_json::json!({"id": 0})] {
+            assert_eq!(runner(none.clone()), None, "{none}");
+        }
+        assert_eq!(answer(|_| ()).expect("bound").runner_id(), None);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct JobFacts {
     ref_protected: Option<bool>,
     sha: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    runner_id: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     signed: Option<SignedFacts>,
 }
 
@@ -214,6 +216,12 @@ impl JobFacts {
     /// Whether GitLab protects the ref; older servers do not say.
     pub fn ref_protected(&self) -> Option<bool> {
         self.ref_protected
+    }
+
+    /// GitLab's number of the runner that has the job. The payload does not say it, and each variable that does can be set by
+    /// anybody.
+    pub fn runner_id(&self) -> Option<u64> {
+        self.runner_id
     }
 
     /// The commit.

@@ -128,6 +128,7 @@ pub fn ask(question: &Question<'_>) -> Result<JobFacts, EvidenceError> {
             let token = verified(question, settings)?;
             let user_id = token.user_id();
             Ok(JobFacts {
+                runner_id: token.runner_id,
                 signed: Some(token.facts),
                 ..facts(payload, user_id, Some(token.user_login), Some(token.pipeline_source), token.project_path)
             })
@@ -148,7 +149,11 @@ pub fn ask(question: &Question<'_>) -> Result<JobFacts, EvidenceError> {
             if let Some(source) = facts.pipeline_source() {
                 same("what started the pipeline", source, &token.pipeline_source)?;
             }
+            if let (Some(api), Some(token)) = (facts.runner_id, token.runner_id) {
+                same("the number of the runner", &api.to_string(), &token.to_string())?;
+            }
             Ok(JobFacts {
+                runner_id: token.runner_id.or(facts.runner_id),
                 pipeline_source: Some(token.pipeline_source),
                 project_path: token.project_path.or(facts.project_path),
                 signed: Some(token.facts),
@@ -198,6 +203,7 @@ fn facts(
         ref_type: payload.ref_type,
         ref_protected: payload.ref_protected,
         sha: payload.sha.clone(),
+        runner_id: None,
         signed: None,
     }
 }

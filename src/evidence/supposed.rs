@@ -35,6 +35,8 @@ pub struct Supposed {
     pub environment: Option<String>,
     /// Whether that is protected. Nothing can be if nothing is deployed to.
     pub environment_protected: Option<bool>,
+    /// Number of the runner.
+    pub runner_id: Option<u64>,
     /// Number of the pipeline.
     pub pipeline_id: Option<u64>,
     /// Number of the job.
@@ -78,6 +80,7 @@ impl Supposed {
             ref_type: self.ref_type,
             ref_protected: self.ref_protected,
             sha: self.sha,
+            runner_id: self.runner_id,
             signed: (source.is_some() || environment.is_some()).then_some(SignedFacts {
                 source,
                 git_ref: self.source_ref,

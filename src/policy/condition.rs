@@ -39,6 +39,8 @@ pub enum Condition {
     EnvironmentProtected(bool),
     /// The stage of the job in its pipeline, as the author has named it.
     CiStage(Vec<String>),
+    /// The number of the runner that has the job.
+    Runner(Vec<u64>),
 }
 
 /// What a condition makes of a job.
@@ -91,6 +93,7 @@ impl Condition {
             Self::Environment(_) => "environment",
             Self::EnvironmentProtected(_) => "environment_protected",
             Self::CiStage(_) => "ci_stage",
+            Self::Runner(_) => "runner",
         }
     }
 
@@ -120,6 +123,7 @@ impl Condition {
                 facts.environment().and_then(Environment::protected).map(|found| found == *wanted)
             }
             Self::CiStage(names) => facts.ci_stage().map(|name| one_of(names, name)),
+            Self::Runner(ids) => facts.runner_id().map(|id| ids.contains(&id)),
         })
     }
 }
@@ -179,6 +183,7 @@ mod tests {
             Condition::EnvironmentProtected(true),
             Condition::EnvironmentProtected(false),
             Condition::CiStage(vec!["build".into()]),
+            Condition::Runner(vec![1]),
         ] {
             let holds = condition.holds(identity.facts());
             assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");

@@ -15,7 +15,7 @@ impl Display for Condition {
         write!(f, "{} = ", self.key())?;
         match self {
             Self::User(texts) | Self::PipelineSource(texts) | Self::CiStage(texts) => list(f, texts, quoted),
-            Self::UserId(ids) | Self::ProjectId(ids) => list(f, ids, u64::to_string),
+            Self::UserId(ids) | Self::ProjectId(ids) | Self::Runner(ids) => list(f, ids, u64::to_string),
             Self::Project(patterns) | Self::Namespace(patterns) | Self::Ref(patterns) | Self::Environment(patterns) => {
                 list(f, patterns, quoted)
             }
@@ -46,6 +46,7 @@ impl Condition {
             Self::FromFork(_) => facts.is_from_fork().map(|found| found.to_string()),
             Self::ActingFor(_) => Some(facts.scoped_user_id().is_some().to_string()),
             Self::Environment(_) => facts.environment().map(|environment| quoted(environment.name())),
+            Self::Runner(_) => facts.runner_id().map(|id| id.to_string()),
             Self::CiStage(_) => facts.ci_stage().map(quoted),
             Self::EnvironmentProtected(_) => facts.environment()?.protected().map(|found| found.to_string()),
         }
@@ -132,6 +133,7 @@ pub fn job_in_words(facts: &JobFacts, requested: Option<&str>, approved_by: &[&s
         ("environment", facts.environment().map(|environment| quoted(environment.name()))),
         ("environment_protected", facts.environment().and_then(Environment::protected).map(|found| found.to_string())),
         ("ci_stage", facts.ci_stage().map(quoted)),
+        ("runner", facts.runner_id().map(|id| id.to_string())),
         ("request", requested.map(quoted)),
         ("approved_by", (!approved_by.is_empty()).then(|| approvers(approved_by))),
     ];

@@ -43,6 +43,28 @@ cases!(
             assert_eq!(runs_as(&world, other), world.user.name, "{other:?}");
         }
     },
+    fn a_runner_is_known_by_its_number_as_gitlab_says_it_and_by_no_variable(root: Root) {
+        let mut world = World::root(root).build();
+        let service = TestAccount::stranger(root, &world.dir);
+        let rules = guarded(&service, "project_id = 7, runner = [12, 13]");
+        world.change(|config| config.rules([]).raw(&rules));
+        for sources in [&["job-api"][..], &["id-token"], &["job-api", "id-token"]] {
+            world.change(|config| config.gitlab(|gitlab| gitlab.identity(sources).id_token_audience(AUDIENCE)));
+            assert_eq!(runs_as(&world, &["--runner-id=12"]), service.name, "{sources:?}");
+            for other in [&[][..], &["--variable=CI_RUNNER_ID=12", "--variable=CI_RUNNER_DESCRIPTION=12"]] {
+                assert_eq!(runs_as(&world, other), world.user.name, "{sources:?} {other:?}");
+            }
+        }
+        // Both say it, and not the same.
+        let contradicted = world.simulate().arg("--runner-id=12").arg("--answer=runner.id=13").run();
+        contradicted.assert_failed("script_failure");
+        let refused = world.audit().into_iter().rfind(|line| line["event"] == "refused").expect("an audit line");
+        let reason = refused["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("GitLab contradicts itself: the number of the runner is"), "{refused}");
+        // One that nobody names is none.
+        world.change(|config| config.gitlab(|gitlab| gitlab.identity("job-api")));
+        assert_eq!(runs_as(&world, &["--runner-id=12", "--answer=runner=null"]), world.user.name);
+    },
     fn check_warns_of_each_rule_that_asks_for_what_its_author_chooses() {
         let mut world = World::one_user().build();
         let me = world.user.name.clone();
@@ -82,5 +104,10 @@ cases!(
             config.gitlab(|gitlab| gitlab.identity(["job-api", "id-token"]).id_token_audience(AUDIENCE))
         });
         check(&world).does_not_say("it asks for");
+        let runner = format!("[[map]]\nwhen = {{ user_id = 42, runner = 12 }}\nrun_as = {:?}\n", world.user.name);
+        world.change(|config| config.rules([]).raw(&runner));
+        world.change(|config| config.gitlab(|gitlab| gitlab.identity("payload")));
+        check(&world)
+            .says(&["warning  rule at ", "it asks for runner, and gitlab.identity = \"payload\" does not bring it"]);
     }
 );

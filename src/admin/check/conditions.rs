@@ -2,6 +2,7 @@
 
 use super::findings::Findings;
 use super::rules::what;
+use crate::evidence::settings::Sources;
 use crate::policy::condition::Condition;
 use crate::policy::settings::When;
 use crate::policy::settings::assertions::Assertions;
@@ -50,6 +51,9 @@ fn never_known(condition: &Condition, settings: &Settings) -> Option<String> {
                 "it asks for {key}, which only id tokens say, and none is asked for, so it matches nobody; write gitlab.identity = [\"job-api\", \"id-token\"]"
             ))
         }
+        Condition::Runner(_) if settings.gitlab.identity == Sources::Payload => Some(format!(
+            "it asks for {key}, and gitlab.identity = \"payload\" does not bring it, so it matches nobody; ask another source"
+        )),
         _ => None,
     }
 }

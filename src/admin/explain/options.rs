@@ -62,6 +62,9 @@ pub struct ExplainArgs {
     /// Whether that environment is protected
     #[arg(long, value_name = "WHETHER", requires = "environment")]
     environment_protected: Option<Whether>,
+    /// Number of the runner that has the job
+    #[arg(long, value_name = "N")]
+    runner_id: Option<u64>,
     /// Take the job of this payload (a JOB_RESPONSE_FILE); other options change it
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
@@ -141,6 +144,7 @@ impl ExplainArgs {
             Some(Kind::Tag) => Some(RefType::Tag),
         };
         job.ref_protected = self.protected.map_or(job.ref_protected, Whether::known);
+        job.runner_id = self.runner_id;
         job.environment = text(&self.environment, job.environment);
         job.environment_protected = self.environment_protected.and_then(Whether::known);
         Ok(match self.from_fork {

@@ -124,6 +124,9 @@ pub struct SimulateArgs {
     /// CI_CONCURRENT_PROJECT_ID
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Runner")]
     pub(super) concurrent_project_id: u32,
+    /// Number of the runner [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Runner")]
+    pub(super) runner_id: Option<i64>,
     /// The runner's token [default: glrt-simulated1234567]
     #[arg(long, value_name = "TOKEN", help_heading = "Runner")]
     pub(super) runner_token: Option<String>,

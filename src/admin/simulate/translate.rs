@@ -103,6 +103,7 @@ impl SimulateArgs {
         set(&mut job.pipeline_source, self.pipeline_source.as_ref());
         set(&mut job.job_name, self.job_name.as_ref());
         set(&mut job.ci_stage, self.ci_stage.as_ref());
+        set(&mut job.runner_id, self.runner_id.as_ref());
         job.source_project = self.source_project.clone().map(|path| SourceProject { id: self.source_project_id, path });
         let protected = self.environment_protected;
         job.environment = self.job_environment.clone().map(|name| Environment { name, protected });

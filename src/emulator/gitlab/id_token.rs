@@ -114,7 +114,7 @@ fn claims(job: &GitLabJob, url: &str, audience: &str, now: i64, timeout: i64) ->
         "ref_type": ref_type,
         "ref_path": path,
         "ref_protected": job.protected.unwrap_or_default().to_string(),
-        "runner_id": 1,
+        "runner_id": job.runner_id,
         "runner_environment": "self-hosted",
         "sha": job.sha,
         "project_visibility": "private",

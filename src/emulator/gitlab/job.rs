@@ -39,6 +39,8 @@ pub struct GitLabJob {
     pub source_project: Option<SourceProject>,
     /// What it deploys to (`environment:`). Only id tokens say whether that is protected.
     pub environment: Option<Environment>,
+    /// Number of the runner that has it.
+    pub runner_id: i64,
 }
 
 /// What a job deploys to.
@@ -78,6 +80,7 @@ impl Default for GitLabJob {
             job_token: None,
             source_project: None,
             environment: None,
+            runner_id: 1,
         }
     }
 }
@@ -113,6 +116,7 @@ impl GitLabJob {
             job_token: Some(payload.token.clone()).filter(|token| !token.is_empty()),
             source_project: None,
             environment: None,
+            runner_id: default.runner_id,
         }
     }
 

@@ -160,6 +160,17 @@ fn describe(job: &GitLabJob, url: &str) -> Value {
         },
         "web_url": format!("{project}/-/jobs/{}", job.id()),
         "project": {"ci_job_token_scope_enabled": false},
+        "runner": {
+            "id": job.runner_id,
+            "description": "simulated",
+            "active": true,
+            "paused": false,
+            "is_shared": true,
+            "runner_type": "instance_type",
+            "name": null,
+            "online": true,
+            "status": "online",
+        },
     })
 }
 

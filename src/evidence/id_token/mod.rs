@@ -105,6 +105,8 @@ pub(in crate::evidence) struct Bound {
     pub(in crate::evidence) pipeline_source: String,
     /// Of the project that runs the job.
     pub(in crate::evidence) project_path: Option<String>,
+    /// The runner that has the job.
+    pub(in crate::evidence) runner_id: Option<u64>,
     pub(in crate::evidence) facts: SignedFacts,
 }
 
@@ -174,6 +176,7 @@ pub(in crate::evidence) fn bind(token: &Verified, payload: &Payload) -> Result<B
         user_login: needed_text(claims, "user_login")?,
         pipeline_source: needed_text(claims, "pipeline_source")?,
         project_path: text(claims, path)?,
+        runner_id: runner(claims)?,
         facts: SignedFacts {
             source,
             git_ref: text(claims, "ref")?,
@@ -223,6 +226,12 @@ fn number(claims: &Map<String, Value>, name: &'static str) -> Result<Option<u64>
     };
     let number = digits.and_then(|digits| digits.parse().ok()).filter(|number| *number != 0);
     number.map(Some).ok_or(IdTokenError::Claim(name))
+}
+
+/// The one number that is none of strings.
+fn runner(claims: &Map<String, Value>) -> Result<Option<u64>, IdTokenError> {
+    let Some(id) = claims.get("runner_id").filter(|id| !id.is_null()) else { return Ok(None) };
+    id.as_u64().filter(|id| *id != 0).map(Some).ok_or(IdTokenError::Claim("runner_id"))
 }
 
 fn needed_number(claims: &Map<String, Value>, name: &'static str) -> Result<u64, IdTokenError> {

@@ -236,6 +236,9 @@ impl Common {
             Condition::EnvironmentProtected(wanted) => {
                 vec![self.is_known(Text::Environment), flag(Few::EnvironmentProtected, *wanted)]
             }
+            Condition::Runner(ids) => {
+                vec![Atom::Few { of: Few::Runner, bits: FIRST }, number(Number::Runner, side, ids)]
+            }
             Condition::CiStage(names) => {
                 vec![text(Text::CiStage, side, &OneOf::new(names.iter().cloned(), Vec::new()))]
             }

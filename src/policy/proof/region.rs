@@ -33,6 +33,8 @@ pub enum Text {
 pub enum Number {
     User,
     Project,
+    /// Asked only where it is known.
+    Runner,
 }
 
 /// A fact of few values.
@@ -46,6 +48,8 @@ pub enum Few {
     Acting,
     /// Whether the environment is protected. Asked only where there is one.
     EnvironmentProtected,
+    /// Whether the runner is known: first that it is. There is no second.
+    Runner,
 }
 
 /// Something that is asked of one fact. The jobs of a rule are those for which all of some are so.
@@ -53,7 +57,7 @@ pub enum Few {
 pub enum Atom {
     /// The text is on this side of a set; or is unknown, if that is enough.
     Text { of: Text, side: Side, set: Rc<OneOf>, or_unknown: bool },
-    /// The number is on this side of a set. It is known of every job.
+    /// The number is on this side of a set.
     Number { of: Number, side: Side, set: Rc<BTreeSet<u64>> },
     /// It is one of these, by their bits.
     Few { of: Few, bits: u8 },
@@ -139,6 +143,8 @@ pub struct Region {
     environment: Texts,
     environment_protected: u8,
     ci_stage: Texts,
+    runner: u8,
+    runner_id: Numbers,
 }
 
 impl Region {
@@ -165,10 +171,18 @@ impl Region {
             environment,
             environment_protected,
             ci_stage: Texts::all(true, vec![listed(&["build"])], steps)?,
+            runner: UNKNOWN | FIRST,
+            runner_id: Numbers::AllBut(Rc::new(BTreeSet::from([0]))),
         };
         if *sources == Sources::Payload {
             let nothing = Texts::unknown;
-            return Ok(vec![Self { login: nothing(), project: nothing(), source: nothing(), ..unknown }]);
+            return Ok(vec![Self {
+                login: nothing(),
+                project: nothing(),
+                source: nothing(),
+                runner: UNKNOWN,
+                ..unknown
+            }]);
         }
         let any_ref = |steps| Texts::all(true, vec![listed(&["main"])], steps);
         // No pipeline of a merge request: both its source and its ref say so.
@@ -207,6 +221,7 @@ impl Region {
                 let numbers = match of {
                     Number::User => &mut narrower.user_id,
                     Number::Project => &mut narrower.project_id,
+                    Number::Runner => &mut narrower.runner_id,
                 };
                 numbers.narrow(*side, set).map(|left| *numbers = left)
             }
@@ -217,6 +232,7 @@ impl Region {
                     Few::Code => &mut narrower.code,
                     Few::Acting => &mut narrower.acting,
                     Few::EnvironmentProtected => &mut narrower.environment_protected,
+                    Few::Runner => &mut narrower.runner,
                 };
                 *few &= bits;
                 (*few != 0).then_some(())
@@ -299,6 +315,7 @@ impl Region {
             environment,
             environment_protected: protected,
             ci_stage: self.ci_stage.least().map(str::to_owned),
+            runner_id: (self.runner == FIRST).then(|| self.runner_id.example()),
             user: text(&self.login),
             user_id,
             scoped_user_id,

@@ -56,6 +56,7 @@ fn condition(facts: Facts) -> BoxedStrategy<(&'static str, String)> {
             3 => subsequence(vec!["production", "review/*", "**"], 1..=2).prop_map(|values| ("environment", format!("{values:?}"))),
             3 => any::<bool>().prop_map(|value| ("environment_protected", value.to_string())),
             2 => Just(("ci_stage", "\"build\"".to_owned())),
+            2 => Just(("runner", "1".to_owned())),
         ]
         .boxed(),
     }

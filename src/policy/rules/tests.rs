@@ -36,6 +36,8 @@ fn condition() -> impl Strategy<Value = Written> {
         texts("environment", vec!["production", "review/*"]),
         flag("environment_protected"),
         texts("ci_stage", STAGES.to_vec()),
+        subsequence(vec![12, 13], 1..=2)
+            .prop_map(|ids| ("runner", ids.into_iter().map(Value::from).collect::<Vec<_>>())),
         flag("ref_protected"),
         flag("from_fork"),
         flag("bot"),
@@ -61,11 +63,11 @@ fn job() -> impl Strategy<Value = Value> {
         proptest::option::of(select(all)).prop_map(|value| value.map_or(Value::Null, Value::from))
     };
     let flag = || proptest::option::of(any::<bool>());
-    let rare = (unknown(&ENVIRONMENTS), flag(), unknown(&STAGES));
+    let rare = (unknown(&ENVIRONMENTS), flag(), unknown(&STAGES), proptest::option::of(12..15_u64));
     (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), flag(), rare)
-        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected, stage))| {
+        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected, stage, runner))| {
             json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected,
-                "environment": environment, "environment_protected": environment_protected, "ci_stage": stage})
+                "environment": environment, "environment_protected": environment_protected, "ci_stage": stage, "runner": runner})
         })
 }
 
@@ -149,6 +151,7 @@ proptest! {
             facts["pipeline_source"] = job["pipeline_source"].clone();
             facts["ref_protected"] = job["ref_protected"].clone();
             facts["ci_stage"] = job["ci_stage"].clone();
+            facts["runner_id"] = job["runner"].clone();
             let environment = json!({"name": job["environment"], "protected": job["environment_protected"], "tier": null});
             facts["signed"]["environment"] = if job["environment"].is_null() { Value::Null } else { environment };
         });

@@ -80,6 +80,7 @@ pub fn read_test(mut section: Section<'_>, groups: &Groups) -> Option<Test> {
         ref_protected: section.boolean("ref_protected"),
         pipeline_source: text(&mut section, "pipeline_source").or_else(|| Some("push".to_owned())),
         ci_stage: text(&mut section, "ci_stage"),
+        runner_id: number(&mut section, "runner"),
         environment: text(&mut section, "environment"),
         environment_protected: section.boolean("environment_protected"),
         job_id: 1,

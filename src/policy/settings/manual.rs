@@ -364,4 +364,13 @@ pub(super) const CONDITIONS: &[Key] = &[
             motmot-check(1) warns of each rule that asks for it.",
         used_by: &[Config, Check],
     },
+    Key {
+        name: "runner",
+        takes: Takes::OneOrMoreNumbers("of runners"),
+        unset: Unset::Means("any runner that uses this file."),
+        example: "[12, 13]",
+        says: "The runner that has the job, by the number that GitLab shows (#12), as GitLab's job API or the id token says it. Not known where \
+            gitlab.identity is \"payload\". Its description and its tags are no facts: whoever manages a runner of a project can change them.",
+        used_by: &[Config, Check],
+    },
 ];

@@ -183,7 +183,7 @@ pub(super) fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
 /// Reads one condition, if the section has it.
 type ReadCondition = fn(&mut Section<'_>, &Groups) -> Option<Condition>;
 
-const CONDITIONS: [ReadCondition; 15] = [
+const CONDITIONS: [ReadCondition; 16] = [
     |section, groups| {
         let lists = section.one_or_more("user", |text| users(text, groups))?;
         Some(Condition::User(sorted(lists.concat())))
@@ -205,6 +205,7 @@ const CONDITIONS: [ReadCondition; 15] = [
     |section, _| Some(Condition::Environment(sorted(section.one_or_more("environment", Pattern::parse)?))),
     |section, _| Some(Condition::EnvironmentProtected(section.boolean("environment_protected")?)),
     |section, _| Some(Condition::CiStage(sorted(section.one_or_more("ci_stage", values::visible_text)?))),
+    |section, _| Some(Condition::Runner(sorted(section.one_or_more_numbers("runner")?))),
 ];
 
 /// In this order. Most rules have one or two: for what there is no key left nobody looks.

@@ -38,3 +38,18 @@ fn what_a_job_deploys_to_is_what_gitlab_has_signed_and_otherwise_matches_nothing
     };
     assert!(account(&rule("environment = \"production/*\", environment_protected = true"), fork).is_none());
 }
+
+#[test]
+fn a_runner_is_the_one_that_has_the_job_and_is_unknown_where_nobody_says_so() {
+    for (conditions, wanted) in [
+        ("runner = 12", true),
+        ("runner = [11, 12]", true),
+        ("runner = [1, 122]", false),
+        ("not = { runner = 12 }", false),
+        ("not = { runner = [1, 2] }", true),
+    ] {
+        let on = |facts: &mut Value| facts["runner_id"] = 12.into();
+        assert_eq!(account(&rule(conditions), on).is_some(), wanted, "{conditions}");
+        assert!(account(&rule(conditions), |_| ()).is_none(), "{conditions}");
+    }
+}

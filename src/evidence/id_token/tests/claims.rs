@@ -14,6 +14,7 @@ fn a_genuine_token_of_this_job_brings_its_user_and_whose_code_it_is() {
     let bound = of(|_| ()).expect("it holds");
     assert_eq!((bound.user_id(), bound.user_login.as_str(), bound.pipeline_source.as_str()), (42, "adent", "push"));
     assert_eq!(bound.facts.source().map(SourceProject::id), Some(7));
+    assert_eq!(bound.runner_id, Some(1));
     assert!(of(|claims| claims["aud"] = json!([AUDIENCE])).is_ok(), "a list of one");
     let fork = of(|claims| {
         claims["project_id"] = json!("9");
@@ -55,6 +56,9 @@ fn a_claim_that_is_missing_or_of_another_form_is_refused() {
     }
     for (claim, bad) in [
         ("job_project_id", json!(7)),
+        ("runner_id", json!("1")),
+        ("runner_id", json!(0)),
+        ("runner_id", json!(-1)),
         ("ref_protected", json!(true)),
         ("ref_protected", json!("yes")),
         ("environment", json!(7)),

@@ -153,7 +153,9 @@ fn deployments() -> Vec<Supposed> {
     });
     jobs.extend(environments);
     let stages = [None, Some("build"), Some("x")];
+    let runners = [None, Some(1), Some(2)];
     jobs.iter()
         .flat_map(|job| stages.map(|stage| Supposed { ci_stage: stage.map(str::to_owned), ..job.clone() }))
+        .flat_map(|job| runners.map(|runner_id| Supposed { runner_id, ..job.clone() }))
         .collect()
 }

@@ -74,6 +74,7 @@ pub const TEST: Part = Part {
             "What the job deploys to, as the id token says it.",
         ),
         fact("ci_stage", Takes::Text("a name"), "\"build\"", "The stage of the job in its pipeline."),
+        fact("runner", NUMBER, "12", "The number of the runner that has it."),
         fact("environment_protected", Takes::Boolean, "", "Whether that environment is protected."),
         Key {
             name: "approved_by",
