@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::JobFacts;
+use crate::evidence::memberships::Memberships;
 use crate::evidence::settings::Sources;
 use crate::evidence::sources::{self, EvidenceError, Question};
 
@@ -63,6 +64,12 @@ impl Identity {
     #[must_use]
     pub fn simulated(self) -> Self {
         Self { assurance: Assurance::Simulated, ..self }
+    }
+
+    /// With what GitLab says of groups that its human is in, or not.
+    #[must_use]
+    pub fn with_groups(self, groups: Memberships) -> Self {
+        Self { facts: self.facts.with_groups(groups), ..self }
     }
 
     /// The facts.

@@ -83,7 +83,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     login::judge(settings, runner, findings);
     for settings in &each {
         identity::judge(settings, findings);
-        conditions::judge(settings, findings);
+        conditions::judge(settings, runner, findings);
     }
     jobs::judge(&settings.jobs, runner, findings);
     path::judge(&settings.jobs, runner, findings);
@@ -105,7 +105,13 @@ fn ask_gitlab(args: &CheckArgs, settings: &Settings, runner: &Runner, findings: 
         }
     } else {
         gitlab(&settings.gitlab, runner, findings);
+        conditions::ask(settings, &hasty(&settings.gitlab), runner, findings);
     }
+}
+
+/// A person waits meanwhile.
+fn hasty(gitlab: &GitLabSettings) -> GitLabSettings {
+    GitLabSettings { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() }
 }
 
 /// The configuration, as the runner's account reads it and as a program with capabilities believes it.
@@ -151,7 +157,7 @@ fn in_words(config: &Path, error: &SettingsError) -> String {
 fn gitlab(gitlab: &GitLabSettings, runner: &Runner, findings: &mut Findings) {
     let what = "GitLab";
     let url = gitlab.url.as_str();
-    let hasty = GitLabSettings { timeout: gitlab.timeout.min(LONGEST_WAIT), ..gitlab.clone() };
+    let hasty = hasty(gitlab);
     match runner.act(|| probe(&hasty)) {
         Err(words) => findings.problem(what, words),
         Ok(Ok(answer)) => {

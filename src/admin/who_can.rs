@@ -40,7 +40,7 @@ pub fn main(args: &WhoCanArgs, config: &Path) -> ExitCode {
     let each: Vec<Settings> = settings.of_each_gitlab().collect();
     let ways = each.iter().map(|of| {
         let foreign_code = of.policy.merge_requests_of_forks;
-        Proofs::new(&of.map, foreign_code, &of.gitlab.identity, Machine::THIS.tables)?.ways(&accounts)
+        Proofs::new(&of.map, foreign_code, of.gitlab.knowable(), Machine::THIS.tables)?.ways(&accounts)
     });
     match ways.collect::<Result<Vec<_>, _>>().map(|ways| ways.concat()) {
         Err(undecided) => complain(&undecided, ExitCode::FAILURE),

@@ -5,6 +5,7 @@
 use serde::Deserialize;
 
 use super::http::{self, BadCertificates, Got, TRIES, Tried};
+use super::memberships::Memberships;
 use super::payload::{JobToken, Payload};
 use super::{JobFacts, RefType};
 use crate::evidence::settings::GitLabSettings;
@@ -294,6 +295,7 @@ fn bind(answer: JobAnswer, payload: &Payload) -> Result<JobFacts, JobApiError> {
         ref_protected: payload.ref_protected,
         sha: payload.sha.clone(),
         runner_id: answer.runner.and_then(|runner| runner.id).filter(|id| *id != 0),
+        groups: Memberships::default(),
         signed: None,
     })
 }

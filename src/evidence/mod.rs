@@ -4,9 +4,11 @@
 //! this module: see the runner's variable precedence, where the last of several entries with one name wins. One variable alone is
 //! looked at, for an id token, of which nothing is believed but what GitLab has signed for this very job.
 
+pub mod groups;
 mod http;
 pub mod id_token;
 pub mod job_api;
+pub mod memberships;
 pub mod payload;
 pub mod settings;
 mod signed;
@@ -17,6 +19,8 @@ pub mod variables;
 pub use signed::{Environment, SignedFacts, SourceProject};
 
 use serde::{Deserialize, Serialize};
+
+use memberships::Memberships;
 
 /// Facts about a job for which GitLab itself vouches: structured fields of the payload, the answer of its API, and what it has
 /// signed in the job's id token. What only the latter says stays together ([`SignedFacts`]), so that its source is remembered.
@@ -44,6 +48,8 @@ pub struct JobFacts {
     sha: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     runner_id: Option<u64>,
+    #[serde(default, skip_serializing_if = "Memberships::is_empty")]
+    groups: Memberships,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signed: Option<SignedFacts>,
 }
@@ -222,6 +228,34 @@ impl JobFacts {
     /// anybody.
     pub fn runner_id(&self) -> Option<u64> {
         self.runner_id
+    }
+
+    /// Whether the human behind the job is a member of this group, if that is known.
+    ///
+    /// GitLab's answer counts. Where it was not asked, its signature does: that lists the groups that whoever starts the job is in
+    /// directly, which makes him a member of those below them. Of no group it says that he is not in it, as he may be by another one that was
+    /// invited there; and of whom an agent acts for it says nothing.
+    pub fn is_in_group(&self, group: &str) -> Option<bool> {
+        let is_or_is_above =
+            |listed: &str| group.strip_prefix(listed).is_some_and(|below| below.is_empty() || below.starts_with('/'));
+        let listed = || {
+            let signed = self.signed.as_ref().filter(|_| self.scoped_user_id.is_none())?;
+            signed.groups_direct()?.iter().any(|listed| is_or_is_above(listed)).then_some(true)
+        };
+        self.groups.of(group).or_else(listed)
+    }
+
+    /// The groups that it is known to be a member of.
+    pub fn groups(&self) -> Vec<&str> {
+        let signed =
+            self.signed.as_ref().filter(|_| self.scoped_user_id.is_none()).and_then(SignedFacts::groups_direct);
+        self.groups.known().chain(signed.into_iter().flatten().map(String::as_str)).collect()
+    }
+
+    /// With what GitLab has answered about groups.
+    #[must_use]
+    pub fn with_groups(self, groups: Memberships) -> Self {
+        Self { groups, ..self }
     }
 
     /// The commit.

@@ -26,6 +26,8 @@ pub struct GitLabSettings {
     pub identity: Sources,
     /// `iss` of the tokens of its jobs, where it is not that of all.
     pub token_issuer: Option<Issuer>,
+    /// A file with a token that GitLab is asked with who is in a group.
+    pub groups_token: Option<PathBuf>,
     /// What the file says of id tokens, whether one is asked for or not. Who judges a token takes it from [`Sources`].
     pub id_token: UnjudgedIdToken,
 }
@@ -50,6 +52,32 @@ impl Sources {
             Self::IdToken(settings) | Self::JobApiAndIdToken(settings) => Some(settings),
             Self::JobApi | Self::Payload => None,
         }
+    }
+}
+
+/// What can be known of jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knowable<'s> {
+    /// Who says whose job one is.
+    pub sources: &'s Sources,
+    /// Whether it is asked who is in a group.
+    pub groups: Groups,
+}
+
+/// Whether GitLab is asked who is in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Groups {
+    /// With a token of the site's.
+    Asked,
+    /// It is not.
+    NotAsked,
+}
+
+impl GitLabSettings {
+    /// What can be known of jobs of this server.
+    pub fn knowable(&self) -> Knowable<'_> {
+        let groups = if self.groups_token.is_some() { Groups::Asked } else { Groups::NotAsked };
+        Knowable { sources: &self.identity, groups }
     }
 }
 
@@ -123,6 +151,7 @@ pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
     let url = section.required("url", "\"https://gitlab.example.com\"", front_page);
     let (identity, id_token) = read_identity(&mut section);
     let ca_file = section.parsed("ca_file", values::absolute_path);
+    let groups_token = section.parsed("groups_token", values::absolute_path);
     let timeout = section.duration_up_to("timeout", 1, "the runner waits meanwhile");
     let token_issuer = section.parsed("token_issuer", Issuer::parse);
     section.finish();
@@ -133,6 +162,7 @@ pub fn read_gitlab(mut section: Section<'_>) -> Option<GitLabSettings> {
         timeout: timeout.unwrap_or(Duration::from_secs(10)),
         identity: identity?,
         token_issuer,
+        groups_token,
         id_token,
     })
 }

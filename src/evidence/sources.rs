@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::JobFacts;
 use super::id_token::{self, IdTokenError};
 use super::job_api::{self, JobApiError};
+use super::memberships::Memberships;
 use super::payload::{Payload, PayloadError};
 use super::settings::{GitLabSettings, IdTokenSettings, Sources};
 use super::variables;
@@ -204,6 +205,7 @@ fn facts(
         ref_protected: payload.ref_protected,
         sha: payload.sha.clone(),
         runner_id: None,
+        groups: Memberships::default(),
         signed: None,
     }
 }

@@ -1,5 +1,6 @@
 //! A job that nobody vouches for: what an administrator asks about, and what a proof invents.
 
+use super::memberships::Memberships;
 use super::{Environment, JobFacts, RefType, SignedFacts, SourceProject};
 
 /// What is said of it. Without a word about something it is unknown, a number of 0 included.
@@ -37,6 +38,8 @@ pub struct Supposed {
     pub environment_protected: Option<bool>,
     /// Number of the runner.
     pub runner_id: Option<u64>,
+    /// Groups that the human behind it is a member of, and others.
+    pub groups: Memberships,
     /// Number of the pipeline.
     pub pipeline_id: Option<u64>,
     /// Number of the job.
@@ -81,6 +84,7 @@ impl Supposed {
             ref_protected: self.ref_protected,
             sha: self.sha,
             runner_id: self.runner_id,
+            groups: self.groups,
             signed: (source.is_some() || environment.is_some()).then_some(SignedFacts {
                 source,
                 git_ref: self.source_ref,

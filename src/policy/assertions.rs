@@ -34,7 +34,7 @@ pub fn judge(rules: &Rules<'_>, gitlab: &GitLabSettings, assertions: &Assertions
     if nevers.is_empty() {
         return judged;
     }
-    let proofs = Proofs::new(map, foreign_code, &gitlab.identity, tables);
+    let proofs = Proofs::new(map, foreign_code, gitlab.knowable(), tables);
     let of = |never: &Never| match (&never.gitlab, &gitlab.name) {
         (None, Some(name)) => format!(" for the GitLab {name:?}"),
         _ => String::new(),

@@ -41,6 +41,8 @@ pub enum Condition {
     CiStage(Vec<String>),
     /// The number of the runner that has the job.
     Runner(Vec<u64>),
+    /// The groups that the human is a member of, by their full paths.
+    GitLabGroup(Vec<String>),
 }
 
 /// What a condition makes of a job.
@@ -94,6 +96,7 @@ impl Condition {
             Self::EnvironmentProtected(_) => "environment_protected",
             Self::CiStage(_) => "ci_stage",
             Self::Runner(_) => "runner",
+            Self::GitLabGroup(_) => "gitlab_group",
         }
     }
 
@@ -124,8 +127,22 @@ impl Condition {
             }
             Self::CiStage(names) => facts.ci_stage().map(|name| one_of(names, name)),
             Self::Runner(ids) => facts.runner_id().map(|id| ids.contains(&id)),
+            Self::GitLabGroup(groups) => in_one_of(groups, facts),
         })
     }
+}
+
+/// To be in one of them is enough; to be in none of them it has to be known of each.
+fn in_one_of(groups: &[String], facts: &JobFacts) -> Option<bool> {
+    let mut found = Some(false);
+    for group in groups {
+        match facts.is_in_group(group) {
+            Some(true) => return Some(true),
+            Some(false) => {}
+            None => found = None,
+        }
+    }
+    found
 }
 
 /// The users that GitLab makes for access tokens of projects and groups: `project_7_bot_0a1b`, and before GitLab 16
@@ -184,6 +201,7 @@ mod tests {
             Condition::EnvironmentProtected(false),
             Condition::CiStage(vec!["build".into()]),
             Condition::Runner(vec![1]),
+            Condition::GitLabGroup(vec!["climate".into()]),
         ] {
             let holds = condition.holds(identity.facts());
             assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");

@@ -169,6 +169,18 @@ pub struct Rules<'s> {
     pub limits: &'s AccountLimits,
 }
 
+impl<'s> Rules<'s> {
+    /// The groups of GitLab on which it depends which rule decides about a job.
+    pub fn groups_that_decide(
+        &self,
+        identity: &Identity,
+        requested: Option<&str>,
+    ) -> std::collections::BTreeSet<&'s str> {
+        let asking = Asking { facts: identity.facts(), requested };
+        rules::groups_that_decide(self.map, self.policy.merge_requests_of_forks, asking)
+    }
+}
+
 /// What is asked of the machine.
 #[derive(Clone, Copy)]
 pub struct Machine<'s> {

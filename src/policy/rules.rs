@@ -1,5 +1,6 @@
 //! Which rule matches a job: the first whose conditions all hold. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::condition::{self, Condition, Holds};
@@ -216,9 +217,15 @@ pub fn given(
 /// Why the conditions of a rule, or what it does not say, keep a job out; `None` if they do not.
 pub fn mismatch(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Option<Mismatch> {
     let facts = asking.facts;
-    if let Some(why) = failing(&rule.when, facts) {
+    if let Some(why) = failing(&rule.when, facts, |_| true) {
         return Some(why);
     }
+    unsaid(rule, foreign_code, asking)
+}
+
+/// Why a rule does not match a job for which its conditions hold.
+fn unsaid(rule: &MapRule, foreign_code: ForeignCode, asking: Asking<'_>) -> Option<Mismatch> {
+    let facts = asking.facts;
     if facts.scoped_user_id().is_some() && !rule.is_for_agents() {
         return Some(Mismatch::ActsForAnother);
     }
@@ -241,16 +248,43 @@ pub fn names_number(rule: &MapRule) -> bool {
         || rule.when.all.iter().any(|condition| matches!(condition, Condition::UserId(_)))
 }
 
-/// The first condition that does not hold.
-fn failing(when: &When, facts: &JobFacts) -> Option<Mismatch> {
-    for condition in &when.all {
+/// The groups on which it depends which rule is the first for a job: those of rules that nothing else keeps it out of, up to one
+/// that takes it for certain. Who is in other groups is nobody's business.
+pub fn groups_that_decide<'r>(
+    rules: &'r [MapRule],
+    foreign_code: ForeignCode,
+    asking: Asking<'_>,
+) -> BTreeSet<&'r str> {
+    let mut all = BTreeSet::new();
+    for rule in rules {
+        let conditions = rule.when.all.iter().chain(&rule.when.none);
+        let named = conditions.filter_map(|condition| match condition {
+            Condition::GitLabGroup(groups) => Some(groups),
+            _ => None,
+        });
+        let groups: Vec<&str> = named.flatten().map(String::as_str).collect();
+        let others = |condition: &Condition| !matches!(condition, Condition::GitLabGroup(_));
+        if failing(&rule.when, asking.facts, others).or_else(|| unsaid(rule, foreign_code, asking)).is_some() {
+            continue;
+        }
+        if groups.is_empty() && rule.gives_all() {
+            break;
+        }
+        all.extend(groups);
+    }
+    all
+}
+
+/// The first condition that does not hold, of those that count.
+fn failing(when: &When, facts: &JobFacts, counts: impl Fn(&Condition) -> bool) -> Option<Mismatch> {
+    for condition in when.all.iter().filter(|condition| counts(condition)) {
         match condition.holds(facts) {
             Holds::Yes => {}
             Holds::No => return Some(Mismatch::Fails(condition.key())),
             Holds::Unknown => return Some(Mismatch::Unknown(condition.key())),
         }
     }
-    for condition in &when.none {
+    for condition in when.none.iter().filter(|condition| counts(condition)) {
         match condition.holds(facts).negated() {
             Holds::Yes => {}
             Holds::No => return Some(Mismatch::Excluded(condition.key())),
@@ -263,7 +297,7 @@ fn failing(when: &When, facts: &JobFacts) -> Option<Mismatch> {
 impl When {
     /// Whether all of them hold for a job.
     pub fn holds(&self, facts: &JobFacts) -> bool {
-        failing(self, facts).is_none()
+        failing(self, facts, |_| true).is_none()
     }
 }
 

@@ -14,7 +14,9 @@ impl Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} = ", self.key())?;
         match self {
-            Self::User(texts) | Self::PipelineSource(texts) | Self::CiStage(texts) => list(f, texts, quoted),
+            Self::User(texts) | Self::PipelineSource(texts) | Self::CiStage(texts) | Self::GitLabGroup(texts) => {
+                list(f, texts, quoted)
+            }
             Self::UserId(ids) | Self::ProjectId(ids) | Self::Runner(ids) => list(f, ids, u64::to_string),
             Self::Project(patterns) | Self::Namespace(patterns) | Self::Ref(patterns) | Self::Environment(patterns) => {
                 list(f, patterns, quoted)
@@ -46,6 +48,8 @@ impl Condition {
             Self::FromFork(_) => facts.is_from_fork().map(|found| found.to_string()),
             Self::ActingFor(_) => Some(facts.scoped_user_id().is_some().to_string()),
             Self::Environment(_) => facts.environment().map(|environment| quoted(environment.name())),
+            // No single one: the groups that are known.
+            Self::GitLabGroup(_) => Some(facts.groups()).filter(|all| !all.is_empty()).map(|all| grouped(&all)),
             Self::Runner(_) => facts.runner_id().map(|id| id.to_string()),
             Self::CiStage(_) => facts.ci_stage().map(quoted),
             Self::EnvironmentProtected(_) => facts.environment()?.protected().map(|found| found.to_string()),
@@ -103,7 +107,7 @@ impl Display for RunAs {
     }
 }
 
-fn approvers(names: &[&str]) -> String {
+fn grouped(names: &[&str]) -> String {
     match names {
         [one] => quoted(*one),
         all => format!("[{}]", all.iter().map(|name| quoted(*name)).collect::<Vec<_>>().join(", ")),
@@ -134,8 +138,9 @@ pub fn job_in_words(facts: &JobFacts, requested: Option<&str>, approved_by: &[&s
         ("environment_protected", facts.environment().and_then(Environment::protected).map(|found| found.to_string())),
         ("ci_stage", facts.ci_stage().map(quoted)),
         ("runner", facts.runner_id().map(|id| id.to_string())),
+        ("gitlab_group", Some(facts.groups()).filter(|all| !all.is_empty()).map(|all| grouped(&all))),
         ("request", requested.map(quoted)),
-        ("approved_by", (!approved_by.is_empty()).then(|| approvers(approved_by))),
+        ("approved_by", (!approved_by.is_empty()).then(|| grouped(approved_by))),
     ];
     let known = known.into_iter().filter_map(|(name, value)| Some(format!("{name} = {}", value?)));
     known.collect::<Vec<_>>().join(", ")
@@ -157,7 +162,7 @@ pub fn mismatch_in_words(rule: &MapRule, why: Mismatch, facts: &JobFacts) -> Str
             let wanted: Vec<&str> = rule.approved_by.iter().flatten().map(String::as_str).collect();
             return format!(
                 "approved_by = {} does not hold: none of them is supposed to have approved it",
-                approvers(&wanted)
+                grouped(&wanted)
             );
         }
     };

@@ -18,6 +18,7 @@
 //! <state_dir>/sessions/<name>/signatures   of tokens that later stages have to mask
 //! <state_dir>/slots/<uid>-<project>-<n>    the name of the session that works in directory n
 //! <state_dir>/gitlab-keys/<digest>.json    keys that a GitLab signs id tokens with
+//! <state_dir>/gitlab-groups/<digest>.json  who is in a group, as GitLab said some minutes ago
 //! <state_dir>/pace                         when the scheduler may be asked next
 //! <state_dir>/remembered                   what it has said of partitions
 //! ```
@@ -81,7 +82,7 @@ impl Sessions {
     }
 
     /// The names of all that may be in it.
-    pub const PARTS: [&str; 6] = store::PARTS;
+    pub const PARTS: [&str; 7] = store::PARTS;
 
     /// Whether everything above a directory that is to be such a store is safe; nothing is made.
     pub fn may_be_in(dir: &Path, prize: Prize) -> Result<(), SessionError> {
@@ -91,6 +92,11 @@ impl Sessions {
     /// A directory of the driver's own for keys of GitLab: `evidence` says what is in it.
     pub fn keys_directory(&self) -> Result<PathBuf, SessionError> {
         self.store.keys()
+    }
+
+    /// The directory of what GitLab says of groups, made if it is missing.
+    pub fn groups_directory(&self) -> Result<PathBuf, SessionError> {
+        self.store.groups()
     }
 
     /// Records a decision under a new name. `cluster` is where its batch jobs will go, if it has some. `lay_out` says where a job works that has this slot and this name.

@@ -114,6 +114,13 @@ impl Store {
         Ok(dir)
     }
 
+    /// The directory of what GitLab says of groups, made if it is missing.
+    pub(super) fn groups(&self) -> Result<PathBuf, SessionError> {
+        let dir = self.dir.join(GROUPS);
+        make_private(&dir, || MadeBy::looking_into(&self.dir))?;
+        Ok(dir)
+    }
+
     /// The directory of one session.
     pub(super) fn session(&self, name: &str) -> PathBuf {
         self.sessions().join(name)
@@ -201,9 +208,11 @@ pub(super) enum MadeBy {
 
 /// All that the driver writes into its directory. Who writes another file there adds it here: a directory that is not known
 /// again is told to be given up, with the batch jobs of all its sessions.
-pub(super) const PARTS: [&str; 6] = ["sessions", "slots", "lock", KEYS, Pace::FILE, Remembered::FILE];
+pub(super) const PARTS: [&str; 7] = ["sessions", "slots", "lock", KEYS, Pace::FILE, Remembered::FILE, GROUPS];
 /// GitLab's keys, between two jobs.
 const KEYS: &str = "gitlab-keys";
+/// What it has said of who is in groups, for some minutes.
+const GROUPS: &str = "gitlab-groups";
 /// What a process that was killed while it wrote one of them may leave ([`atomic`]).
 const UNFINISHED: &str = ".new-";
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
-use super::{lines, recorded, still_runs, whose};
+use super::{groups, lines, recorded, still_runs, whose};
 use crate::approval::{Approvals, Evidence, NoApprovals};
 use crate::evidence::sources::Question;
 use crate::evidence::variables;
@@ -96,6 +96,9 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     };
     let requested = job_variable(&settings.policy.request_variable);
     recorded::of_facts(identity.facts());
+    let known = (identity.facts().user_id(), identity.facts().user_login().map(str::to_owned));
+    let identity = groups::with_groups(identity, &settings, requested.as_deref(), arguments);
+    let identity = identity.inspect_err(|failure| not_accepted(Some((known.0, known.1.as_deref())), failure))?;
     let user = (identity.facts().user_id(), identity.facts().user_login());
     let approvals: Box<dyn Approvals> = match &settings.approvals {
         Some(approvals) => {

@@ -6,6 +6,7 @@
 //!   another; `ends` is what an end means for the runner and the audit log, `request` why a stage was asked to end;
 //! * `account` says as whom a job runs, `tokens` mints for it, `confine` has its control group, [`keeper`] its login session;
 //! * `scheduled` is a stage whose script runs at a batch scheduler, `trial` asks beforehand whether it ever would;
+//! * `groups` asks GitLab who is in the groups on which it depends who a job runs as;
 //! * `recorded` is what the audit log says with every record: which job, which run of it;
 //! * `ignored` tells an author what has no effect here;
 //! * `sweep` cleans a session up, `survivors` ends processes that nothing else has ended, `attempt` removes what the runner has left,
@@ -23,6 +24,7 @@ pub mod config;
 mod confine;
 mod edge;
 mod ends;
+mod groups;
 mod ignored;
 pub mod keeper;
 mod lines;

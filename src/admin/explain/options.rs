@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::evidence::RefType;
+use crate::evidence::memberships::Memberships;
 use crate::evidence::payload::Payload;
 use crate::evidence::supposed::Supposed;
 
@@ -65,6 +66,9 @@ pub struct ExplainArgs {
     /// Number of the runner that has the job
     #[arg(long, value_name = "N")]
     runner_id: Option<u64>,
+    /// Group that the user is a member of, and of no other that is not given as well; may be given several times
+    #[arg(long, value_name = "PATH")]
+    gitlab_group: Vec<String>,
     /// Take the job of this payload (a JOB_RESPONSE_FILE); other options change it
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
@@ -145,6 +149,9 @@ impl ExplainArgs {
         };
         job.ref_protected = self.protected.map_or(job.ref_protected, Whether::known);
         job.runner_id = self.runner_id;
+        if !self.gitlab_group.is_empty() {
+            job.groups = Memberships::supposed(self.gitlab_group.iter().cloned().collect());
+        }
         job.environment = text(&self.environment, job.environment);
         job.environment_protected = self.environment_protected.and_then(Whether::known);
         Ok(match self.from_fork {

@@ -81,7 +81,7 @@ fn changed<'s>(before: Option<&'s Settings>, after: Option<&'s Settings>) -> Res
     let proofs = |settings: Option<&'s Settings>| {
         let map = settings.map_or(&[][..], |settings| settings.map.as_slice());
         let of = settings.unwrap_or(one);
-        Proofs::new(map, of.policy.merge_requests_of_forks, &of.gitlab.identity, Machine::THIS.tables)
+        Proofs::new(map, of.policy.merge_requests_of_forks, of.gitlab.knowable(), Machine::THIS.tables)
     };
     changes(&proofs(before)?, &proofs(after)?)
 }

@@ -55,6 +55,9 @@ pub struct SimulateArgs {
     /// That environment is protected
     #[arg(long, requires = "job_environment", help_heading = "Job")]
     pub(super) environment_protected: bool,
+    /// Group of GitLab that the user is a member of; may be given several times
+    #[arg(long, value_name = "PATH", help_heading = "Job")]
+    pub(super) gitlab_group: Vec<String>,
     /// Number of the job [default: drawn at random]
     #[arg(long, value_name = "N", help_heading = "Job")]
     pub(super) job_id: Option<i64>,

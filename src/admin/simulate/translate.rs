@@ -107,6 +107,7 @@ impl SimulateArgs {
         job.source_project = self.source_project.clone().map(|path| SourceProject { id: self.source_project_id, path });
         let protected = self.environment_protected;
         job.environment = self.job_environment.clone().map(|name| Environment { name, protected });
+        job.groups.clone_from(&self.gitlab_group);
         job.tag |= self.tag;
         job.job_id = self.job_id.or(job.job_id);
         job.job_token = self.job_token.clone().or(job.job_token.take());

@@ -134,5 +134,9 @@ fn claims(job: &GitLabJob, url: &str, audience: &str, now: i64, timeout: i64) ->
         claims["environment_protected"] = environment.protected.to_string().into();
         claims["environment_action"] = "start".into();
     }
+    // As a GitLab does that has the feature: of whoever is in any.
+    if !job.groups.is_empty() {
+        claims["groups_direct"] = json!(job.groups);
+    }
     claims
 }

@@ -41,6 +41,8 @@ pub struct GitLabJob {
     pub environment: Option<Environment>,
     /// Number of the runner that has it.
     pub runner_id: i64,
+    /// Groups that the user is a member of, by their full paths.
+    pub groups: Vec<String>,
 }
 
 /// What a job deploys to.
@@ -81,6 +83,7 @@ impl Default for GitLabJob {
             source_project: None,
             environment: None,
             runner_id: 1,
+            groups: Vec::new(),
         }
     }
 }
@@ -117,6 +120,7 @@ impl GitLabJob {
             source_project: None,
             environment: None,
             runner_id: default.runner_id,
+            groups: default.groups,
         }
     }
 

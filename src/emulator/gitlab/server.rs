@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -78,6 +78,13 @@ impl GitLabServer {
         let socket =
             tokio::net::TcpListener::from_std(own.socket).map_err(EmulatorError::system("listen on 127.0.0.1"))?;
         let mut router = Router::new().route("/api/v4/job", get(tell_job)).with_state(Arc::new(answer));
+        let members = Arc::new(Members { user_id: job.user_id, groups: job.groups.clone() });
+        router = router.merge(
+            Router::new()
+                .route("/api/v4/groups/{group}", get(tell_group))
+                .route("/api/v4/groups/{group}/members/all/{user}", get(tell_member))
+                .with_state(members),
+        );
         if let Some(key) = key {
             for (path, document) in [
                 ("/.well-known/openid-configuration", id_token::discovery(&self.url)),
@@ -109,6 +116,46 @@ struct JobAnswer {
     body: Value,
     status: Option<StatusCode>,
     revoked: Arc<AtomicBool>,
+}
+
+/// Who is in which groups: one user, in these. Each other group is there, too.
+struct Members {
+    user_id: i64,
+    groups: Vec<String>,
+}
+
+fn has_token(headers: &HeaderMap) -> bool {
+    headers.get("PRIVATE-TOKEN").is_some_and(|token| !token.is_empty())
+}
+
+fn error(status: StatusCode) -> Response {
+    (status, axum::Json(json!({"message": format!("{status}")}))).into_response()
+}
+
+async fn tell_group(Path(group): Path<String>, headers: HeaderMap) -> Response {
+    if !has_token(&headers) {
+        return error(StatusCode::UNAUTHORIZED);
+    }
+    axum::Json(json!({"id": 1, "full_path": group, "visibility": "private"})).into_response()
+}
+
+async fn tell_member(
+    State(members): State<Arc<Members>>,
+    Path((group, user)): Path<(String, i64)>,
+    headers: HeaderMap,
+) -> Response {
+    if !has_token(&headers) {
+        return error(StatusCode::UNAUTHORIZED);
+    }
+    // Who is in a group is in those below it.
+    let is_in =
+        |of: &String| group.strip_prefix(of.as_str()).is_some_and(|below| below.is_empty() || below.starts_with('/'));
+    if user != members.user_id || !members.groups.iter().any(is_in) {
+        return error(StatusCode::NOT_FOUND);
+    }
+    let member =
+        json!({"id": user, "state": "active", "access_level": 30, "expires_at": null, "membership_state": "active"});
+    axum::Json(member).into_response()
 }
 
 async fn tell_job(State(answer): State<Arc<JobAnswer>>, headers: HeaderMap) -> Response {

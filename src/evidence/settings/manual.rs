@@ -82,6 +82,17 @@ pub const GITLAB: Part = Part {
             says: "What the id token must have in aud, and nothing besides: a token for another site is none for this one.",
             used_by: &[Config],
         },
+        Key {
+            name: "groups_token",
+            takes: Takes::Text("an absolute path"),
+            unset: Unset::Means("GitLab is not asked who is in a group."),
+            example: "\"/etc/motmot/gitlab-groups.token\"",
+            says: "A file with an access token of GitLab that may read (read_api) the groups that rules name in gitlab_group, best of somebody who is \
+                in them and may do nothing else there: a group access token with the role of a Guest. It must be root's, or the runner's, and \
+                nobody else may read it. It is asked who is in a group when a job begins that this decides for; answers are kept for five minutes. A \
+                GitLab that does not answer is a failure of the site, whatever it said before.",
+            used_by: &[Config, Check],
+        },
     ],
     file: file!(),
 };

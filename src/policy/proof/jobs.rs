@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::membership::Of;
 use super::region::{Atom, FIRST, Few, Number, SECOND, Text};
 use super::sequence::{Class, Count, Sequence};
 use super::set::OneOf;
@@ -238,6 +239,13 @@ impl Common {
             }
             Condition::Runner(ids) => {
                 vec![Atom::Few { of: Few::Runner, bits: FIRST }, number(Number::Runner, side, ids)]
+            }
+            Condition::GitLabGroup(groups) => {
+                let (of, bits) = match side {
+                    Side::In => (Of::Some, SECOND),
+                    Side::Out => (Of::All, FIRST),
+                };
+                vec![Atom::Groups { of, list: Rc::new(groups.iter().cloned().collect()), bits }]
             }
             Condition::CiStage(names) => {
                 vec![text(Text::CiStage, side, &OneOf::new(names.iter().cloned(), Vec::new()))]

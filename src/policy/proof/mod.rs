@@ -19,8 +19,10 @@
 
 pub mod approved;
 pub mod automaton;
+pub mod bits;
 pub mod diff;
 pub mod jobs;
+pub mod membership;
 pub mod never;
 pub mod region;
 pub mod rulebook;

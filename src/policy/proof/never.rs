@@ -12,7 +12,7 @@ use super::set::OneOf;
 use super::{Steps, Undecided};
 use crate::approval::Asked;
 use crate::evidence::JobFacts;
-use crate::evidence::settings::Sources;
+use crate::evidence::settings::Knowable;
 use crate::evidence::supposed::Supposed;
 use crate::policy::pattern::Pattern;
 use crate::policy::rules::{Asking, first_match};
@@ -23,7 +23,7 @@ use crate::policy::table::Tables;
 pub struct Proofs<'r> {
     pub(super) common: Common,
     pub(super) book: Rulebook<'r>,
-    sources: &'r Sources,
+    knowable: Knowable<'r>,
     worlds: Vec<Region>,
     tables: &'r dyn Tables,
 }
@@ -83,13 +83,13 @@ impl<'r> Proofs<'r> {
     pub fn new(
         rules: &'r [MapRule],
         foreign_code: ForeignCode,
-        sources: &'r Sources,
+        knowable: Knowable<'r>,
         tables: &'r dyn Tables,
     ) -> Result<Self, Undecided> {
         let common = Common::new();
         let book = Rulebook::new(&common, rules, foreign_code, tables);
         let book = book.map_err(|error| Undecided::Table(error.to_string()))?;
-        Ok(Self { common, book, sources, worlds: Region::worlds(sources, &Steps::new())?, tables })
+        Ok(Self { common, book, knowable, worlds: Region::worlds(knowable, &Steps::new())?, tables })
     }
 
     /// A job that becomes one of these accounts although not all of `unless` hold for it.
@@ -159,7 +159,7 @@ impl<'r> Proofs<'r> {
         steps: &Steps,
     ) -> Result<Vec<Region>, Undecided> {
         let mut regions = self.regions(atoms, steps)?;
-        if self.sources != other.sources {
+        if self.knowable != other.knowable {
             regions.extend(other.regions(atoms, steps)?);
         }
         Ok(regions)

@@ -7,12 +7,14 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+pub use super::bits::{FIRST, SECOND, UNKNOWN};
+use super::membership::{Groups, List, Of};
 use super::sequence::{Class, Count, Sequence};
 use super::set::OneOf;
 use super::texts::{Side, Texts, Usual};
 use super::{Steps, Undecided};
 use crate::evidence::RefType;
-use crate::evidence::settings::Sources;
+use crate::evidence::settings::{Groups as Asking, Knowable, Sources};
 use crate::evidence::supposed::Supposed;
 
 /// A fact that is a text.
@@ -61,12 +63,9 @@ pub enum Atom {
     Number { of: Number, side: Side, set: Rc<BTreeSet<u64>> },
     /// It is one of these, by their bits.
     Few { of: Few, bits: u8 },
+    /// So it is of some of these groups, or of all of them.
+    Groups { of: Of, list: List, bits: u8 },
 }
-
-/// Bits of [`Few`]: that it is unknown, and two values.
-pub const UNKNOWN: u8 = 1;
-pub const FIRST: u8 = 2;
-pub const SECOND: u8 = 4;
 
 impl Atom {
     /// What is so for exactly those jobs for which this is not.
@@ -77,6 +76,10 @@ impl Atom {
             }
             Self::Number { of, side, set } => Self::Number { of: *of, side: side.other(), set: Rc::clone(set) },
             Self::Few { of, bits } => Self::Few { of: *of, bits: !bits & (UNKNOWN | FIRST | SECOND) },
+            Self::Groups { of, list, bits } => {
+                let of = if *of == Of::Some { Of::All } else { Of::Some };
+                Self::Groups { of, list: Rc::clone(list), bits: !bits & (UNKNOWN | FIRST | SECOND) }
+            }
         }
     }
 }
@@ -145,12 +148,29 @@ pub struct Region {
     ci_stage: Texts,
     runner: u8,
     runner_id: Numbers,
+    groups: Groups,
 }
 
 impl Region {
     /// All jobs, of which these sources can be asked. Facts of a job are never empty texts, and no number of GitLab is 0: the evidence
     /// has neither.
-    pub fn worlds(sources: &Sources, steps: &Steps) -> Result<Vec<Self>, Undecided> {
+    pub fn worlds(knowable: Knowable<'_>, steps: &Steps) -> Result<Vec<Self>, Undecided> {
+        let worlds = Self::of_sources(knowable.sources, steps)?;
+        let with = |groups: &Groups, acting: u8, of: &Self| Self { groups: groups.clone(), acting, ..of.clone() };
+        let everybody = |groups: Groups| worlds.iter().map(|of| with(&groups, of.acting, of)).collect();
+        Ok(match (knowable.groups, knowable.sources.id_token()) {
+            (Asking::Asked, _) => everybody(Groups::asked()),
+            (Asking::NotAsked, None) => everybody(Groups::unknown()),
+            // Of whom an agent acts for an id token says nothing.
+            (Asking::NotAsked, Some(_)) => {
+                let people = worlds.iter().map(|of| with(&Groups::signed(), FIRST, of));
+                people.chain(worlds.iter().map(|of| with(&Groups::unknown(), SECOND, of))).collect()
+            }
+        })
+    }
+
+    /// The same, whatever groups there are.
+    fn of_sources(sources: &Sources, steps: &Steps) -> Result<Vec<Self>, Undecided> {
         // What is deployed to only an id token says.
         let (environment, environment_protected) = match sources.id_token() {
             Some(_) => (Texts::all(true, vec![listed(&["production"])], steps)?, UNKNOWN | FIRST | SECOND),
@@ -173,6 +193,7 @@ impl Region {
             ci_stage: Texts::all(true, vec![listed(&["build"])], steps)?,
             runner: UNKNOWN | FIRST,
             runner_id: Numbers::AllBut(Rc::new(BTreeSet::from([0]))),
+            groups: Groups::unknown(),
         };
         if *sources == Sources::Payload {
             let nothing = Texts::unknown;
@@ -236,6 +257,9 @@ impl Region {
                 };
                 *few &= bits;
                 (*few != 0).then_some(())
+            }
+            Atom::Groups { of, list, bits } => {
+                narrower.groups.narrow(*of, list, *bits).map(|left| narrower.groups = left)
             }
         };
         Ok(some.map(|()| narrower))
@@ -315,6 +339,7 @@ impl Region {
             environment,
             environment_protected: protected,
             ci_stage: self.ci_stage.least().map(str::to_owned),
+            groups: self.groups.example(),
             runner_id: (self.runner == FIRST).then(|| self.runner_id.example()),
             user: text(&self.login),
             user_id,

@@ -14,7 +14,7 @@ use super::*;
 use crate::approval::{Asked, Unapproved};
 use crate::config::{self, Source};
 use crate::evidence::JobFacts;
-use crate::evidence::settings::Sources;
+use crate::evidence::settings::{Groups as GroupsAre, Knowable, Sources};
 use crate::policy::pattern::Pattern;
 use crate::policy::rules::{Asking, Given, first_match, given};
 use crate::policy::settings::{ForeignCode, Groups, MapRule, Stands, When, read_rule};
@@ -33,6 +33,9 @@ const NAMESPACES: [&str; 2] = ["g", "*"];
 const REFS: [&str; 2] = ["main", "**"];
 const SOURCES: [&str; 2] = ["push", "merge_request_event"];
 const REQUESTS: [Option<&str>; 3] = [None, Some("svc"), Some("web")];
+
+/// A site that asks the job API, and nobody else.
+const JOB_API: Knowable<'static> = Knowable { sources: &Sources::JobApi, groups: GroupsAre::NotAsked };
 
 /// One table, for whatever path.
 pub(super) struct OneTable;
@@ -57,6 +60,12 @@ fn condition(facts: Facts) -> BoxedStrategy<(&'static str, String)> {
             3 => any::<bool>().prop_map(|value| ("environment_protected", value.to_string())),
             2 => Just(("ci_stage", "\"build\"".to_owned())),
             2 => Just(("runner", "1".to_owned())),
+        ]
+        .boxed(),
+        Facts::Groups => prop_oneof![
+            1 => select(vec!["1", "[1, 2]", "2"]).prop_map(|ids| ("user_id", ids.to_owned())),
+            1 => any::<bool>().prop_map(|value| ("acting_for", value.to_string())),
+            4 => subsequence(vec!["a", "b", "c"], 1..=2).prop_map(|groups| ("gitlab_group", format!("{groups:?}"))),
         ]
         .boxed(),
     }
@@ -211,7 +220,7 @@ proptest! {
         let rules = rules_of(&text);
         let accounts = [pattern(account)];
         let unless = unless.map(|unless| when_of(&unless));
-        let proofs = Proofs::new(&rules, setting, &world.sources, &OneTable).expect("decided");
+        let proofs = Proofs::new(&rules, setting, world.knowable(), &OneTable).expect("decided");
         let becomes = |facts: &JobFacts, requested: Option<&str>, approvals: Approvals<'_>| {
             let (at, account) = decided(&rules, setting, facts, requested, approvals)?;
             account.filter(|account| accounts[0].matches(account)).map(|_| at)
@@ -285,7 +294,7 @@ proptest! {
         let new_text = rules.concat();
         let read = |text: &str| if text.is_empty() { Vec::new() } else { rules_of(text) };
         let (old, new) = (read(&old_text), read(&new_text));
-        let proofs = |rules, setting| Proofs::new(rules, setting, &world.sources, &OneTable).expect("decided");
+        let proofs = |rules, setting| Proofs::new(rules, setting, world.knowable(), &OneTable).expect("decided");
         let found = changes(&proofs(&old, before), &proofs(&new, after)).expect("decided");
         let place = |rules: &[MapRule], rule: Option<&MapRule>| rule.map(|rule| rules.iter().position(|other| std::ptr::eq(rule, other)).expect("one of them"));
         let found: BTreeSet<_> = found.iter().map(|change| (place(&old, change.before.rule), place(&new, change.after.rule))).collect();
@@ -321,7 +330,7 @@ fn what_takes_too_long_is_undecided_and_never_proven() {
     let mut text: String = some.collect();
     text += "[[map]]\nwhen = { project = \"**a**b**c**d**e**f**g**h**i**j**k**l**m**n**o**p**\", ref = \"**a**b**c**d**e**f**g**h**i**j**k**l**m**n**o**p**\" }\nrun_as = \"svc\"\n";
     let rules = rules_of(&text);
-    let proofs = Proofs::new(&rules, ForeignCode::Allow, &Sources::JobApi, &OneTable).expect("few rules");
+    let proofs = Proofs::new(&rules, ForeignCode::Allow, JOB_API, &OneTable).expect("few rules");
     let svc = OneOf::new(["svc".to_owned()], Vec::new());
     assert!(proofs.reaches(16, None, &svc, &Steps::new()).is_ok());
     assert_eq!(proofs.reaches(16, None, &svc, &Steps::few(50)).err(), Some(Undecided::TooLarge));
@@ -350,7 +359,7 @@ fn ten_thousand_rules_are_decided_in_seconds() {
     let new = rules_of(&text.replace("g42/**", "g42/*"));
     let mut last = Duration::ZERO;
     cpu(&mut last);
-    let proofs = Proofs::new(&old, ForeignCode::OwnAccount, &Sources::JobApi, &OneTable).expect("decided");
+    let proofs = Proofs::new(&old, ForeignCode::OwnAccount, JOB_API, &OneTable).expect("decided");
     let unless = when_of("{ project = \"g2/**\", ref_protected = true }");
     assert!(proofs.counterexample(&[pattern("svc-2")], Some(&unless)).expect("decided").is_none());
     let never = cpu(&mut last);
@@ -358,8 +367,8 @@ fn ten_thousand_rules_are_decided_in_seconds() {
     assert_eq!(all.len(), 1, "{all:?}");
     let ways = cpu(&mut last);
     // Of fewer: whoever had a rule that is gone may come to each of those behind it, and all of them are looked for.
-    let before = Proofs::new(&old[..2000], ForeignCode::OwnAccount, &Sources::JobApi, &OneTable).expect("decided");
-    let after = Proofs::new(&new[..2000], ForeignCode::OwnAccount, &Sources::JobApi, &OneTable).expect("decided");
+    let before = Proofs::new(&old[..2000], ForeignCode::OwnAccount, JOB_API, &OneTable).expect("decided");
+    let after = Proofs::new(&new[..2000], ForeignCode::OwnAccount, JOB_API, &OneTable).expect("decided");
     let found = changes(&before, &after).expect("decided");
     // Whoever had the changed rule comes to one of thousands behind it now, and to no other.
     let changed = |rule: &MapRule| rule.when.to_string().contains("g42/**");

@@ -15,6 +15,7 @@ const PATTERNS: [&str; 4] = ["g/*", "g/**", "*/p", "h/p"];
 const REFS: [&str; 3] = ["main", "dev/x", "refs/merge-requests/1/head"];
 const ENVIRONMENTS: [&str; 3] = ["production", "review/7", "review/7/x"];
 const STAGES: [&str; 2] = ["build", "test"];
+const GROUPS: [&str; 3] = ["a", "a/b", "c"];
 const SOURCES: [&str; 3] = ["push", "web", "merge_request_event"];
 
 /// A condition as the file says it: key, and its values as JSON.
@@ -36,6 +37,7 @@ fn condition() -> impl Strategy<Value = Written> {
         texts("environment", vec!["production", "review/*"]),
         flag("environment_protected"),
         texts("ci_stage", STAGES.to_vec()),
+        texts("gitlab_group", GROUPS.to_vec()),
         subsequence(vec![12, 13], 1..=2)
             .prop_map(|ids| ("runner", ids.into_iter().map(Value::from).collect::<Vec<_>>())),
         flag("ref_protected"),
@@ -63,11 +65,13 @@ fn job() -> impl Strategy<Value = Value> {
         proptest::option::of(select(all)).prop_map(|value| value.map_or(Value::Null, Value::from))
     };
     let flag = || proptest::option::of(any::<bool>());
-    let rare = (unknown(&ENVIRONMENTS), flag(), unknown(&STAGES), proptest::option::of(12..15_u64));
+    // Of each group: he is in it, he is not, or nobody has said.
+    let groups = proptest::collection::vec(flag(), 3);
+    let rare = (unknown(&ENVIRONMENTS), flag(), unknown(&STAGES), proptest::option::of(12..15_u64), groups);
     (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), flag(), rare)
-        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected, stage, runner))| {
+        .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected, stage, runner, groups))| {
             json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected,
-                "environment": environment, "environment_protected": environment_protected, "ci_stage": stage, "runner": runner})
+                "environment": environment, "environment_protected": environment_protected, "ci_stage": stage, "runner": runner, "groups": groups})
         })
 }
 
@@ -81,6 +85,18 @@ fn naive_condition((key, values): &Written, job: &Value) -> Option<bool> {
         "ref" | "ref_protected" if !own_code || job["ref"].is_null() => return None,
         key => job[key].clone(),
     };
+    if *key == "gitlab_group" {
+        let is_in =
+            |group: &Value| job["groups"][GROUPS.iter().position(|one| group == one).expect("one of them")].as_bool();
+        let known: Vec<Option<bool>> = values.iter().map(is_in).collect();
+        return if known.contains(&Some(true)) {
+            Some(true)
+        } else if known.contains(&None) {
+            None
+        } else {
+            Some(false)
+        };
+    }
     if fact.is_null() {
         return None;
     }
@@ -152,6 +168,10 @@ proptest! {
             facts["ref_protected"] = job["ref_protected"].clone();
             facts["ci_stage"] = job["ci_stage"].clone();
             facts["runner_id"] = job["runner"].clone();
+            let those = |is_in: bool| -> Vec<&str> {
+                GROUPS.into_iter().enumerate().filter(|(at, _)| job["groups"][at] == is_in).map(|(_, group)| group).collect()
+            };
+            facts["groups"] = json!({"member_of": those(true), "not_of": {"These": those(false)}});
             let environment = json!({"name": job["environment"], "protected": job["environment_protected"], "tier": null});
             facts["signed"]["environment"] = if job["environment"].is_null() { Value::Null } else { environment };
         });
@@ -159,4 +179,39 @@ proptest! {
         let matches = mismatch(&rule, setting, asking).is_none();
         prop_assert_eq!(matches, naive(&all, &none, personal, setting, &job), "{} {}", text, job);
     }
+}
+
+#[test]
+fn only_groups_that_can_decide_are_asked_about() {
+    let rules = |text: &str| {
+        config::read(&Source::new("c.toml", text.to_owned()), |mut root| {
+            root.tables("map", |section| read_rule(section, &Groups::new(), Stands::InTheFile))
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+        })
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+    };
+    let one = |when: &str| format!("[[map]]\nwhen = {{ {when} }}\nrun_as = \"svc\"\n");
+    let text = [
+        one("user = \"zaphod\", gitlab_group = \"other-user\""),
+        one("ref = \"dev\", not = { gitlab_group = \"other-ref\" }"),
+        one("project_id = 22, gitlab_group = [\"a\", \"b\"]"),
+        one("user = \"adent\", not = { gitlab_group = \"c\" }"),
+        one("gitlab_group = \"of-forks\", from_fork = true"),
+        one("project_id = 22"),
+        one("gitlab_group = \"behind\""),
+    ]
+    .concat();
+    let rules = rules(&text);
+    let asked = |change: fn(&mut Value)| {
+        let identity = Identity::for_test(change);
+        let asking = Asking { facts: identity.facts(), requested: None };
+        let all = groups_that_decide(&rules, ForeignCode::OwnAccount, asking);
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(|_| ()), ["a", "b", "c"]);
+    assert_eq!(asked(|facts| facts["project_id"] = 23.into()), ["behind", "c"]);
+    assert_eq!(asked(|facts| facts["git_ref"] = "dev".into()), ["a", "b", "c", "other-ref"]);
+    // A bot, for which none of them is.
+    assert!(asked(|facts| facts["user_login"] = "project_22_bot_0a".into()).is_empty());
 }

@@ -1,9 +1,10 @@
 //! `[[test]]` and `[[never]]`: what the rules must do, said beside them. No stage acts by it.
 
 use super::groups::Groups;
-use super::rules::{When, read_when, users};
+use super::rules::{When, group_path, read_when, users};
 use crate::config::{Place, Placed, Section, values};
 use crate::evidence::RefType;
+use crate::evidence::memberships::Memberships;
 use crate::evidence::supposed::Supposed;
 use crate::policy::pattern::Pattern;
 
@@ -81,6 +82,9 @@ pub fn read_test(mut section: Section<'_>, groups: &Groups) -> Option<Test> {
         pipeline_source: text(&mut section, "pipeline_source").or_else(|| Some("push".to_owned())),
         ci_stage: text(&mut section, "ci_stage"),
         runner_id: number(&mut section, "runner"),
+        groups: section
+            .one_or_more("gitlab_group", group_path)
+            .map_or_else(Memberships::default, |groups| Memberships::supposed(groups.into_iter().collect())),
         environment: text(&mut section, "environment"),
         environment_protected: section.boolean("environment_protected"),
         job_id: 1,

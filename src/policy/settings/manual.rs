@@ -373,4 +373,16 @@ pub(super) const CONDITIONS: &[Key] = &[
             gitlab.identity is \"payload\". Its description and its tags are no facts: whoever manages a runner of a project can change them.",
         used_by: &[Config, Check],
     },
+    Key {
+        name: "gitlab_group",
+        takes: Takes::OneOrMore("full paths of groups"),
+        unset: Unset::Means("any user."),
+        example: "[\"climate/core\", \"physics\"]",
+        says: "The user is a member of one of these groups of GitLab, exactly by their paths, as Guest or more: directly, by a group above or by an invited \
+            one; not while he waits to be let in, nor from the day on that his membership ends. GitLab is asked with gitlab.groups_token. Without \
+            one the id token alone says it (groups_direct, where GitLab sends it; never of a user in more than 200 groups): \
+            that he is in a group or one above it, and of none that he is not, so that not = { gitlab_group = ... } holds for nobody then. A \
+            group that GitLab does not show makes jobs fail that it decides for. Paths can be renamed and taken by others.",
+        used_by: &[Config, Check],
+    },
 ];

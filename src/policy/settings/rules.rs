@@ -183,7 +183,7 @@ pub(super) fn read_when(mut section: Section<'_>, groups: &Groups) -> When {
 /// Reads one condition, if the section has it.
 type ReadCondition = fn(&mut Section<'_>, &Groups) -> Option<Condition>;
 
-const CONDITIONS: [ReadCondition; 16] = [
+const CONDITIONS: [ReadCondition; 17] = [
     |section, groups| {
         let lists = section.one_or_more("user", |text| users(text, groups))?;
         Some(Condition::User(sorted(lists.concat())))
@@ -206,6 +206,7 @@ const CONDITIONS: [ReadCondition; 16] = [
     |section, _| Some(Condition::EnvironmentProtected(section.boolean("environment_protected")?)),
     |section, _| Some(Condition::CiStage(sorted(section.one_or_more("ci_stage", values::visible_text)?))),
     |section, _| Some(Condition::Runner(sorted(section.one_or_more_numbers("runner")?))),
+    |section, _| Some(Condition::GitLabGroup(sorted(section.one_or_more("gitlab_group", group_path)?))),
 ];
 
 /// In this order. Most rules have one or two: for what there is no key left nobody looks.
@@ -224,6 +225,16 @@ fn sorted<T: Ord>(mut values: Vec<T>) -> Vec<T> {
     values.sort();
     values.dedup();
     values
+}
+
+/// The full path of a group, as GitLab allows it: it becomes part of a URL, in which it must mean nothing else.
+pub(super) fn group_path(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(allowed);
+    if text.len() > 1024 || !text.split('/').all(is_part) {
+        return Err(format!("must be the full path of a group, such as \"climate/core\": {text:?}"));
+    }
+    Ok(text.to_owned())
 }
 
 /// A login name, or all of a group. No login name of GitLab begins with `@`.

@@ -256,7 +256,8 @@ fn the_manual_has_every_key_that_the_readers_accept_and_no_other() {
 }
 
 /// Keys that cannot be without another one, and that one with a value.
-const NEEDS: [(&str, &str, &str); 7] = [
+const NEEDS: [(&str, &str, &str); 8] = [
+    ("test.environment_protected", "test.environment", "\"production\""),
     ("map.executor", "jobs.executor", "\"slurm\""),
     ("map.token_ttl", "token.ttl", "\"6h\""),
     ("map.gitlab", "gitlab.name", "\"prod\""),

@@ -94,7 +94,7 @@ macro_rules! sections {
 
 sections! {
     /// `[gitlab]`
-    GitlabSection: url timeout ca_file identity id_token_variable id_token_audience;
+    GitlabSection: url timeout ca_file identity id_token_variable id_token_audience groups_token;
     /// `[jobs]`
     JobsSection: downscope executor state_dir data_dir data_dir_group_writable kill_timeout shell_path login_shell no_new_privs message environment path_prepend image services limits;
     /// `[token]`

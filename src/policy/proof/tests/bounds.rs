@@ -26,7 +26,7 @@ fn pigeons(holes: u32) -> String {
 fn rules_that_hide_a_puzzle_are_solved_or_undecided_within_seconds() {
     let ask = |holes| {
         let rules = rules_of(&pigeons(holes));
-        let proofs = Proofs::new(&rules, ForeignCode::Allow, &Sources::JobApi, &OneTable).expect("few rules");
+        let proofs = Proofs::new(&rules, ForeignCode::Allow, JOB_API, &OneTable).expect("few rules");
         proofs.counterexample(&[pattern("svc")], None).map(|found| found.map(|found| found.account))
     };
     // For every job there is an earlier rule, and of few of them that is found out.

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use super::{NAMESPACES, PATHS, USERS, pattern};
 use crate::evidence::JobFacts;
-use crate::evidence::settings::{IdTokenSettings, Sources};
+use crate::evidence::memberships::Memberships;
+use crate::evidence::settings::{Groups as GroupsAre, IdTokenSettings, Knowable, Sources};
 use crate::evidence::supposed::Supposed;
 
 /// Projects, one for each way in which patterns can tell two from each other.
@@ -38,16 +39,24 @@ fn projects() -> Vec<Option<String>> {
 pub(super) enum Facts {
     Usual,
     Deployments,
+    Groups,
 }
 
 /// A site, and all jobs of a small world as its sources tell of them.
 pub(super) struct World {
     pub(super) facts: Facts,
-    pub(super) sources: Sources,
+    sources: Sources,
+    groups: GroupsAre,
     pub(super) jobs: Vec<(Supposed, JobFacts)>,
 }
 
-pub(super) static WORLDS: LazyLock<[World; 5]> = LazyLock::new(|| {
+impl World {
+    pub(super) fn knowable(&self) -> Knowable<'_> {
+        Knowable { sources: &self.sources, groups: self.groups }
+    }
+}
+
+pub(super) static WORLDS: LazyLock<[World; 8]> = LazyLock::new(|| {
     let audience = IdTokenSettings { variable: "T".into(), audience: "a".into() };
     let all = jobs();
     let without = |job: &Supposed| job.source_project_id.is_none();
@@ -55,11 +64,13 @@ pub(super) static WORLDS: LazyLock<[World; 5]> = LazyLock::new(|| {
         let unknown = Supposed { user: None, project: None, pipeline_source: None, ..job.clone() };
         without(job).then_some(unknown)
     };
-    let world = |facts, sources, jobs: Vec<Supposed>| World {
+    let asking = |groups, facts, sources, jobs: Vec<Supposed>| World {
         facts,
         sources,
+        groups,
         jobs: jobs.into_iter().map(|job| (job.clone(), job.facts())).collect(),
     };
+    let world = |facts, sources, jobs| asking(GroupsAre::NotAsked, facts, sources, jobs);
     let mut numbers: Vec<Supposed> = all.iter().filter_map(payload).collect();
     numbers.dedup();
     [
@@ -71,7 +82,15 @@ pub(super) static WORLDS: LazyLock<[World; 5]> = LazyLock::new(|| {
             Sources::JobApi,
             deployments().into_iter().filter(|job| without(job) && job.environment.is_none()).collect(),
         ),
-        world(Facts::Deployments, Sources::IdToken(audience), deployments()),
+        world(Facts::Deployments, Sources::IdToken(audience.clone()), deployments()),
+        asking(GroupsAre::Asked, Facts::Groups, Sources::JobApi, members(without, Memberships::supposed)),
+        world(Facts::Groups, Sources::JobApi, few_jobs().into_iter().filter(without).collect()),
+        world(Facts::Groups, Sources::IdToken(audience), {
+            // Of whom an agent acts for nobody says it.
+            let agents = few_jobs().into_iter().filter(|job| job.scoped_user_id.is_some());
+            let people = members(|job| job.scoped_user_id.is_none(), Memberships::at_least);
+            people.into_iter().chain(agents).collect()
+        }),
     ]
 });
 
@@ -140,6 +159,14 @@ fn few_jobs() -> Vec<Supposed> {
             [job, signed(7), signed(8), merge_request.clone()]
         })
         .collect()
+}
+
+/// Who is in some of three groups.
+fn members(which: impl Fn(&Supposed) -> bool, groups: fn(BTreeSet<String>) -> Memberships) -> Vec<Supposed> {
+    let all = [&[][..], &["a"], &["b"], &["c"], &["a", "b"], &["a", "c"], &["b", "c"], &["a", "b", "c"]];
+    let of = |names: &[&str]| groups(names.iter().map(|name| (*name).to_owned()).collect());
+    let jobs = few_jobs().into_iter().filter(which);
+    jobs.flat_map(|job| all.map(|names| Supposed { groups: of(names), ..job.clone() })).collect()
 }
 
 fn deployments() -> Vec<Supposed> {

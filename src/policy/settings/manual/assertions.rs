@@ -75,6 +75,12 @@ pub const TEST: Part = Part {
         ),
         fact("ci_stage", Takes::Text("a name"), "\"build\"", "The stage of the job in its pipeline."),
         fact("runner", NUMBER, "12", "The number of the runner that has it."),
+        fact(
+            "gitlab_group",
+            Takes::OneOrMore("full paths of groups"),
+            "\"climate/core\"",
+            "The groups of GitLab that the user is a member of; he is in no other then.",
+        ),
         fact("environment_protected", Takes::Boolean, "", "Whether that environment is protected."),
         Key {
             name: "approved_by",
