@@ -109,5 +109,39 @@ cases!(
         for part in ["user_id is not known", "ref_protected is not known", "the code may come from a fork"] {
             assert!(said.contains(part), "{part}: {said}");
         }
+    },
+    fn facts_that_few_rules_ask_for_can_be_said_and_are_shown() {
+        let when = "environment = \"production\", environment_protected = true, ci_stage = \"deploy\", runner = 12, gitlab_group = \"climate\", not = { gitlab_group = \"students\" }";
+        let rule = format!("[[map]]\nwhen = {{ {when} }}\nrun_as = \"nobody-here\"\n");
+        let world = World::one_user().raw(&rule).rules([]).build();
+        let options = [
+            "--environment=production",
+            "--environment-protected=true",
+            "--ci-stage=deploy",
+            "--runner-id=12",
+            "--gitlab-group=climate",
+        ];
+        let said = document(&world, &[&["--user", "adent"][..], &options].concat());
+        assert_eq!(said["rule"]["when"], format!("{{ {when} }}"));
+        for (fact, value) in [
+            ("environment", json!("production")),
+            ("environment_protected", json!(true)),
+            ("ci_stage", json!("deploy")),
+            ("runner", json!(12)),
+            ("gitlab_group", json!(["climate"])),
+        ] {
+            assert_eq!(said["job"][fact], value, "{said}");
+        }
+        for (at, key) in
+            ["environment", "environment_protected", "ci_stage", "runner", "gitlab_group"].iter().enumerate()
+        {
+            // Whether an environment is protected cannot be said of none.
+            let left_out = |other: usize| other == at || (at == 0 && other == 1);
+            let some: Vec<&str> =
+                (0..options.len()).filter(|other| !left_out(*other)).map(|other| options[other]).collect();
+            let (said, code) = explain(&world, &[&["--user", "adent"][..], &some].concat());
+            assert_eq!(code, Some(1));
+            assert!(said.contains(&format!("{key} is not known of this job")), "{key}: {said}");
+        }
     }
 );

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::evidence::JobFacts;
+use crate::evidence::{Environment, JobFacts};
 use crate::launch::settings::Executor;
 use crate::policy::settings::MapRule;
 use crate::policy::{Explained, Foreseen, at, mismatch_in_words};
@@ -63,6 +63,11 @@ fn job(facts: &JobFacts) -> Value {
         ("ref_protected", facts.ref_protected().map(Value::from)),
         ("pipeline_source", facts.pipeline_source().map(Value::from)),
         ("from_fork", facts.is_from_fork().map(Value::from)),
+        ("environment", facts.environment().map(|environment| environment.name().into())),
+        ("environment_protected", facts.environment().and_then(Environment::protected).map(Value::from)),
+        ("ci_stage", facts.ci_stage().map(Value::from)),
+        ("runner", facts.runner_id().map(Value::from)),
+        ("gitlab_group", Some(facts.groups()).filter(|groups| !groups.is_empty()).map(Value::from)),
     ];
     for (name, value) in more {
         if let Some(value) = value {
