@@ -88,7 +88,7 @@ pub enum User<'t> {
 }
 
 impl Table {
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn for_test(text: &str) -> Self {
         Self { path: "users.map".into(), bytes: text.into() }
     }
