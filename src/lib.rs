@@ -45,7 +45,7 @@
 //! | `settings` | the driver's file, put together | sys, config, report, scheduler, evidence, approval, policy, token, launch |
 //! | `stage` | the four stages, one page each | sys, report, runner, order, scheduler, evidence, identity, approval, policy, token, launch, session, issuer, settings |
 //! | `admin` | one file a verb | sys, config, report, scheduler, evidence, approval, policy, token, launch, session, issuer, settings, stage |
-//! | `probe` | what our own tests and benchmarks need from the inside | sys, scheduler, identity, policy, token, issuer, settings, stage |
+//! | `probe` | what our own tests, benchmarks and fuzz targets need from the inside | sys, scheduler, evidence, identity, policy, token, issuer, settings, stage, admin |
 //!
 //! Two more rooms are crates of their own, since they know nothing of us: `jose` (keys and signatures as the world knows
 //! them) and `emulator` (GitLab and its runner for one job).

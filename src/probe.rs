@@ -1,6 +1,9 @@
 //! What the project's own tests and benchmarks need from the inside, where no other program has a door. Nothing here is of use
 //! to anybody else.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;

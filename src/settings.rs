@@ -364,5 +364,7 @@ fn default_log(downscope: Downscope) -> Option<PathBuf> {
     (downscope == Downscope::Setuid).then(|| PathBuf::from("/var/log/motmot/audit.log"))
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -75,7 +75,9 @@ fn copy_of_the_crate(room: &Room) -> PathBuf {
         for entry in fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
             let (from, to) = (entry.path(), to.join(entry.file_name()));
-            if from.is_dir() {
+            if from.ends_with("fuzz/target") {
+                // What cargo-fuzz has built there.
+            } else if from.is_dir() {
                 copy(&from, &to);
             } else {
                 fs::copy(&from, &to).unwrap();

@@ -1,6 +1,8 @@
 //! `motmot audit`: what the audit log says, and whether it is whole.
 
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod lines;
 mod show;
 mod verify;

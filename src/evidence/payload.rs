@@ -241,6 +241,9 @@ fn path_of(repo_url: &str) -> Option<String> {
     (!path.is_empty()).then(|| path.to_owned())
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::*;

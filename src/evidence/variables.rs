@@ -28,7 +28,7 @@ pub fn values_of(payload: &Path, name: &str) -> Result<Vec<Zeroizing<String>>, P
     values_in(&payload::bytes(payload)?, name)
 }
 
-fn values_in(text: &[u8], name: &str) -> Result<Vec<Zeroizing<String>>, PayloadError> {
+pub(super) fn values_in(text: &[u8], name: &str) -> Result<Vec<Zeroizing<String>>, PayloadError> {
     let found: Variables = serde_json::from_slice(text)
         .map_err(|error| PayloadError::Malformed { line: error.line(), column: error.column() })?;
     let named = found.variables.into_iter().flatten().filter(|variable| variable.key.as_deref() == Some(name));

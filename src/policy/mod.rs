@@ -22,6 +22,8 @@ pub use account::{Account, ForCleanup, Mode, NotAdmitted};
 pub use decision::{Admission, Decision};
 pub use explain::{Explained, Foreseen, explain};
 pub use rules::{Asking, Given, Mismatch, names_number, takes_foreign_code};
+#[cfg(any(test, fuzzing))]
+pub(crate) use rules::{given, naive};
 pub use words::{at, job_in_words, mismatch_in_words};
 
 use nix::unistd::Uid;

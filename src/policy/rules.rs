@@ -319,5 +319,7 @@ pub fn takes_foreign_code(rule: &MapRule, grants: Grants, foreign_code: ForeignC
         }
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod naive;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! What the driver costs, beside the same script without it. Prints figures; never fails on time.
 //!
-//! `cargo bench --bench stages` (as root; the jobs run as `nobody`). With `-- memory`, `-- log` or `-- token` that part alone.
+//! `cargo bench --bench stages` (as root; the jobs run as `nobody`). With `-- rules`, `-- audit`, `-- memory`,
+//! `-- log` or `-- token` that part alone.
 #![allow(clippy::print_stdout, clippy::cast_precision_loss)] // figures are its output
 
 use std::fs;
@@ -27,6 +28,11 @@ fn main() {
     let world = World::new("");
     match std::env::args().skip(1).find(|word| !word.starts_with('-')).as_deref() {
         None => (),
+        Some("rules") => {
+            world.rules_cost(10_000);
+            return world.table_cost(100_000);
+        }
+        Some("audit") => return world.audit_cost(),
         Some("log") => return world.throughput(),
         Some("memory") => return world.memory(),
         Some("token") => return tokens(&world.path("keys")),
@@ -37,6 +43,7 @@ fn main() {
     world.rules_cost(10_000);
     world.table_cost(100_000);
     world.job_cost();
+    world.audit_cost();
     world.memory();
     world.throughput();
     world.latency();
@@ -44,6 +51,8 @@ fn main() {
 }
 
 struct World {
+    /// Where the audit log is.
+    log: std::cell::RefCell<String>,
     dir: tempfile::TempDir,
     bins: PathBuf,
     uid: u32,
@@ -80,7 +89,8 @@ impl World {
         let dir = tempfile::Builder::new().prefix("motmot-bench-").tempdir().expect("a directory");
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("chmod");
         let bins = Path::new(env!("CARGO_BIN_EXE_motmot")).parent().expect("a directory").to_owned();
-        let world = Self { bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir, accounts };
+        let log = dir.path().join("audit.log").display().to_string().into();
+        let world = Self { log, bins, uid: user.uid.as_raw(), gid: user.gid.as_raw(), dir, accounts };
         for (name, uid) in [("state", 0), ("tmp", 0), ("data", world.uid)] {
             fs::create_dir(world.path(name)).expect("a directory");
             fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o700)).expect("chmod");
@@ -98,11 +108,15 @@ impl World {
     }
 
     fn configure(&self, url: &str, jobs: &str) {
-        let (dir, accounts) = (self.dir.path().display(), &self.accounts);
+        let (dir, accounts, log) = (self.dir.path().display(), &self.accounts, self.log.borrow());
         let text = format!(
-            "[gitlab]\nurl = \"{url}\"\n[jobs]\ndata_dir = \"{dir}/data\"\nstate_dir = \"{dir}/state\"\n{jobs}\n[token]\nissuer = \"https://ci.example\"\naudience = \"https://a.example\"\nkeys = \"{dir}/keys\"\n[accounts]\nshells = [\"/usr/sbin/nologin\", \"/bin/false\"]\n{accounts}\n[log]\nfile = \"{dir}/audit.log\"\n[[map]]\nrun_as = \"{ACCOUNT}\"\n"
+            "[gitlab]\nurl = \"{url}\"\n[jobs]\ndata_dir = \"{dir}/data\"\nstate_dir = \"{dir}/state\"\n{jobs}\n[token]\nissuer = \"https://ci.example\"\naudience = \"https://a.example\"\nkeys = \"{dir}/keys\"\n[accounts]\nshells = [\"/usr/sbin/nologin\", \"/bin/false\"]\n{accounts}\n[log]\nfile = \"{log}\"\n[[map]]\nrun_as = \"{ACCOUNT}\"\n"
         );
         fs::write(self.path("config.toml"), text).expect("config");
+    }
+
+    fn log_to(&self, file: &str) {
+        self.log.replace(file.to_owned());
     }
 
     fn stage(&self, stage: &str) -> Command {
@@ -225,6 +239,23 @@ impl World {
         assert!(self.stage("cleanup").env("MOTMOT_SESSION", session).status().expect("cleanup").success());
     }
 
+    /// One whole job.
+    fn job(&self, script: &Path) -> (Duration, Duration) {
+        let start = (Instant::now(), cpu());
+        let session = self.session("");
+        let stage = |name: &str| {
+            let mut command = self.stage(name);
+            command.env("MOTMOT_SESSION", &session).stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        };
+        assert!(stage("prepare").status().expect("prepare").success());
+        for _ in 0..6 {
+            assert!(stage("run").arg(script).arg("build_script").status().expect("run").success());
+        }
+        self.clean_up(&session);
+        (start.0.elapsed(), cpu().saturating_sub(start.1))
+    }
+
     /// Config, prepare, six run stages, cleanup, beside six bare scripts.
     fn job_cost(&self) {
         let script = self.script("true");
@@ -235,24 +266,46 @@ impl World {
                 assert!(self.bare(&script).stdout(Stdio::null()).status().expect("bash").success());
             }
             bare.push((start.0.elapsed(), cpu().saturating_sub(start.1)));
-            let start = (Instant::now(), cpu());
-            let session = self.session("");
-            let stage = |name: &str| {
-                let mut command = self.stage(name);
-                command.env("MOTMOT_SESSION", &session).stdout(Stdio::null()).stderr(Stdio::null());
-                command
-            };
-            assert!(stage("prepare").status().expect("prepare").success());
-            for _ in 0..6 {
-                assert!(stage("run").arg(&script).arg("build_script").status().expect("run").success());
-            }
-            self.clean_up(&session);
-            whole.push((start.0.elapsed(), cpu().saturating_sub(start.1)));
+            whole.push(self.job(&script));
         }
         let (bare, whole) = (median(bare), median(whole));
         println!("a whole job: config, prepare, six run stages, cleanup");
         println!("  six bare scripts      {:>7.2} ms wall  {:>7.2} ms CPU", ms(bare.0), ms(bare.1));
         println!("  motmot                {:>7.2} ms wall  {:>7.2} ms CPU\n", ms(whole.0), ms(whole.1));
+    }
+
+    /// A whole job with a file of the audit log and without, beside as many lines that are written to the same disk and waited for.
+    fn audit_cost(&self) {
+        let (script, log) = (self.script("true"), self.path("audit.log"));
+        let records = || fs::read_to_string(&log).map_or(0, |text| text.lines().count());
+        let before = records();
+        self.job(&script);
+        let records = records() - before;
+        let mut bare_file = fs::File::create(self.path("bare.log")).expect("a file");
+        let (mut with, mut without, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS / 4 {
+            self.log_to(&log.display().to_string());
+            with.push(self.job(&script));
+            self.log_to("");
+            without.push(self.job(&script));
+            let start = Instant::now();
+            for _ in 0..records {
+                std::io::Write::write_all(&mut bare_file, &[b'x'; 512]).expect("written");
+                bare_file.sync_data().expect("synced");
+            }
+            bare.push((start.elapsed(), Duration::ZERO));
+        }
+        self.log_to(&log.display().to_string());
+        let (with, without, bare) = (median(with), median(without), median(bare));
+        println!("the audit log of a whole job: {records} records, each on the disk before what it is about");
+        println!("  without a file        {:>7.2} ms wall  {:>7.2} ms CPU", ms(without.0), ms(without.1));
+        println!("  with it               {:>7.2} ms wall  {:>7.2} ms CPU", ms(with.0), ms(with.1));
+        println!(
+            "  a record              {:>7.2} ms wall  {:>7.2} ms CPU   (a line written and waited for: {:.2} ms)\n",
+            (ms(with.0) - ms(without.0)) / records as f64,
+            (ms(with.1) - ms(without.1)) / records as f64,
+            ms(bare.0) / records as f64
+        );
     }
 
     /// While a job runs: the stage binary and its worker, as the kernel counts them.

@@ -269,5 +269,7 @@ fn groups(claims: &Map<String, Value>) -> Result<Option<Vec<String>>, IdTokenErr
     list.iter().map(|one| group(one).ok_or_else(wrong)).collect::<Result<_, _>>().map(Some)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,15 @@
-//! Matching against a second implementation that knows nothing of the first: it reads the rule as text, and the job as JSON.
+//! Matching against the second reading of the same text ([`naive`]).
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use serde_json::{Value, json};
 
+use super::naive::{self, Gives};
 use super::*;
 use crate::config::{self, Source};
 use crate::identity::Identity;
 use crate::policy::settings::{Groups, Stands, read_rule};
+use crate::policy::table::Files;
 
 const USERS: [&str; 3] = ["ada", "bob", "project_7_bot_0a"];
 const PROJECTS: [&str; 3] = ["g/p", "g/s/p", "h/p"];
@@ -66,71 +68,18 @@ fn job() -> impl Strategy<Value = Value> {
     };
     let flag = || proptest::option::of(any::<bool>());
     // Of each group: he is in it, he is not, or nobody has said.
-    let groups = proptest::collection::vec(flag(), 3);
+    let groups = proptest::collection::vec(flag(), GROUPS.len());
     let rare = (unknown(&ENVIRONMENTS), flag(), unknown(&STAGES), proptest::option::of(12..15_u64), groups);
     (select(&USERS[..]), 1..4_u64, unknown(&PROJECTS), unknown(&REFS), unknown(&SOURCES), flag(), rare)
         .prop_map(|(user, id, project, git_ref, source, protected, (environment, environment_protected, stage, runner, groups))| {
-            json!({"user": user, "user_id": id, "project": project, "ref": git_ref, "pipeline_source": source, "ref_protected": protected,
-                "environment": environment, "environment_protected": environment_protected, "ci_stage": stage, "runner": runner, "groups": groups})
+            let those = |is_in: bool| -> Vec<&str> {
+                GROUPS.into_iter().zip(&groups).filter(|(_, known)| **known == Some(is_in)).map(|(group, _)| group).collect()
+            };
+            let environment = json!({"name": environment, "protected": environment_protected, "tier": null});
+            let environment = if environment["name"].is_null() { Value::Null } else { environment };
+            json!({"user_login": user, "user_id": id, "project_path": project, "git_ref": git_ref, "pipeline_source": source, "ref_protected": protected,
+                "ci_stage": stage, "runner_id": runner, "groups": {"member_of": those(true), "not_of": {"These": those(false)}}, "environment": environment})
         })
-}
-
-/// In words of three: yes, no, nobody knows.
-fn naive_condition((key, values): &Written, job: &Value) -> Option<bool> {
-    let own_code = naive_from_fork(job) == Some(false);
-    let fact = match *key {
-        "from_fork" => naive_from_fork(job).map(Value::from)?,
-        "bot" => Value::from(job["user"].as_str()?.contains("_bot")),
-        "environment_protected" if job["environment"].is_null() => return None,
-        "ref" | "ref_protected" if !own_code || job["ref"].is_null() => return None,
-        key => job[key].clone(),
-    };
-    if *key == "gitlab_group" {
-        let is_in =
-            |group: &Value| job["groups"][GROUPS.iter().position(|one| group == one).expect("one of them")].as_bool();
-        let known: Vec<Option<bool>> = values.iter().map(is_in).collect();
-        return if known.contains(&Some(true)) {
-            Some(true)
-        } else if known.contains(&None) {
-            None
-        } else {
-            Some(false)
-        };
-    }
-    if fact.is_null() {
-        return None;
-    }
-    Some(values.iter().any(|value| match (*key, value.as_str(), fact.as_str()) {
-        ("project", Some("g/*"), Some(path)) => path.starts_with("g/") && path.matches('/').count() == 1,
-        ("project", Some("g/**"), Some(path)) => path.starts_with("g/"),
-        ("project", Some("*/p"), Some(path)) => path.ends_with("/p") && path.matches('/').count() == 1,
-        ("ref", Some("dev/*"), Some(name)) => name.starts_with("dev/"),
-        ("environment", Some("review/*"), Some(name)) => name == "review/7",
-        _ => *value == fact,
-    }))
-}
-
-fn naive_from_fork(job: &Value) -> Option<bool> {
-    let merge_request = job["ref"].as_str().is_some_and(|name| name.starts_with("refs/merge-requests/"));
-    match job["pipeline_source"].as_str() {
-        Some(source) if source != "merge_request_event" && !merge_request => Some(false),
-        _ => None,
-    }
-}
-
-fn naive(all: &[Written], none: &[Written], personal: bool, setting: ForeignCode, job: &Value) -> bool {
-    let has = |wanted: &str| all.iter().any(|(key, _)| *key == wanted);
-    let says = |wanted: &str| all.iter().any(|(key, values)| *key == wanted && values[0] == true);
-    let bots = has("user") || says("bot");
-    let foreign = match setting {
-        ForeignCode::Allow => true,
-        ForeignCode::OwnAccount => personal || has("user") || has("user_id"),
-        ForeignCode::Refuse => false,
-    };
-    all.iter().all(|condition| naive_condition(condition, job) == Some(true))
-        && none.iter().all(|condition| naive_condition(condition, job) == Some(false))
-        && (bots || !job["user"].as_str().is_some_and(|user| user.contains("_bot")))
-        && (foreign || says("from_fork") || naive_from_fork(job) == Some(false))
 }
 
 fn written(conditions: &[Written]) -> String {
@@ -154,30 +103,32 @@ proptest! {
         let run_as = if personal { "{gitlab_user}" } else { "svc" };
         let separator = if all.is_empty() { "" } else { ", " };
         let when = format!("{}{separator}not = {{ {} }}", written(&all), written(&none));
+        let policy = json!({"merge_requests_of_forks": match setting {
+            ForeignCode::OwnAccount => "own-account",
+            ForeignCode::Refuse => "refuse",
+            ForeignCode::Allow => "allow",
+        }});
         let text = format!("[[map]]\nwhen = {{ {when} }}\nrun_as = {run_as:?}\n");
         let read = config::read(&Source::new("c.toml", text.clone()), |mut root| {
             root.tables("map", |section| read_rule(section, &Groups::new(), Stands::InTheFile)).pop()?
         });
         let rule = read.unwrap_or_else(|error| panic!("{text}: {error}"));
-        let identity = Identity::for_test(|facts| {
-            facts["user_login"] = job["user"].clone();
-            facts["user_id"] = job["user_id"].clone();
-            facts["project_path"] = job["project"].clone();
-            facts["git_ref"] = job["ref"].clone();
-            facts["pipeline_source"] = job["pipeline_source"].clone();
-            facts["ref_protected"] = job["ref_protected"].clone();
-            facts["ci_stage"] = job["ci_stage"].clone();
-            facts["runner_id"] = job["runner"].clone();
-            let those = |is_in: bool| -> Vec<&str> {
-                GROUPS.into_iter().enumerate().filter(|(at, _)| job["groups"][at] == is_in).map(|(_, group)| group).collect()
-            };
-            facts["groups"] = json!({"member_of": those(true), "not_of": {"These": those(false)}});
-            let environment = json!({"name": job["environment"], "protected": job["environment_protected"], "tier": null});
-            facts["signed"]["environment"] = if job["environment"].is_null() { Value::Null } else { environment };
+        let mut facts = Value::Null;
+        let identity = Identity::for_test(|ordinary| {
+            let mut job = job.as_object().expect("an object").clone();
+            ordinary["signed"]["environment"] = job.remove("environment").expect("a key");
+            ordinary.as_object_mut().expect("an object").extend(job);
+            facts = ordinary.clone();
         });
         let asking = Asking { facts: identity.facts(), requested: None };
-        let matches = mismatch(&rule, setting, asking).is_none();
-        prop_assert_eq!(matches, naive(&all, &none, personal, setting, &job), "{} {}", text, job);
+        let found = match given(&rule, setting, asking, &Files).expect("no table") {
+            Ok(Given::Account(name)) => Gives::Account(name),
+            Ok(Given::NoLogin(_)) => Gives::NoLogin,
+            Err(_) => Gives::Nothing,
+        };
+        let written: Value = toml::from_str(&text).expect("TOML");
+        let config = json!({"policy": policy});
+        prop_assert_eq!(found, naive::gives(&config, &written["map"][0], &facts, None), "{} {}", text, job);
     }
 }
 
