@@ -5,6 +5,7 @@ mod approvals;
 mod assertions;
 mod batch;
 mod findings;
+mod hook;
 mod identity;
 mod jobs;
 mod limits;
@@ -76,6 +77,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     let each: Vec<Settings> = settings.of_each_gitlab().collect();
     let named: Vec<_> = each.iter().flat_map(|settings| rules::judge(settings, runner, findings)).collect();
     approvals::judge(settings, runner, findings);
+    hook::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     assertions::judge(settings, runner, findings);
     login::judge(settings, runner, findings);

@@ -1,5 +1,6 @@
 mod approved;
 mod giving;
+mod hook;
 mod sources;
 
 use nix::unistd::{Gid, Uid};
@@ -83,7 +84,7 @@ fn decide_with(
         mode,
         &Identity::for_test(change),
         None,
-        Machine { accounts: &People, tables: &table::Files, approvals: &NoApprovals },
+        Machine { accounts: &People, tables: &table::Files, approvals: &NoApprovals, hook: &NoHook },
     )
 }
 

@@ -23,6 +23,7 @@ pub mod config;
 mod confine;
 mod edge;
 mod ends;
+mod hook;
 mod ignored;
 pub mod keeper;
 mod lines;

@@ -19,6 +19,7 @@ mod environment;
 mod examples;
 mod explain;
 mod harness;
+mod hook;
 mod id_token;
 mod identity;
 mod leftovers;
