@@ -150,6 +150,10 @@ impl Record {
         let mut words = match self.text("event").unwrap_or_default() {
             "accepted" => format!("by rule {}", field("rule")),
             "refused" | "unavailable" | "not limited" => field("reason"),
+            "hook answered" => {
+                let words = ["answer", "named", "reason"].map(&field);
+                words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ")
+            }
             "failed" => format!("{}: {}", field("stage"), field("reason")),
             "started" => field("sub_stage"),
             "minted" => format!("{}: token {} for {}", field("sub_stage"), field("jti"), field("aud")),
@@ -223,6 +227,17 @@ mod tests {
             !Wanted { since: time("2000-01-01"), ..Wanted::default() }.holds(&untimed),
             "what has no time is not in one"
         );
+    }
+
+    #[test]
+    fn what_a_hook_has_answered_is_told_in_a_few_words() {
+        let of = |more: &str| record(&format!(r#"{{"event":"hook answered","account":"arthur",{more}}}"#)).details();
+        assert_eq!(of(r#""answer":"accept""#), "accept");
+        assert_eq!(
+            of(r#""answer":"accept","named":"svc","reason":"a member","simulated":true"#),
+            "accept: svc: a member [simulated]"
+        );
+        assert_eq!(of(r#""answer":"none","reason":"no answer within 2 s""#), "none: no answer within 2 s");
     }
 
     #[test]
