@@ -20,6 +20,7 @@ use crate::config::{self, ConfigError, Section, Source};
 use crate::evidence::settings::{GitLabSettings, read_gitlabs};
 use crate::launch::settings::{Downscope, Executor, JobSettings, read_jobs};
 use crate::policy::Rules;
+use crate::policy::hook::settings::{HookSettings, read_hook};
 use crate::policy::settings::assertions::{Assertions, Never, Test, read_never, read_test};
 use crate::policy::settings::terms::{RuleExecutor, Terms};
 use crate::policy::settings::{AccountLimits, MapRule, PolicySettings, Stands, read_accounts, read_policy, read_rule};
@@ -73,6 +74,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// `[approvals]`: whose word rules with `approved_by` ask for.
     pub approvals: Option<ApprovalSettings>,
+    /// `[hook]`: the site's own program that is asked about each job.
+    pub hook: Option<HookSettings>,
 }
 
 /// Why there are no settings.
@@ -298,7 +301,7 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
     let token = root.section("token");
     let token_place = token.place();
     let token = if token.is_present() { read_token(token).map(Some) } else { Some(None) };
-    let accounts = read_accounts(root.section("accounts"));
+    let mut accounts = read_accounts(root.section("accounts"));
     let policy = root.section("policy");
     let policy = read_policy(policy, root.section("groups"));
     let map: Vec<Option<MapRule>> = root.tables("map", |section| read_rule(section, &policy.groups, Stands::InTheFile));
@@ -322,6 +325,9 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
     if let Some(Some(token)) = &token {
         judge_issuers(token, known, &token_place, &root);
     }
+    let hook = root.section("hook");
+    let hook = if hook.is_present() { read_hook(hook).map(Some) } else { Some(None) };
+    accounts.hook_account = hook.iter().flatten().next().map(|hook| hook.account.clone());
     for rule in map.iter().flatten() {
         judge_gitlab("map", (rule.gitlab.as_deref(), &rule.place), known, &root);
     }
@@ -355,6 +361,7 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
         schedulers,
         log,
         approvals: approvals?,
+        hook: hook?,
     };
     Some((settings, includes))
 }

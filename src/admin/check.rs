@@ -6,6 +6,7 @@ mod assertions;
 mod batch;
 mod conditions;
 mod findings;
+mod hook;
 mod identity;
 mod jobs;
 mod limits;
@@ -77,6 +78,7 @@ fn judge(args: &CheckArgs, config: &Path, settings: &Settings, runner: &Runner, 
     let each: Vec<Settings> = settings.of_each_gitlab().collect();
     let named: Vec<_> = each.iter().flat_map(|settings| rules::judge(settings, runner, findings)).collect();
     approvals::judge(settings, runner, findings);
+    hook::judge(settings, runner, findings);
     rules::judge_limits(&settings.accounts, findings);
     assertions::judge(settings, runner, findings);
     conditions::judge_assertions(&settings.assertions, findings);

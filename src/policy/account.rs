@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::rules::PassedOver;
+use super::rules::{NotNamable, PassedOver};
 use crate::policy::settings::{AccountLimits, LoginSessions};
-use crate::report::{Audience, FailureKind, Fault};
+use crate::report::{Audience, FailureKind, Fault, one_line};
 use crate::sys::accounts::{AccountDb, LookupError, PasswdEntry};
 use crate::sys::login::{Barred, LoginRules};
 use crate::sys::pam;
@@ -57,6 +57,22 @@ impl Mode {
         }
     }
 
+    /// As whom a site's hook runs: looked up like other accounts, but by limits of its own, since it is none for jobs.
+    pub fn hook_account(self, name: &str, db: &dyn AccountDb) -> Result<Become, HookAccountError> {
+        let entry = db.by_name(name)?.filter(|entry| entry.name() == name);
+        let entry = entry.ok_or_else(|| HookAccountError::Missing(name.to_owned()))?;
+        let (uid, name) = (entry.uid(), || name.to_owned());
+        match self {
+            _ if uid.is_root() => return Err(HookAccountError::Root(name())),
+            // It has the driver's keys and sessions.
+            Self::ChangeUser { own } if uid == own => return Err(HookAccountError::Runner(name())),
+            Self::OnlySelf(own) if uid != own => return Err(HookAccountError::NotTheOwner(name(), own.as_raw())),
+            Self::ChangeUser { .. } | Self::OnlySelf(_) => {}
+        }
+        let groups = db.groups(&entry)?;
+        self.target(&entry, groups).map_err(|NeverRoot| HookAccountError::Root(name()))
+    }
+
     /// Who is asked whether an account may begin a session.
     pub fn login_rules(self, limits: &AccountLimits) -> Option<LoginRules> {
         match self {
@@ -101,6 +117,28 @@ impl Fault for NoLoginSessions {
     }
 }
 
+/// Why a hook cannot run as the account that the configuration names.
+#[derive(Debug, thiserror::Error)]
+pub enum HookAccountError {
+    /// Nobody has this name.
+    #[error("there is no local account {0:?} (hook.account); make one for the hook that owns nothing")]
+    Missing(String),
+    /// uid 0.
+    #[error("the account {0:?} (hook.account) is root, which no hook runs as; make one for it that owns nothing")]
+    Root(String),
+    /// That of the driver.
+    #[error(
+        "the account {0:?} (hook.account) is the one that the driver runs as; make one for the hook that owns nothing"
+    )]
+    Runner(String),
+    /// The runner belongs to somebody else.
+    #[error("this runner runs as uid {1} (jobs.downscope = \"none\") and cannot run the hook as {0:?} (hook.account)")]
+    NotTheOwner(String, u32),
+    /// It could not be found out.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
 /// Why an account is not admitted. For the admin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotAdmitted {
@@ -143,6 +181,14 @@ pub enum NotAdmitted {
     NotTheOwner(String, u32),
     /// The machine's own rules for logging in keep it out.
     Barred(String, Barred),
+    /// The site's hook runs as it.
+    Hook(String),
+    /// The hook refuses the job; what it says to the author, and to the administrators.
+    ByHook(Option<String>, Option<String>),
+    /// The hook names this account, which the job cannot have.
+    HookNames(String, NotNamable),
+    /// The hook takes a login name, and of the user only this number is known.
+    NoLoginForHook(u64),
 }
 
 impl fmt::Display for NotAdmitted {
@@ -183,9 +229,44 @@ impl fmt::Display for NotAdmitted {
                 write!(f, "the account {name:?} is the one that the driver runs as; no job becomes it")
             }
             Self::Barred(name, why) => write!(f, "the account {name:?} may not begin a session here: {why}"),
+            Self::Hook(name) => {
+                write!(
+                    f,
+                    "the account {name:?} is the one that the site's hook runs as (hook.account); no job becomes it"
+                )
+            }
+            Self::ByHook(message, reason) => {
+                write!(f, "the hook refuses it: {}", reason.as_deref().unwrap_or("it does not say why"))?;
+                message.as_ref().map_or(Ok(()), |message| write!(f, "; it tells the author: {message}"))
+            }
+            Self::HookNames(name, why) => {
+                write!(f, "the hook names the account {:?}, ", one_line(name))?;
+                match why {
+                    NotNamable::NotInRule => f.write_str("which is not in may_request of the rule"),
+                    NotNamable::NotRequested => {
+                        f.write_str("and the job asks for another one; who asks for one gets that one or none")
+                    }
+                    NotNamable::Mismatch(why) => write!(f, "which the rule does not give to this job: {why}"),
+                }
+            }
+            Self::NoLoginForHook(id) => write!(
+                f,
+                "the hook takes a login name (hook.form = \"argv\"), and of this user only the number {id} is known"
+            ),
             Self::NotTheOwner(name, uid) => {
                 write!(f, "this runner runs as uid {uid} (jobs.downscope = \"none\") and cannot run a job as {name:?}")
             }
+        }
+    }
+}
+
+impl NotAdmitted {
+    /// What its author may read beyond that he is refused: the site's own words for him, if there are such.
+    pub fn words_for_author(&self) -> Option<&str> {
+        match self {
+            Self::ByRule { why, .. } => why.words_for_author(),
+            Self::ByHook(message, _) => message.as_deref(),
+            _ => None,
         }
     }
 }
@@ -313,6 +394,12 @@ fn judge(
     }
     if entry.uid() == own {
         return Ok(Err(NotAdmitted::Runner(name())));
+    }
+    // Who runs as it could trace the hook, and answer in its stead. By number: an account can have several names.
+    if let Some(hook) = &limits.hook_account
+        && db.by_name(hook)?.is_some_and(|hook| hook.uid() == entry.uid())
+    {
+        return Ok(Err(NotAdmitted::Hook(name())));
     }
     if entry.uid().as_raw() < limits.min_uid {
         return Ok(Err(NotAdmitted::SystemAccount(name(), entry.uid().as_raw(), limits.min_uid)));

@@ -10,6 +10,7 @@ pub mod assertions;
 pub mod condition;
 mod decision;
 mod explain;
+pub mod hook;
 mod lines;
 pub mod pattern;
 pub mod proof;
@@ -28,6 +29,7 @@ pub use words::{at, job_in_words, mismatch_in_words};
 
 use nix::unistd::Uid;
 
+use self::hook::{Hook, HookError, NoHook, Proposal, Verdict};
 use self::rules::{Matched, PassedOver, Undecided};
 use crate::approval::{Answer, ApprovalError, Approvals, Asked, NoApprovals};
 use crate::evidence::JobFacts;
@@ -67,6 +69,9 @@ pub enum PolicyError {
     /// Nor whether the commit was approved.
     #[error(transparent)]
     Approval(#[from] ApprovalError),
+    /// The site's hook has not answered.
+    #[error(transparent)]
+    Hook(#[from] HookError),
 }
 
 impl From<Undecided> for PolicyError {
@@ -140,6 +145,7 @@ impl Fault for PolicyError {
             // The directory is down: that nobody was found means nothing.
             Self::Lookup(_) | Self::Closed(_) | Self::Table(_) => FailureKind::System,
             Self::Approval(error) => error.kind(),
+            Self::Hook(error) => error.kind(),
         }
     }
 
@@ -147,15 +153,18 @@ impl Fault for PolicyError {
     /// which accounts exist here and which rules there are.
     fn for_author(&self) -> String {
         match self {
-            Self::Refused { login, user_id, job_id, audience: Audience::Public, .. } => format!(
-                "refused: GitLab user {} may not run jobs on this machine\nIf that is a mistake, its administrators find the reason in their audit log, under job {job_id} or the reference below.",
-                known_as(login.as_deref(), *user_id)
+            Self::Refused { login, user_id, job_id, why, audience: Audience::Public } => format!(
+                "refused: GitLab user {} may not run jobs on this machine\n{}If that is a mistake, its administrators find the reason in their audit log, under job {job_id} or the reference below.",
+                known_as(login.as_deref(), *user_id),
+                // Nothing of ours: what the site has a hook say to him.
+                why.words_for_author().map(|words| format!("The site says: {words}\n")).unwrap_or_default()
             ),
             Self::Refused { .. } => format!("refused: {self}"),
             Self::Closed(_) => self.to_string(),
             Self::Lookup(error) => error.to_string(),
             Self::Table(error) => error.for_author(),
             Self::Approval(error) => error.for_author(),
+            Self::Hook(error) => error.for_author(),
         }
     }
 }
@@ -192,11 +201,14 @@ pub struct Machine<'s> {
     pub tables: &'s dyn Tables,
     /// Who has approved what.
     pub approvals: &'s dyn Approvals,
+    /// What the site's own program says.
+    pub hook: &'s dyn Hook,
 }
 
 impl Machine<'_> {
-    /// The one that this process runs on, where nothing is approved.
-    pub const THIS: Machine<'static> = Machine { accounts: &Nss, tables: &table::Files, approvals: &NoApprovals };
+    /// The one that this process runs on, where nothing is approved and no hook is asked.
+    pub const THIS: Machine<'static> =
+        Machine { accounts: &Nss, tables: &table::Files, approvals: &NoApprovals, hook: &NoHook };
 }
 
 /// Maps a job to an account: the first rule whose conditions all hold decides; without one the job is refused. `requested` is
@@ -209,10 +221,28 @@ pub fn decide(
     seen: Machine<'_>,
 ) -> Result<Admission, PolicyError> {
     let facts = identity.facts();
+    let (limits, asking) = (rules.limits, Asking { facts, requested });
     let ask = |asked: Asked<'_>| seen.approvals.approver(asked);
-    let (rule, given, approver) = chosen(rules, mode, Asking { facts, requested }, seen.tables, ask, |_, _| ())?;
-    let login = mode.login_rules(rules.limits);
-    let account = admitted(rule, given, (rules.limits, mode, login), Asking { facts, requested }, seen.accounts)?;
+    let (rule, given, approver) = chosen(rules, mode, asking, seen.tables, ask, |_, _| ())?;
+    let by_rule = |why| refused_by(rule, facts, mode, why);
+    let proposed = proposed(rule, given, (limits, mode), asking, seen.accounts)?;
+    // Last, so that it is told of no account that nobody has anyway.
+    let answer = match seen.hook.ask(&Proposal { identity, requested, rule, account: &proposed }) {
+        Err(HookError::NoLogin(id)) => return Err(by_rule(NotAdmitted::NoLoginForHook(id))),
+        answer => answer?,
+    };
+    let (account, approver) = match answer.verdict {
+        Verdict::Accept => (proposed, approver),
+        Verdict::Account(same) if same == proposed.name() => (proposed, approver),
+        Verdict::Refuse => return Err(by_rule(NotAdmitted::ByHook(answer.message, answer.reason))),
+        // It passes whatever the first one has passed: what the job asks for, the rule, its approvers, all limits.
+        Verdict::Account(other) => {
+            let given = rules::gives_too(rule, rules.policy.merge_requests_of_forks, asking, &other, ask)?;
+            let approver = given.map_err(|why| by_rule(NotAdmitted::HookNames(other.clone(), why)))?;
+            (Account::admit(&other, limits, mode, seen.accounts)?.map_err(by_rule)?, approver)
+        }
+    };
+    let account = beginning(rule, account, (mode, mode.login_rules(limits)), asking, seen.accounts)?;
     Ok(Admission::new(account, describe(rule), (rule.options.clone(), rule.terms.clone()), approver))
 }
 
@@ -249,15 +279,39 @@ fn admitted(
     asking: Asking<'_>,
     db: &dyn AccountDb,
 ) -> Result<Account, PolicyError> {
-    let refused = |why| refused(asking.facts, mode, why);
-    let by_rule = |why| refused(NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) });
+    let account = proposed(rule, given, (limits, mode), asking, db)?;
+    beginning(rule, account, (mode, login), asking, db)
+}
+
+/// The same, before the machine is asked.
+fn proposed(
+    rule: &MapRule,
+    given: Given,
+    (limits, mode): (&AccountLimits, Mode),
+    asking: Asking<'_>,
+    db: &dyn AccountDb,
+) -> Result<Account, PolicyError> {
+    let by_rule = |why| refused_by(rule, asking.facts, mode, why);
     let name = asking.account(given).map_err(by_rule)?;
-    let account = Account::admit(&name, limits, mode, db)?.map_err(by_rule)?;
+    Account::admit(&name, limits, mode, db)?.map_err(by_rule)
+}
+
+/// The same account, if the machine lets it begin now.
+fn beginning(
+    rule: &MapRule,
+    account: Account,
+    (mode, login): (Mode, Option<LoginRules>),
+    asking: Asking<'_>,
+    db: &dyn AccountDb,
+) -> Result<Account, PolicyError> {
     // Asked when a job begins, as at a login: who is logged in stays so when a machine is about to be closed.
     match account.may_begin(login, db)? {
         Ok(()) => Ok(account),
         Err(Barred::Closed(words)) => Err(PolicyError::Closed(words)),
-        Err(why) => Err(by_rule(NotAdmitted::Barred(account.name().to_owned(), why))),
+        Err(why) => {
+            let why = NotAdmitted::Barred(account.name().to_owned(), why);
+            Err(refused_by(rule, asking.facts, mode, why))
+        }
     }
 }
 
@@ -274,6 +328,10 @@ impl Asking<'_> {
             _ => Ok(name),
         }
     }
+}
+
+fn refused_by(rule: &MapRule, facts: &JobFacts, mode: Mode, why: NotAdmitted) -> PolicyError {
+    refused(facts, mode, NotAdmitted::ByRule { rule: describe(rule), why: Box::new(why) })
 }
 
 fn refused(facts: &JobFacts, mode: Mode, why: NotAdmitted) -> PolicyError {
@@ -326,7 +384,8 @@ fn known_as(login: Option<&str>, user_id: u64) -> String {
     login.map_or_else(|| format!("number {user_id}"), |login| format!("{login:?} (number {user_id})"))
 }
 
-fn describe(rule: &MapRule) -> String {
+/// A rule in words: its name and its line.
+pub fn describe(rule: &MapRule) -> String {
     match &rule.name {
         Some(name) => format!("{name:?} ({})", rule.line()),
         None => format!("[[map]] at {}", rule.line()),

@@ -64,6 +64,17 @@ pub enum Mismatch {
     NotApproved(Unapproved),
 }
 
+/// Why an account that a hook has named is none for the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotNamable {
+    /// The rule does not have it for those who ask.
+    NotInRule,
+    /// The job asks for another one.
+    NotRequested,
+    /// Nor would the rule give it to a job that asks for it.
+    Mismatch(Mismatch),
+}
+
 /// It cannot be said whether a rule matches, and so not which rule does.
 #[derive(Debug)]
 pub enum Undecided {
@@ -168,6 +179,29 @@ pub fn first_match<'r, A>(
         }
     }
     Ok(None)
+}
+
+/// Who has approved it, where the rule asks for that, if a rule that matches a job gives it this account, too: as if the job
+/// had asked for it.
+pub fn gives_too(
+    rule: &MapRule,
+    foreign_code: ForeignCode,
+    asking: Asking<'_>,
+    account: &str,
+    ask: impl Fn(Asked<'_>) -> Answer<Approver>,
+) -> Result<Result<Option<Approver>, NotNamable>, Undecided> {
+    if asking.requested.is_some_and(|requested| requested != account) {
+        return Ok(Err(NotNamable::NotRequested));
+    }
+    let asking = Asking { requested: Some(account), ..asking };
+    if asking.requested_of(rule).is_none() {
+        return Ok(Err(NotNamable::NotInRule));
+    }
+    if let Some(why) = mismatch(rule, foreign_code, asking) {
+        return Ok(Err(NotNamable::Mismatch(why)));
+    }
+    let approver = approver(rule, &Given::Account(account.to_owned()), asking, ask)?;
+    Ok(approver.map_err(|why| NotNamable::Mismatch(Mismatch::NotApproved(why))))
 }
 
 /// Who has approved the commit for the account that a rule gives, if it asks for that: the last question, and only then.

@@ -29,6 +29,8 @@ pub struct AccountLimits {
     pub pam_service: PamService,
     /// Whether scripts run in login sessions.
     pub login_sessions: LoginSessions,
+    /// `hook.account`, if the site has a hook: no job becomes it.
+    pub hook_account: Option<String>,
 }
 
 /// `accounts.pam_session`
@@ -99,7 +101,15 @@ pub fn read_accounts(mut section: Section<'_>) -> AccountLimits {
         );
     }
     section.finish();
-    AccountLimits { min_uid: min_uid.unwrap_or(1000), deny_users, deny_groups, shells, pam_service, login_sessions }
+    AccountLimits {
+        min_uid: min_uid.unwrap_or(1000),
+        deny_users,
+        deny_groups,
+        shells,
+        pam_service,
+        login_sessions,
+        hook_account: None,
+    }
 }
 
 /// Part of a path, so plain.

@@ -1,6 +1,7 @@
 mod approved;
 mod facts;
 mod giving;
+mod hook;
 mod sources;
 
 use nix::unistd::{Gid, Uid};
@@ -84,7 +85,7 @@ fn decide_with(
         mode,
         &Identity::for_test(change),
         None,
-        Machine { accounts: &People, tables: &table::Files, approvals: &NoApprovals },
+        Machine { accounts: &People, tables: &table::Files, approvals: &NoApprovals, hook: &NoHook },
     )
 }
 

@@ -137,6 +137,23 @@ pub enum AuditEvent<'a> {
         /// What is wrong with it.
         reason: &'a str,
     },
+    /// The site's hook was asked about a job.
+    HookAnswered {
+        /// Number of the job.
+        job_id: u64,
+        /// The local account that the job would have.
+        account: &'a str,
+        /// Name and line of the rule that gives it.
+        rule: &'a str,
+        /// In one word.
+        answer: &'static str,
+        /// The account that it has named instead.
+        named: Option<&'a str>,
+        /// What it says to the author.
+        message: Option<&'a str>,
+        /// What it says to the administrators, or why there is no answer.
+        reason: Option<&'a str>,
+    },
 }
 
 /// A job, as GitLab knows it.
@@ -286,6 +303,11 @@ impl AuditEvent<'_> {
             Self::KeysDistrusted { file, reason } => {
                 let (file, reason) = (printable(file), printable(reason));
                 tracing::warn!(event = "keys distrusted", file, reason);
+            }
+            Self::HookAnswered { job_id, account, rule, answer, named, message, reason } => {
+                let (account, rule) = (printable(account), printable(rule));
+                let (named, message, reason) = (named.map(printable), message.map(printable), reason.map(printable));
+                tracing::info!(event = "hook answered", job_id, account, rule, answer, named, message, reason);
             }
         }
     }

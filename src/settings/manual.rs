@@ -4,6 +4,7 @@ use crate::approval::settings::manual::APPROVALS;
 use crate::config::manual::{Header, Key, Part, Program, Takes, Unset};
 use crate::evidence::settings::manual::GITLAB;
 use crate::launch::settings::manual::{JOBS, LIMITS};
+use crate::policy::hook::settings::manual::HOOK;
 use crate::policy::settings::manual::assertions::{NEVER, NEVER_NOT, TEST, UNLESS};
 use crate::policy::settings::manual::{ACCOUNTS, GROUPS, MAP, NOT, POLICY, WHEN};
 use crate::report::settings::manual::LOG;
@@ -41,7 +42,7 @@ pub fn sections() -> Vec<Documented> {
     for part in own
         .into_iter()
         .chain(known::manual())
-        .chain([&LOG, &APPROVALS, &POLICY, &GROUPS, &MAP, &WHEN, &NOT, &TEST, &NEVER, &UNLESS, &NEVER_NOT])
+        .chain([&LOG, &APPROVALS, &POLICY, &HOOK, &GROUPS, &MAP, &WHEN, &NOT, &TEST, &NEVER, &UNLESS, &NEVER_NOT])
     {
         match sections.iter_mut().find(|known| known.section == part.section) {
             Some(known) => known.parts.push(part),

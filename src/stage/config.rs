@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::account::{mode, sessions};
 use super::edge::{Arguments, Origin};
-use super::{groups, lines, recorded, still_runs, whose};
+use super::{groups, hook, lines, recorded, still_runs, whose};
 use crate::approval::{Approvals, Evidence, NoApprovals};
 use crate::evidence::sources::Question;
 use crate::evidence::variables;
@@ -111,7 +111,8 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
         }
         None => Box::new(NoApprovals),
     };
-    let machine = Machine { approvals: approvals.as_ref(), ..Machine::THIS };
+    let hook = hook::of(&settings, mode);
+    let machine = Machine { approvals: approvals.as_ref(), hook: hook.as_ref(), ..Machine::THIS };
     let admission =
         policy::decide(&settings.rules(), mode, &identity, requested.as_deref(), machine).map_err(Failure::from);
     let admission = admission.inspect_err(|failure| not_accepted(Some(user), failure))?;

@@ -25,6 +25,7 @@ mod confine;
 mod edge;
 mod ends;
 mod groups;
+mod hook;
 mod ignored;
 pub mod keeper;
 mod lines;

@@ -29,6 +29,7 @@ pub mod privilege;
 pub mod process;
 mod readiness;
 mod scheduling;
+pub mod sealed;
 pub mod signals;
 pub mod spawn;
 pub mod subordinate;

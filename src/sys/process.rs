@@ -229,9 +229,11 @@ fn reap() -> (Vec<(Pid, Ending)>, Children) {
     }
 }
 
-/// SIGKILL for every direct child. They are not waited for.
+/// SIGKILL for every direct child, and for whatever is in a process group that it leads. They are not waited for.
 pub fn kill_children() {
     for pid in children() {
+        // While nobody has waited for it no other group has its number.
+        let _ = kill(Pid::from_raw(-pid.as_raw()), Signal::SIGKILL);
         let _ = kill(pid, Signal::SIGKILL);
     }
 }

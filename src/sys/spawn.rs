@@ -137,7 +137,7 @@ impl WorkerProgram {
 }
 
 /// The same, or a copy of it, which is not standard input, output or error.
-fn above_the_first_three(fd: OwnedFd) -> io::Result<OwnedFd> {
+pub(super) fn above_the_first_three(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > libc::STDERR_FILENO {
         return Ok(fd);
     }
@@ -152,7 +152,7 @@ fn copy_from(fd: &OwnedFd, first: libc::c_int) -> io::Result<OwnedFd> {
 }
 
 /// Everything between fork and exec of a worker, in this order.
-fn become_worker(target: &Become, entrance: &Entrance, scratch: &mut [libc::gid_t]) -> io::Result<()> {
+pub(super) fn become_worker(target: &Become, entrance: &Entrance, scratch: &mut [libc::gid_t]) -> io::Result<()> {
     // A session of its own: no terminal, and out of reach of signals to the runner's process group.
     // SAFETY: plain system calls without pointers.
     unsafe {

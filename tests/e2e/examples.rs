@@ -16,6 +16,7 @@ pub const PAGES: &[&str] = &[
     "packaging/doc/audit.md",
     "packaging/doc/policy.md",
     "packaging/doc/approvals.md",
+    "packaging/doc/hook.md",
     "packaging/doc/slurm.md",
     "packaging/doc/attacks.md",
 ];
@@ -152,8 +153,9 @@ fn kind(block: &str) -> Kind {
         "[log]",
         "[[map]]",
         "[approvals]",
+        "[hook]",
     ];
-    const NO_SCRIPT: &[&str] = &["cases!(", "let ", "evidence ->", "# names", "%climate"];
+    const NO_SCRIPT: &[&str] = &["cases!(", "let ", "evidence ->", "# names", "%climate", "#!/usr/bin/python3"];
     let first = block.lines().next().unwrap_or_default();
     if OURS.contains(&first) {
         Kind::Configuration

@@ -20,6 +20,7 @@ mod environment;
 mod examples;
 mod explain;
 mod harness;
+mod hook;
 mod id_token;
 mod identity;
 mod leftovers;

@@ -150,6 +150,10 @@ impl Record {
         let mut words = match self.text("event").unwrap_or_default() {
             "accepted" => format!("by rule {}", field("rule")),
             "refused" | "unavailable" | "not limited" => field("reason"),
+            "hook answered" => {
+                let words = ["answer", "named", "reason"].map(&field);
+                words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(": ")
+            }
             "failed" => format!("{}: {}", field("stage"), field("reason")),
             "started" => field("sub_stage"),
             "keys distrusted" => format!("{}: {}", field("file"), field("reason")),
@@ -234,6 +238,17 @@ mod tests {
         }
         let keys = record(r#"{"event":"keys distrusted","file":"/run/k.json","reason":"it is a link"}"#);
         assert_eq!(keys.details(), "/run/k.json: it is a link");
+    }
+
+    #[test]
+    fn what_a_hook_has_answered_is_told_in_a_few_words() {
+        let of = |more: &str| record(&format!(r#"{{"event":"hook answered","account":"arthur",{more}}}"#)).details();
+        assert_eq!(of(r#""answer":"accept""#), "accept");
+        assert_eq!(
+            of(r#""answer":"accept","named":"svc","reason":"a member","simulated":true"#),
+            "accept: svc: a member [simulated]"
+        );
+        assert_eq!(of(r#""answer":"none","reason":"no answer within 2 s""#), "none: no answer within 2 s");
     }
 
     #[test]

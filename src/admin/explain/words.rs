@@ -36,6 +36,9 @@ pub(super) fn document(explained: &Explained<'_>, facts: &JobFacts, settings: &S
         Ok(account) => {
             document["verdict"] = "admitted".into();
             document["account"] = account_of(account, settings);
+            if let Some(hook) = &settings.hook {
+                document["hook"] = hook.program.display().to_string().into();
+            }
             match claims(account, explained.rule, facts, settings) {
                 None => {}
                 Some(Ok(claims)) => document["claims"] = claims,
@@ -150,6 +153,13 @@ pub(super) fn text(document: &Value) -> String {
         line("data_dir", &string(&account["data_dir"]));
     } else {
         line("verdict", &format!("{}: {}", string(&document["verdict"]), string(&document["because"])));
+    }
+    if document["hook"].is_string() {
+        let hook = string(&document["hook"]);
+        line(
+            "hook",
+            &format!("{hook} is asked then, and not here: it can refuse, or name another account of may_request"),
+        );
     }
     if document["claims"].is_object() {
         line("token", &format!("{:#}", document["claims"]));

@@ -107,7 +107,10 @@ fn one_of_groups(groups: &[&Value], facts: &Value) -> Option<bool> {
     let direct = &facts["signed"]["groups_direct"];
     let is_in = |group: &&Value| {
         let listed = |list: &Value| listed(list).contains(group);
-        let above = |at: &&Value| format!("{}/", group.as_str().unwrap_or_default()).starts_with(&format!("{}/", at.as_str().unwrap_or_default()));
+        let above = |at: &&Value| {
+            format!("{}/", group.as_str().unwrap_or_default())
+                .starts_with(&format!("{}/", at.as_str().unwrap_or_default()))
+        };
         if listed(&facts["groups"]["member_of"]) {
             Some(true)
         } else if facts["groups"]["not_of"] == "AllOthers" || listed(&facts["groups"]["not_of"]["These"]) {

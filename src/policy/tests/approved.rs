@@ -27,7 +27,7 @@ impl Approvals for Maintainers {
 }
 
 fn machine(approvals: &Maintainers) -> Machine<'_> {
-    Machine { accounts: &People, tables: &table::Files, approvals }
+    Machine { accounts: &People, tables: &table::Files, approvals, hook: &NoHook }
 }
 
 const RULES: &str = "[groups]\ncrew = [\"maintainers\", \"managers\"]\nnobody = []\n\

@@ -24,7 +24,7 @@ fn given(
 ) -> Result<String, PolicyError> {
     let (limits, policy, map) = limits_and_rules(config);
     let rules = Rules { map: &map, policy: &policy, limits: &limits };
-    let machine = Machine { accounts: &People, tables: &Staff, approvals: &NoApprovals };
+    let machine = Machine { accounts: &People, tables: &Staff, approvals: &NoApprovals, hook: &NoHook };
     let admission = decide(&rules, OWN, &Identity::for_test(change), requested, machine)?;
     Ok(admission.account().name().to_owned())
 }

@@ -68,7 +68,16 @@ fn all<'a>(refusal: &'a Failure, outage: &'a Failure) -> Vec<AuditEvent<'a>> {
                 Some(AuditEvent::Started { job_id: 7, account: "arthur", session: "s", sub_stage: "step_x" })
             }
             AuditEvent::Started { .. } => Some(AuditEvent::KeysDistrusted { file: "/run/k.json", reason: "is a link" }),
-            AuditEvent::KeysDistrusted { .. } => None,
+            AuditEvent::KeysDistrusted { .. } => Some(AuditEvent::HookAnswered {
+                job_id: 7,
+                account: "arthur",
+                rule: "everybody (line 9)",
+                answer: "accept",
+                named: Some("svc"),
+                message: Some("hello"),
+                reason: Some("a member"),
+            }),
+            AuditEvent::HookAnswered { .. } => None,
         };
         all.push(event);
     }
@@ -139,6 +148,7 @@ fn lines_have_the_fields_values_and_order_that_sites_read() {
         r#""level":"WARN","event":"not limited","job_id":7,"account":"arthur","session":"s","reason":"no controller","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"INFO","event":"started","job_id":7,"account":"arthur","session":"s","sub_stage":"step_x","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"keys distrusted","file":"/run/k.json","reason":"is a link","gitlab":"https://gitlab.example.com"}"#,
+        r#""level":"INFO","event":"hook answered","job_id":7,"account":"arthur","rule":"everybody (line 9)","answer":"accept","named":"svc","message":"hello","reason":"a member","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"failed","stage":"cleanup","kind":"system","reason":"GitLab does not answer","gitlab":"https://gitlab.example.com"}"#,
         r#""level":"WARN","event":"refused","job_id":7,"project_id":3,"project":"hpc/weather","gitlab":"https://gitlab.example.com","reason":"no rule"}"#,
     ];
@@ -208,6 +218,15 @@ fn no_name_begins_an_event_or_turns_one_around() {
         AuditEvent::Failed { job_id: Some(7), stage: "run", session: None, failure: &failure },
         AuditEvent::CleanedUp { job_id, account, session },
         AuditEvent::Forgotten { job_id, account, session },
+        AuditEvent::HookAnswered {
+            job_id,
+            account,
+            rule: name,
+            answer: "refuse",
+            named: Some(name),
+            message: Some(name),
+            reason: Some(name),
+        },
     ];
     let lines = lines(&events);
     assert_eq!(lines.len(), events.len());
