@@ -50,6 +50,12 @@ pub trait Batch: Debug + Send + Sync {
     /// What in a rule's bounds is beyond those of the site, in words.
     fn wider(&self, limits: &str) -> Vec<String>;
 
+    /// Whether the site's defaults keep to a rule's bounds, as far as options that the rule fixes are not instead of them.
+    ///
+    /// # Errors
+    /// Which one does not, in words.
+    fn defaults_within(&self, limits: &str, fixed: &[String]) -> Result<(), String>;
+
     /// The same for jobs under a rule with such bounds: they hold beside those of the site.
     ///
     /// # Errors

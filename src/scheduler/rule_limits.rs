@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::SchedulerKind;
 use super::batch::Batch;
 use super::known::{KNOWN, Schedulers};
+use super::rule_options::RuleOptions;
 use crate::config::Section;
 
 /// For each scheduler its own, in its own words. To everybody else they are text.
@@ -47,6 +48,12 @@ impl RuleLimits {
     pub fn wider_than(&self, schedulers: &Schedulers) -> Vec<String> {
         let one = |batch: &Arc<dyn Batch>| self.of(batch.kind()).map(|limits| batch.wider(limits));
         schedulers.all().filter_map(one).flatten().collect()
+    }
+
+    /// What the site's defaults have beyond them, where the rule does not fix something else, in words.
+    pub fn passed_by_defaults(&self, schedulers: &Schedulers, fixed: &RuleOptions) -> Vec<String> {
+        let one = |batch: &Arc<dyn Batch>| batch.defaults_within(self.of(batch.kind())?, fixed.of(batch.kind())).err();
+        schedulers.all().filter_map(one).collect()
     }
 
     /// Whether there are none.

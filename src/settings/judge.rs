@@ -80,6 +80,10 @@ pub(super) fn judge_terms(rule: &MapRule, executor: Executor, schedulers: &Sched
     for words in rule.terms.limits.wider_than(schedulers) {
         root.problem_with_help(&rule.place, words, "a rule has the same bounds or tighter ones");
     }
+    for words in rule.terms.limits.passed_by_defaults(schedulers, &rule.options) {
+        let help = "a job that asks for nothing would have more than the rule grants: let the rule fix this option itself, within its bound";
+        root.problem_with_help(&rule.place, words, help);
+    }
 }
 
 /// The same of tokens.

@@ -342,6 +342,41 @@ fn a_rule_that_grants_more_than_the_site_is_refused_with_its_line() {
     assert!(error.contains("`map.executor` is \"slurm\", and jobs.executor is not"), "{error}");
 }
 
+/// Nothing would hold them against the rule: only what a job sets is judged when it is submitted.
+#[test]
+fn a_job_that_asks_for_nothing_has_no_more_than_its_rule_grants() {
+    let read = |rule: &str, defaults: &str| {
+        let text =
+            granting(rule).replace("[slurm.limits]", &format!("[slurm]\ndefaults = [{defaults}]\n[slurm.limits]"));
+        Settings::parse(Path::new("c.toml"), &text).map_err(|error| error.to_string())
+    };
+    let wide = "\"--time=45\", \"--partition=gpu\", \"--mem-per-cpu=8G\", \"--cpus-per-task=2\"";
+    for (rule, said) in [
+        (
+            "slurm_limits = { time = \"30m\" }",
+            "slurm.defaults has `--time=45`, but `map.slurm_limits.time` admits at most 30m",
+        ),
+        (
+            "slurm_limits = { partitions = [\"batch\"] }",
+            "has `--partition=gpu`, but `map.slurm_limits.partitions` admits batch",
+        ),
+        ("slurm_limits = { cpus_per_task = 1 }", "has `--cpus-per-task=2`, but"),
+        ("slurm_limits = { mem = \"9G\" }", "but `map.slurm_limits.mem` admits"),
+        ("slurm_limits = { time = \"30m\" }\nslurm = [\"--account=x\"]", "has `--time=45`, but"),
+    ] {
+        let error = read(rule, wide).map(|_| ()).expect_err(rule);
+        assert!(error.contains(said) && error.contains("c.toml:1"), "{rule}: {error}");
+    }
+    for (rule, defaults) in [
+        ("slurm_limits = { time = \"45m\", partitions = [\"gpu\"], mem = \"16G\" }", wide),
+        ("slurm_limits = { time = \"30m\" }", "\"--time=30\""),
+        // What the rule fixes is instead of the default, and so is another word for the same thing.
+        ("slurm_limits = { time = \"30m\", mem = \"1G\" }\nslurm = [\"--time=20\", \"--mem=1G\"]", wide),
+    ] {
+        assert!(read(rule, defaults).is_ok(), "{rule}: {:?}", read(rule, defaults).map(|_| ()));
+    }
+}
+
 #[test]
 fn what_a_rule_grants_is_never_more_than_the_site_has_by_then() {
     let read = |text: &str| Settings::parse(Path::new("c.toml"), text).expect("valid");

@@ -139,6 +139,11 @@ impl Batch for SlurmSettings {
         }
     }
 
+    fn defaults_within(&self, limits: &str, fixed: &[String]) -> Result<(), String> {
+        let fixed = SlurmOptions::parse_words(fixed).map_err(|error| error.to_string())?;
+        self.keeps_to(&rule_limits::parse(limits)?, &fixed)
+    }
+
     fn tightened(&self, limits: &str) -> Result<Arc<dyn Batch>, String> {
         Ok(Arc::new(Self { rule_limits: Some(rule_limits::parse(limits)?), ..self.clone() }))
     }

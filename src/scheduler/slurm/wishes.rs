@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use super::limits::list;
+use super::limits::{Limits, list};
 use super::options::{Given, OptionError, SlurmOptions, read_words, split};
 use super::rule_limits::smaller;
 use super::settings::SlurmSettings;
@@ -165,6 +165,19 @@ impl SlurmSettings {
         }
         let from_job = wanted.iter().map(|wanted| format!("--{}", wanted.given.option.name)).collect();
         Ok(Combined { options, from_job })
+    }
+
+    /// Whether the defaults keep to the bounds of a rule that fixes these options. When a job is submitted only what it sets is judged: by
+    /// saying nothing it would have the default, and more than its rule grants.
+    pub(super) fn keeps_to(&self, rule: &Limits, fixed: &SlurmOptions) -> Result<(), String> {
+        let options = self.stack(Some(fixed), &[]);
+        let left = options.iter().filter(|option| fixed.get(option.name).is_none());
+        let left: Vec<Given> = left.map(|option| Given { option: option.clone(), written: option.word() }).collect();
+        let given: Vec<&Given> = left.iter().collect();
+        rule.check(&given, &options).map_err(|breach| {
+            let written = &given[breach.given].written;
+            format!("slurm.defaults has `{written}`, but `map.slurm_limits.{}` {}", breach.key, breach.why)
+        })
     }
 
     /// What the job sets: of each option the last.

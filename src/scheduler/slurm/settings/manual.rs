@@ -93,8 +93,8 @@ pub const SLURM: &[Part] = &[
     Part {
         section: "map.slurm_limits",
         header: Header::Inline,
-        says: "Bounds as in [slurm.limits] for what jobs under this rule set. They hold beside those of the site, and none may be wider; options in slurm \
-            of the rule are not bounded.",
+        says: "Bounds as in [slurm.limits] for what jobs under this rule set. They hold beside those of the site, and none may be wider, nor \
+            may slurm.defaults pass them unless slurm of the rule sets something else; options there are not bounded.",
         keys: LIMITS,
         file: file!(),
     },
