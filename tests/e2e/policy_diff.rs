@@ -44,5 +44,30 @@ cases!(
         assert!(said.contains("refused -> svc"), "{said}");
         let (said, _) = motmot(&[&diff[..], &[new.as_os_str(), old.as_os_str()]].concat());
         assert!(said.contains("svc -> refused"), "{said}");
+    },
+    fn that_other_things_are_known_of_jobs_is_no_silence() {
+        // By the same rules Arthur has another account, as soon as his name is known.
+        let world = World::one_user().build();
+        let base = fs::read_to_string(world.config_file()).expect("config");
+        let base = base.split("[[map]]").next().expect("a beginning");
+        let rules = "[[map]]\nwhen = { user = \"adent\" }\nrun_as = \"arthur\"\n[[map]]\nwhen = { user_id = 42 }\nrun_as = \"ford\"\n";
+        let write = |name: &str, identity: &str| {
+            let path = world.dir.join(name);
+            let base = base.replace("[gitlab]\n", &format!("[gitlab]\nidentity = {identity:?}\n"));
+            fs::write(&path, format!("{base}{rules}")).expect("config");
+            chmod(&path, 0o644);
+            path
+        };
+        let (old, new) = (write("old.toml", "payload"), write("new.toml", "job-api"));
+        let diff = |more: &[&str]| {
+            let mut command = world.as_driver(&world.bins.join("motmot"));
+            let output = command.args(["policy", "diff"]).args([&old, &new]).args(more).output().expect("motmot");
+            (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+        };
+        let (said, code) = diff(&[]);
+        assert!(said.contains("\ngitlab.identity has changed, by which a job may come to another rule"), "{said}");
+        assert_eq!(code, Some(1), "{said}");
+        let said: Value = serde_json::from_str(&diff(&["--json"]).0).expect("JSON");
+        assert_eq!(said["not_compared"], serde_json::json!(["gitlab.identity"]), "{said}");
     }
 );

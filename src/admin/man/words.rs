@@ -182,11 +182,13 @@ The one before.
         usage: "motmot policy diff OLD NEW [--json]",
         description: "Says whose account changes from one configuration to another, of all jobs that there could be: one example for each pair of a rule \
             that gave the old account and one that gives the new, where no rule and a refusal count as well. Two files of the same rules in another \
-            order, or with other words for the same, have no changes if no job has another account. Limits of [accounts] are not compared.",
+            order, or with other words for the same, have no changes if no job has another account. Limits of [accounts] are not compared. Jobs of which the two configurations know \
+            other things are not compared either, or hear them in another way: where gitlab.url, gitlab.identity, policy.request_variable or [approvals] \
+            has changed, that is said.",
         examples: &["motmot policy diff /etc/motmot/config.toml /etc/motmot/config.new"],
         exit: &[
             ("0", "No job has another account."),
-            ("1", "Some have."),
+            ("1", "Some have, or may have by what is not compared."),
             ("2", "Wrong usage, a configuration that is not usable, or it cannot be decided."),
         ],
         files: &[],

@@ -1,5 +1,6 @@
 //! `motmot policy diff`: whose account changes with a new configuration.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,31 +30,57 @@ pub struct DiffArgs {
     json: bool,
 }
 
-/// As diff(1): exit code 0 if no job has another account, 1 if some have, 2 if that cannot be said.
+/// As diff(1): exit code 0 if no job has another account, 1 if some have or may have, 2 if that cannot be said.
 pub fn main(args: &DiffArgs) -> ExitCode {
     match difference(args) {
-        Ok((text, 0)) => answer(&text, ExitCode::SUCCESS),
-        Ok((text, _)) => answer(&text, ExitCode::FAILURE),
+        Ok((text, true)) => answer(&text, ExitCode::SUCCESS),
+        Ok((text, false)) => answer(&text, ExitCode::FAILURE),
         Err(words) => complain(&words, ExitCode::from(2)),
     }
 }
 
-fn difference(args: &DiffArgs) -> Result<(String, usize), String> {
+/// The answer, and whether nothing has changed.
+fn difference(args: &DiffArgs) -> Result<(String, bool), String> {
     let load = |path: &Path| Settings::load(path).map_err(|error| error.render());
     let (old, new) = (load(&args.old)?, load(&args.new)?);
     let (olds, news): (Vec<Settings>, Vec<Settings>) = (old.of_each_gitlab().collect(), new.of_each_gitlab().collect());
-    let mut all = Vec::new();
+    let (mut all, mut beside) = (Vec::new(), BTreeSet::new());
     for (gitlab, before, after) in pairs(&olds, &news) {
+        beside.extend(before.zip(after).into_iter().flat_map(|(before, after)| other_premises(before, after)));
         let changes = changed(before, after).map_err(|undecided| undecided.to_string())?;
         all.extend(changes.into_iter().map(|change| (gitlab, change)));
     }
     let text = if args.json {
         let all: Vec<Value> = all.iter().map(|(gitlab, change)| document(*gitlab, change)).collect();
-        format!("{:#}\n", json!({ "changes": all }))
+        format!("{:#}\n", json!({ "changes": all, "not_compared": beside }))
     } else {
-        lines(&all)
+        let not_compared = |key: &&str| {
+            format!(
+                "{key} has changed, by which a job may come to another rule; that is not compared, look at it yourself\n"
+            )
+        };
+        lines(&all) + &beside.iter().map(not_compared).collect::<String>()
     };
-    Ok((text, all.len()))
+    Ok((text, all.is_empty() && beside.is_empty()))
+}
+
+/// Keys that have changed and decide who a job is, what it asks for or whether it is approved. Rules are compared for jobs of which
+/// both configurations know the same, and that they do not any more.
+fn other_premises(before: &Settings, after: &Settings) -> Vec<&'static str> {
+    let approvals = |settings: &Settings| {
+        settings.approvals.as_ref().map(|approvals| {
+            let all = (&approvals.allowed_signers, &approvals.dir, &approvals.variable, &approvals.issuer);
+            format!("{all:?}")
+        })
+    };
+    let asks = |settings: &Settings| settings.map.iter().any(|rule| rule.approved_by.is_some());
+    let changed = [
+        ("gitlab.url", before.gitlab.url != after.gitlab.url),
+        ("gitlab.identity", before.gitlab.identity != after.gitlab.identity),
+        ("policy.request_variable", before.policy.request_variable != after.policy.request_variable),
+        ("approvals", asks(before) && asks(after) && approvals(before) != approvals(after)),
+    ];
+    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
 
 /// A GitLab, and what runners of it see: before, and now.
