@@ -108,11 +108,13 @@ impl Condition {
         let like = |patterns: &[Pattern], fact: Option<&str>| {
             fact.map(|fact| patterns.iter().any(|pattern| pattern.matches(fact)))
         };
+        // Of a job that nobody runs (explain, [[test]]) a number may not have been said. No number of GitLab is 0.
+        let number = |id: u64| Some(id).filter(|id| *id != 0);
         Holds::of(match self {
             Self::User(names) => facts.human().login.map(|login| one_of(names, login)),
-            Self::UserId(ids) => Some(ids.contains(&facts.human().id)),
+            Self::UserId(ids) => number(facts.human().id).map(|id| ids.contains(&id)),
             Self::Project(patterns) => like(patterns, facts.project_path()),
-            Self::ProjectId(ids) => Some(ids.contains(&facts.project_id())),
+            Self::ProjectId(ids) => number(facts.project_id()).map(|id| ids.contains(&id)),
             Self::Namespace(patterns) => like(patterns, facts.namespace_path()),
             Self::Ref(patterns) => like(patterns, facts.own_ref()),
             Self::RefType(types) => facts.own_ref().and(facts.ref_type()).map(|found| types.contains(&found)),
@@ -158,6 +160,7 @@ pub fn is_bot(login: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::supposed::Supposed;
     use crate::identity::Identity;
 
     #[test]
@@ -204,6 +207,16 @@ mod tests {
             Condition::GitLabGroup(vec!["climate".into()]),
         ] {
             let holds = condition.holds(identity.facts());
+            assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_said_of_a_supposed_job_neither_hold_nor_fail() {
+        // Otherwise `not = { user_id = 42 }` would hold for whoever is asked about by his name, who may be 42.
+        let facts = Supposed { user: Some("adent".to_owned()), ..Supposed::default() }.facts();
+        for condition in [Condition::UserId(vec![42]), Condition::ProjectId(vec![22])] {
+            let holds = condition.holds(&facts);
             assert_eq!((holds, holds.negated()), (Holds::Unknown, Holds::Unknown), "{condition:?}");
         }
     }
