@@ -1,5 +1,6 @@
 //! `motmot audit`: what the audit log says, and whether it is whole.
 
+mod decisions;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub use self::decisions::{Decided, decisions};
 use self::files::LogFiles;
 use self::show::{Form, Shown};
 use self::wanted::Wanted;

@@ -8,6 +8,7 @@ mod words;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::audit::Decided;
 use super::check::Runner;
 use super::terminal::{answer, complain};
 use crate::policy::{self, Asking, Machine};
@@ -24,13 +25,24 @@ pub fn main(args: &ExplainArgs, config: &Path) -> ExitCode {
 }
 
 fn explained(args: &ExplainArgs, config: &Path) -> Result<(String, ExitCode), String> {
-    let settings = Settings::load(config).and_then(|settings| settings.for_gitlab(config, args.gitlab()));
-    let settings = settings.map_err(|error| error.render())?;
+    let settings = Settings::load(config).map_err(|error| error.render())?;
+    let decided = args.decided(config)?;
+    // Where it comes from the log, that says of which GitLab it was.
+    let of_log = decided.as_ref().and_then(|decided| {
+        let of = settings.gitlabs.iter().find(|gitlab| gitlab.url.as_str() == decided.gitlab);
+        of.and_then(|gitlab| gitlab.name.clone())
+    });
+    let settings = settings.for_gitlab(config, of_log.as_deref().or(args.gitlab())).map_err(|error| error.render())?;
     let runner = Runner::find(args.runner_account())?;
-    let facts = args.job()?.facts();
-    let asking = Asking { facts: &facts, requested: args.run_as() };
+    let facts = args.job(decided.as_ref())?.facts();
+    let requested = args.run_as().or(decided.as_ref().and_then(|decided| decided.requested.as_deref()));
+    let asking = Asking { facts: &facts, requested };
+    let approved_by: Vec<String> = match &decided {
+        Some(Decided { approved_by: Some(name), .. }) if args.approved_by().is_empty() => vec![name.clone()],
+        _ => args.approved_by().to_vec(),
+    };
     let mode = runner.mode(&settings);
-    let explained = policy::explain(&settings.rules(), mode, asking, args.approved_by(), Machine::THIS);
+    let explained = policy::explain(&settings.rules(), mode, asking, &approved_by, Machine::THIS);
     let code = match &explained.verdict {
         Ok(_) => ExitCode::SUCCESS,
         Err(why) if why.is_refusal() => ExitCode::FAILURE,

@@ -2,6 +2,7 @@
 
 mod apply;
 mod diff;
+mod replay;
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,12 +1,20 @@
 //! A job that nobody vouches for: what an administrator asks about, and what a proof invents.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
 use super::memberships::Memberships;
 use super::{Environment, JobFacts, RefType, SignedFacts, SourceProject};
 
+/// Where the log keeps what a job has asked for.
+pub const REQUEST: &str = "request";
+
 /// What is said of it. Without a word about something it is unknown, a number of 0 included.
 ///
-/// Its facts open no door: an identity is made of evidence alone, and without one there is neither an account nor a token.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Its facts open no door: an identity is made of evidence alone, and without one there is neither an account nor a token. The audit log
+/// keeps them of jobs that were decided about, so that other rules can be asked about the same jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Supposed {
     /// Login of the user who started it.
     pub user: Option<String>,
@@ -40,6 +48,8 @@ pub struct Supposed {
     pub runner_id: Option<u64>,
     /// Groups that the human behind it is a member of, and others.
     pub groups: Memberships,
+    /// Groups that an id token names.
+    pub groups_direct: Option<Vec<String>>,
     /// Number of the pipeline.
     pub pipeline_id: Option<u64>,
     /// Number of the job.
@@ -60,6 +70,45 @@ impl Supposed {
         self.source_project_id = Some(self.project_id.wrapping_add(u64::from(from_fork)));
         self.source_ref.clone_from(&self.git_ref);
         self
+    }
+
+    /// What rules can ask of a job. Nothing else is kept: no name of a job, no commit.
+    pub fn of(facts: &JobFacts) -> Self {
+        let signed = facts.signed();
+        let environment = signed.and_then(SignedFacts::environment);
+        Self {
+            user: facts.user_login.clone(),
+            user_id: facts.user_id,
+            scoped_user_id: facts.scoped_user_id,
+            project: facts.project_path.clone(),
+            project_id: facts.project_id,
+            git_ref: facts.git_ref.clone(),
+            ref_type: facts.ref_type,
+            ref_protected: facts.ref_protected,
+            pipeline_source: facts.pipeline_source.clone(),
+            source_project_id: facts.source_project().map(SourceProject::id),
+            source_ref: signed.and_then(|signed| signed.git_ref.clone()),
+            environment: environment.map(|environment| environment.name.clone()),
+            environment_protected: environment.and_then(|environment| environment.protected),
+            runner_id: facts.runner_id,
+            groups: facts.groups.clone(),
+            groups_direct: signed.and_then(|signed| signed.groups_direct.clone()),
+            job_id: facts.job_id,
+            ci_stage: facts.ci_stage.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// As the audit log keeps it: without what is unknown.
+    pub fn kept(&self) -> Value {
+        let mut kept = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = kept.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+            if self.groups.is_empty() {
+                fields.remove("groups");
+            }
+        }
+        kept
     }
 
     /// As facts.
@@ -85,17 +134,60 @@ impl Supposed {
             sha: self.sha,
             runner_id: self.runner_id,
             groups: self.groups,
-            signed: (source.is_some() || environment.is_some()).then_some(SignedFacts {
-                source,
-                git_ref: self.source_ref,
-                ref_type: None,
-                ref_protected: None,
-                environment,
-                groups_direct: None,
-                project_visibility: None,
-                ci_config_ref_uri: None,
-                ci_config_sha: None,
-            }),
+            signed: (source.is_some() || environment.is_some() || self.groups_direct.is_some()).then_some(
+                SignedFacts {
+                    source,
+                    git_ref: self.source_ref,
+                    ref_type: None,
+                    ref_protected: None,
+                    environment,
+                    groups_direct: self.groups_direct,
+                    project_visibility: None,
+                    ci_config_ref_uri: None,
+                    ci_config_sha: None,
+                },
+            ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::{Code, CodeOf};
+    use crate::identity::Identity;
+
+    #[test]
+    fn what_the_log_keeps_of_a_job_is_all_that_rules_can_ask_of_it() {
+        let identity = Identity::for_test(|facts| {
+            facts["runner_id"] = 12.into();
+            facts["groups"] = serde_json::json!({"member_of": ["a"], "not_of": {"These": ["b"]}});
+            facts["signed"] = serde_json::json!({
+                "source": {"id": 7, "path": "g/fork", "namespace_id": null}, "git_ref": "topic", "ref_type": null, "ref_protected": null,
+                "environment": {"name": "production", "protected": true, "tier": "production"}, "groups_direct": ["c/d"],
+                "project_visibility": null, "ci_config_ref_uri": null, "ci_config_sha": null,
+            });
+        });
+        let facts = identity.facts();
+        let kept = Supposed::of(facts).kept();
+        assert!(kept.get("sha").is_none() && kept.get("job_name").is_none(), "{kept}");
+        let read: Supposed = serde_json::from_value(kept).expect("its own words");
+        let again = read.facts();
+        assert_eq!((again.code(), again.own_ref(), again.human()), {
+            let Code::Of(code) = facts.code() else { panic!("signed") };
+            // Of which fork no rule asks.
+            (Code::Of(CodeOf { project_path: None, ..code }), facts.own_ref(), facts.human())
+        });
+        assert_eq!(again.runner_id(), facts.runner_id());
+        for group in ["a", "b", "c/d/e", "x"] {
+            assert_eq!(again.is_in_group(group), facts.is_in_group(group), "{group}");
+        }
+        let environment = |facts: &JobFacts| {
+            let found = facts.signed().and_then(SignedFacts::environment);
+            found.map(|found| (found.name().to_owned(), found.protected()))
+        };
+        assert_eq!(environment(&again), environment(facts));
+        assert_eq!(again.ci_stage(), facts.ci_stage());
+        assert_eq!(again.ref_type(), facts.ref_type());
     }
 }

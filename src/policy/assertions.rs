@@ -1,14 +1,12 @@
 //! Whether the rules do what is said beside them.
 
 use super::Rules;
-use super::explain::supposed;
+use super::explain::by_rules;
 use super::proof::never::Proofs;
-use super::rules::{Asking, PassedOver, first_match};
+use super::rules::Asking;
 use super::settings::assertions::{Assertions, Expect, Never, Test};
-use super::settings::{ForeignCode, MapRule};
 use super::table::Tables;
 use super::words::{at, job_in_words};
-use crate::approval::Asked;
 use crate::evidence::settings::GitLabSettings;
 
 /// What came of one of them.
@@ -27,7 +25,7 @@ pub fn judge(rules: &Rules<'_>, gitlab: &GitLabSettings, assertions: &Assertions
     let here = |of: &Option<String>| of.is_none() || *of == gitlab.name;
     let tests = assertions.tests.iter().filter(|test| here(&test.gitlab)).map(|test| Judged {
         what: named("test", test.name.as_deref(), &at(&test.place)),
-        result: run(test, map, foreign_code, tables),
+        result: run(test, rules, tables),
     });
     let mut judged: Vec<Judged> = tests.collect();
     let nevers: Vec<&Never> = assertions.nevers.iter().filter(|never| here(&never.gitlab)).collect();
@@ -53,20 +51,10 @@ fn named(kind: &str, name: Option<&str>, place: &str) -> String {
     }
 }
 
-fn run(test: &Test, map: &[MapRule], foreign_code: ForeignCode, tables: &dyn Tables) -> Result<(), String> {
+fn run(test: &Test, rules: &Rules<'_>, tables: &dyn Tables) -> Result<(), String> {
     let facts = test.job.clone().facts();
     let asking = Asking { facts: &facts, requested: test.request.as_deref() };
-    let mut passed = PassedOver::default();
-    let ask = |asked: Asked<'_>| Ok(supposed(&test.approved_by, asked));
-    let found = first_match(map, foreign_code, asking, tables, ask, |rule, why| passed.add(rule, why));
-    let found = found.map_err(|error| error.to_string())?;
-    let (rule, account) = match found {
-        None => (None, Err(format!("no rule matches{passed}"))),
-        Some((rule, given, _)) => {
-            let account = asking.account(given).map_err(|why| format!("by the rule at {}: {why}", at(&rule.place)));
-            (Some(rule), account)
-        }
-    };
+    let (rule, account) = by_rules(rules, asking, &test.approved_by, tables)?;
     let by = || rule.map_or_else(String::new, |rule| format!(" by the rule at {}", at(&rule.place)));
     match (&test.expect, account) {
         (Expect::Account(wanted), Ok(account)) if account == *wanted => {}

@@ -4,8 +4,10 @@
 
 use nix::unistd::Gid;
 
-use super::rules::{Asking, Mismatch};
+use super::rules::{Asking, Mismatch, PassedOver, first_match};
 use super::settings::MapRule;
+use super::table::Tables;
+use super::words::at;
 use super::{Account, Machine, Mode, PolicyError, Rules};
 use crate::approval::{Asked, Unapproved};
 use crate::sys::accounts::PasswdEntry;
@@ -52,8 +54,32 @@ pub fn explain<'r>(
     }
 }
 
+/// The rule that decides about a job that is supposed, and its account by it, or why it has none; by the rules alone. Which accounts there
+/// are is not asked.
+///
+/// # Errors
+/// That it cannot be said, as a table cannot be used.
+pub fn by_rules<'r>(
+    rules: &Rules<'r>,
+    asking: Asking<'_>,
+    approvers: &[String],
+    tables: &dyn Tables,
+) -> Result<(Option<&'r MapRule>, Result<String, String>), String> {
+    let ask = |asked: Asked<'_>| Ok(supposed(approvers, asked));
+    let mut passed = PassedOver::default();
+    let foreign_code = rules.policy.merge_requests_of_forks;
+    let found = first_match(rules.map, foreign_code, asking, tables, ask, |rule, why| passed.add(rule, why));
+    Ok(match found.map_err(|undecided| undecided.to_string())? {
+        None => (None, Err(format!("no rule matches{passed}"))),
+        Some((rule, given, _)) => {
+            let account = asking.account(given).map_err(|why| format!("by the rule at {}: {why}", at(&rule.place)));
+            (Some(rule), account)
+        }
+    })
+}
+
 /// The answer about approvals where nobody looks for one: who is supposed to have approved has.
-pub fn supposed(approvers: &[String], asked: Asked<'_>) -> Result<(), Unapproved> {
+fn supposed(approvers: &[String], asked: Asked<'_>) -> Result<(), Unapproved> {
     let some = asked.wanted.iter().any(|wanted| approvers.contains(wanted));
     if some { Ok(()) } else { Err(Unapproved::Nothing) }
 }

@@ -21,7 +21,7 @@ mod words;
 
 pub use account::{Account, ForCleanup, Mode, NotAdmitted};
 pub use decision::{Admission, Decision};
-pub use explain::{Explained, Foreseen, explain};
+pub use explain::{Explained, Foreseen, by_rules, explain};
 pub use rules::{Asking, Given, Mismatch, names_number, takes_foreign_code};
 #[cfg(any(test, fuzzing))]
 pub(crate) use rules::{given, naive};

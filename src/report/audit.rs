@@ -205,6 +205,7 @@ mod tests {
                 simulated: false,
                 job: None,
                 session: None,
+                facts: None,
             };
             let _open = AuditLog::to(file.into_iter().chain([socket]).collect(), OnFailure::Warn, context);
             tracing::info!(event = "accepted");

@@ -100,6 +100,7 @@ fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let identity = groups::with_groups(identity, &settings, requested.as_deref(), arguments);
     let identity = identity.inspect_err(|failure| not_accepted(Some((known.0, known.1.as_deref())), failure))?;
     let user = (identity.facts().user_id(), identity.facts().user_login());
+    recorded::of_question(identity.facts(), requested.as_deref());
     let approvals: Box<dyn Approvals> = match &settings.approvals {
         Some(approvals) => {
             // The payload was read before: what cannot be read of it any more approves nothing.

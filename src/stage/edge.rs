@@ -93,6 +93,7 @@ impl Arguments {
             simulated: self.origin == Origin::Simulation,
             job: None,
             session: None,
+            facts: None,
         };
         let _ = self.log.set(AuditLog::open(&settings.log, context));
         caller::is_the_runner(&settings)?;

@@ -2,6 +2,7 @@
 
 use crate::evidence::JobFacts;
 use crate::evidence::payload::Payload;
+use crate::evidence::supposed::{REQUEST, Supposed};
 use crate::identity::Assurance;
 use crate::report::audit::{self, JobContext};
 use crate::session::Session;
@@ -28,6 +29,15 @@ pub(super) fn of_facts(facts: &JobFacts) {
         git_ref: facts.git_ref().map(str::to_owned),
         sha: facts.sha().map(str::to_owned),
     });
+}
+
+/// By which it is about to be decided: what is known of it, and what it asks for.
+pub(super) fn of_question(facts: &JobFacts, requested: Option<&str>) {
+    let mut kept = Supposed::of(facts).kept();
+    if let (Some(requested), Some(fields)) = (requested, kept.as_object_mut()) {
+        fields.insert(REQUEST.to_owned(), requested.into());
+    }
+    audit::amend(|context| context.facts = Some(kept));
 }
 
 /// The session that a stage goes on with, or that is cleaned up.

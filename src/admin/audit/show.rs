@@ -62,7 +62,7 @@ pub(super) fn show(files: &LogFiles, wanted: &Wanted, form: Form, mut out: impl 
 }
 
 /// Hands each record over, with its line; `act` says whether it was wanted.
-fn each(files: &LogFiles, mut act: impl FnMut(&str, &Record) -> io::Result<bool>) -> anyhow::Result<Shown> {
+pub(super) fn each(files: &LogFiles, mut act: impl FnMut(&str, &Record) -> io::Result<bool>) -> anyhow::Result<Shown> {
     let mut shown = Shown::default();
     for file in &files.files {
         let mut lines = Lines::of(file.open()?);

@@ -1,9 +1,10 @@
 //! The command line of `motmot explain`: what is said of the job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use crate::admin::audit::{Decided, decisions};
 use crate::evidence::RefType;
 use crate::evidence::memberships::Memberships;
 use crate::evidence::payload::Payload;
@@ -16,7 +17,7 @@ use crate::evidence::supposed::Supposed;
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Login of the user who starts the job; with --payload that of its variables
-    #[arg(long, value_name = "LOGIN", required_unless_present_any = ["payload", "user_id"])]
+    #[arg(long, value_name = "LOGIN", required_unless_present_any = ["payload", "user_id", "job"])]
     user: Option<String>,
     /// Number of that user
     #[arg(long, value_name = "N")]
@@ -72,6 +73,12 @@ pub struct ExplainArgs {
     /// Take the job of this payload (a JOB_RESPONSE_FILE); other options change it
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
+    /// Take the job of this number from the audit log, as it was decided about the last time; other options change it
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["payload", "gitlab"])]
+    job: Option<u64>,
+    /// Read this file, not the log of the configuration
+    #[arg(long = "log", value_name = "FILE", requires = "job")]
+    logs: Vec<PathBuf>,
     /// The account that gitlab-runner runs as, if it is not the one that asks; for root only
     #[arg(long, value_name = "ACCOUNT")]
     runner_account: Option<String>,
@@ -122,12 +129,22 @@ impl ExplainArgs {
         self.run_as.as_deref()
     }
 
+    /// The one of the log that is meant, if one is.
+    pub(super) fn decided(&self, config: &Path) -> Result<Option<Decided>, String> {
+        let Some(number) = self.job else { return Ok(None) };
+        let last = decisions(&self.logs, config, 1, Some(number)).map_err(|error| format!("{error:#}"))?.pop();
+        last.map(Some).ok_or_else(|| {
+            format!("the log has no decision about a job {number}, or one of a version that did not keep what it was decided by")
+        })
+    }
+
     /// The job that is asked about.
-    pub(super) fn job(&self) -> Result<Supposed, String> {
-        let mut job = match &self.payload {
-            Some(file) => recorded(file)?,
+    pub(super) fn job(&self, decided: Option<&Decided>) -> Result<Supposed, String> {
+        let mut job = match (&self.payload, decided) {
+            (Some(file), _) => recorded(file)?,
+            (None, Some(decided)) => decided.job.clone(),
             // Its number is no fact that decides, and no job is without one.
-            None => Supposed { job_id: 1, ..Supposed::default() },
+            (None, None) => Supposed { job_id: 1, ..Supposed::default() },
         };
         job.user = self.user.clone().or(job.user).filter(|user| !user.is_empty());
         job.user_id = self.user_id.unwrap_or(job.user_id);

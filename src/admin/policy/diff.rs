@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::replay::{Replayed, replay};
 use crate::admin::terminal::{answer, complain};
 use crate::policy::proof::Undecided;
 use crate::policy::proof::diff::{Change, Outcome, changes};
@@ -25,6 +26,9 @@ pub struct DiffArgs {
     /// The new one
     #[arg(value_name = "NEW")]
     new: PathBuf,
+    /// Read this file of the audit log, not the log of the old configuration
+    #[arg(long = "log", value_name = "FILE")]
+    logs: Vec<PathBuf>,
     /// Write one JSON document
     #[arg(long)]
     json: bool,
@@ -50,18 +54,28 @@ fn difference(args: &DiffArgs) -> Result<(String, bool), String> {
         let changes = changed(before, after).map_err(|undecided| undecided.to_string())?;
         all.extend(changes.into_iter().map(|change| (gitlab, change)));
     }
+    let replayed = replay(&args.logs, &args.old, &old, &new);
+    if let (Err(words), false) = (&replayed, args.logs.is_empty()) {
+        return Err(words.clone());
+    }
     let text = if args.json {
         let all: Vec<Value> = all.iter().map(|(gitlab, change)| document(*gitlab, change)).collect();
-        format!("{:#}\n", json!({ "changes": all, "not_compared": beside }))
+        let replayed = replayed.as_ref().map_or_else(|words| json!({ "not_replayed": words }), Replayed::document);
+        format!("{:#}\n", json!({ "changes": all, "not_compared": beside, "log": replayed }))
     } else {
         let not_compared = |key: &&str| {
             format!(
                 "{key} has changed, by which a job may come to another rule; that is not compared, look at it yourself\n"
             )
         };
-        lines(&all) + &beside.iter().map(not_compared).collect::<String>()
+        let of_log = match &replayed {
+            Ok(replayed) => replayed.lines(),
+            Err(words) => format!("no job of the audit log is tried: {words}\n"),
+        };
+        lines(&all) + &beside.iter().map(not_compared).collect::<String>() + &of_log
     };
-    Ok((text, all.is_empty() && beside.is_empty()))
+    let same = replayed.as_ref().is_ok_and(Replayed::is_same) || replayed.is_err();
+    Ok((text, all.is_empty() && beside.is_empty() && same))
 }
 
 /// Keys that have changed and decide who a job is, what it asks for or whether it is approved. Rules are compared for jobs of which

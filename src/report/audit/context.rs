@@ -1,9 +1,15 @@
 //! What all records of a stage have in common: which job, which run of it, where.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::record::Record;
 use crate::report::printable;
+
+/// Events that a job is decided by.
+const DECISIONS: [&str; 2] = ["accepted", "refused"];
+/// Longest of the facts that it is decided by: together they fit into a datagram.
+const MOST_TEXT: usize = 2048;
 
 /// How many hexadecimal digits a request has.
 const DIGITS: usize = 12;
@@ -68,6 +74,8 @@ pub struct Context {
     pub job: Option<JobContext>,
     /// Name of the session, once there is one.
     pub session: Option<String>,
+    /// What is decided by, from when on something is: other rules can be asked about the same job then.
+    pub facts: Option<Value>,
 }
 
 impl Context {
@@ -95,7 +103,26 @@ impl Context {
         record.add("request", self.request.as_str());
         record.add("stage", self.stage);
         record.add("simulated", self.simulated.then_some(true));
+        if let Some(facts) =
+            self.facts.clone().filter(|_| DECISIONS.contains(&record.text("event").unwrap_or_default()))
+        {
+            record.add("facts", within_bounds(facts));
+        }
     }
+}
+
+/// The same with texts that have an end. One that was cut would be another one, and so is unknown.
+fn within_bounds(mut facts: Value) -> Value {
+    if let Some(fields) = facts.as_object_mut() {
+        for value in fields.values_mut() {
+            if let Value::String(text) = value {
+                *text = printable(text.as_str());
+            }
+        }
+        fields.retain(|_, value| value.as_str().is_none_or(|text| text.len() <= MOST_TEXT));
+        fields.retain(|_, value| value.as_str().is_some() || value.to_string().len() <= MOST_TEXT);
+    }
+    facts
 }
 
 #[cfg(test)]

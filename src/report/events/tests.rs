@@ -94,6 +94,7 @@ fn context() -> Context {
         simulated: false,
         job: None,
         session: None,
+        facts: None,
     }
 }
 
