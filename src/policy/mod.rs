@@ -381,7 +381,12 @@ pub fn forecast(
 
 /// A GitLab user in words.
 fn known_as(login: Option<&str>, user_id: u64) -> String {
-    login.map_or_else(|| format!("number {user_id}"), |login| format!("{login:?} (number {user_id})"))
+    match (login, user_id) {
+        // Of one that is supposed nobody may have said it; no number of GitLab is 0.
+        (Some(login), 0) => format!("{login:?}"),
+        (Some(login), _) => format!("{login:?} (number {user_id})"),
+        (None, _) => format!("number {user_id}"),
+    }
 }
 
 /// A rule in words: its name and its line.

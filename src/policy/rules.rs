@@ -238,10 +238,17 @@ pub fn given(
         RunAs::GitLabUser => {
             Some(human.login.map_or(Given::NoLogin(human.id), |login| Given::Account(login.to_owned())))
         }
-        RunAs::Table(path) => match tables.read(path)?.account_of(human)? {
-            Some(name) => Some(Given::Account(name.to_owned())),
-            None => return Ok(Err(Mismatch::NotInTable)),
-        },
+        RunAs::Table(path) => {
+            let table = tables.read(path)?;
+            // Of a job that is supposed nobody may have said the number, and a line may have it.
+            if human.id == 0 && table.has_numbers()? {
+                return Ok(Err(Mismatch::Unknown("user_id")));
+            }
+            match table.account_of(human)? {
+                Some(name) => Some(Given::Account(name.to_owned())),
+                None => return Ok(Err(Mismatch::NotInTable)),
+            }
+        }
         RunAs::Requested => None,
     };
     let requested = asking.requested_of(rule).map(|name| Given::Account(name.clone()));

@@ -120,6 +120,16 @@ impl Table {
         Ok(by_number.or(by_login).map(|entry| entry.account))
     }
 
+    /// Whether it has users by number.
+    pub fn has_numbers(&self) -> Result<bool, TableError> {
+        for entry in self.entries() {
+            if matches!(entry?.user, User::Number(_)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// That a user is there twice.
     pub fn twice(&self, second: &Entry<'_>, first: usize) -> TableError {
         self.wrong(second.line, format!("the user is in line {first} already; leave one of them"))

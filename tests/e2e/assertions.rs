@@ -125,11 +125,38 @@ cases!(
             let is = fs::metadata(path).expect("file");
             assert_eq!((is.uid(), is.gid(), is.mode()), (was.uid(), was.gid(), was.mode()), "{}", path.display());
         }
+        // Once more would lose the last one.
+        let (said, code) = apply(&good, &[]);
+        assert!(code == Some(0) && said.contains("is this configuration already"), "{said}");
+        assert_eq!(fs::read_to_string(&last).expect("the last one"), before);
         // What nobody could use takes the place of nothing that somebody could.
         fs::write(&config, "nonsense").expect("config");
         let (said, code) = apply(&before, &[]);
         assert!(code == Some(0) && said.contains("no copy of it is kept"), "{said}");
         assert_eq!(fs::read_to_string(&last).expect("the last one"), before);
+    },
+    fn a_never_that_demands_nothing_is_refused_and_a_number_that_is_not_said_is_unknown_in_a_table_too(root: Root) {
+        let mut world = World::root(root).rules([]).raw("[[never]]\naccount = \"x\"\nunless = { }\n").build();
+        let (said, code) = motmot(&world, &["policy", "test"]);
+        assert!(code == Some(2) && said.contains("`never.unless` is empty"), "{said}");
+        let table = world.dir.join("users.map");
+        fs::write(&table, "ford ford\nid:43 zaphod\n").expect("a table");
+        chmod(&table, 0o644);
+        world.change(|config| {
+            config.rules([]).raw(&format!("[[map]]\nrun_as = \"table:{}\"\nwhen = {{}}\n", table.display()))
+        });
+        let text = fs::read_to_string(world.config_file())
+            .expect("config")
+            .replace("[[never]]\naccount = \"x\"\nunless = { }\n", "");
+        fs::write(world.config_file(), text).expect("config");
+        // He may be 43, and somebody else by that.
+        let (said, code) = motmot(&world, &["explain", "--user", "ford"]);
+        assert!(code == Some(1) && said.contains("user_id is not known of this job"), "{said}");
+        assert!(!said.contains("number 0"), "{said}");
+        let (said, _) = motmot(&world, &["explain", "--user", "ford", "--user-id", "42"]);
+        assert!(said.contains("run_as = \"table:") && !said.contains("is not known"), "{said}");
+        let (_, code) = motmot(&world, &["explain", "--user", "ford", "--user-id", "0"]);
+        assert_eq!(code, Some(2));
     },
     fn what_needs_an_approval_is_tested_explained_and_listed_with_one_and_without() {
         let world = World::one_user()

@@ -20,13 +20,13 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "LOGIN", required_unless_present_any = ["payload", "user_id", "job"])]
     user: Option<String>,
     /// Number of that user
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     user_id: Option<u64>,
     /// Project with its namespaces
     #[arg(long, value_name = "PATH")]
     project: Option<String>,
     /// Number of the project
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     project_id: Option<u64>,
     /// Branch or tag
     #[arg(long = "ref", value_name = "NAME")]

@@ -59,6 +59,11 @@ fn install(config: &Path, text: &str) -> Result<String, String> {
     // The way there leads over no link any more, and nobody else can change it.
     let dir = trusted_directory(dir, owner).map_err(|error| cannot(&error))?;
     let config = dir.join(config.file_name().ok_or_else(|| format!("{shown} is no name of a file"))?);
+    let shown = config.display();
+    if Settings::load_for(&config, &config).is_ok_and(|(_, before)| before == text) {
+        // The copy of the last one would be lost for it.
+        return Ok(format!("{shown} is this configuration already; nothing is changed"));
+    }
     let (place, kept) = match fs::symlink_metadata(&config) {
         Ok(meta) if !meta.is_file() => {
             return Err(format!("{shown} is no file, and would be replaced by one: name with --config where it leads"));

@@ -123,6 +123,14 @@ pub fn read_never(mut section: Section<'_>, groups: &Groups) -> Option<Never> {
     let is_present = unless.is_present();
     let unless = read_when(unless, groups);
     let place = section.place();
+    if is_present && unless == When::default() {
+        // An edit or a template may have emptied it.
+        section.problem_with_help(
+            &place,
+            "`never.unless` is empty: it holds for every job, so that all of them may have the account",
+            "name conditions in it, or leave it out: then no job may",
+        );
+    }
     section.finish();
     Some(Never { name, gitlab, place, accounts: accounts?, unless: is_present.then_some(unless) })
 }
