@@ -6,6 +6,7 @@
 mod include;
 mod judge;
 pub mod manual;
+mod tested;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use include::{Include, read_include, rules_of};
 use jiff::SignedDuration;
 use judge::{judge_gitlab, judge_issuers, judge_terms, judge_token_terms, no_rule_needs_approvals};
+use tested::{Digesting, TextDigest};
 use thiserror::Error;
 
 use crate::approval::settings::{ApprovalSettings, TokenIssuer, read_approvals};
@@ -68,6 +70,8 @@ pub struct Settings {
     pub map: Vec<MapRule>,
     /// `[[test]]`, `[[never]]`: what the rules must do.
     pub assertions: Assertions,
+    /// Of the texts that all of it was read from.
+    pub digest: TextDigest,
     /// The section of each batch scheduler: how jobs are submitted, where they are.
     pub schedulers: Schedulers,
     /// `[log]`.
@@ -251,13 +255,17 @@ impl Settings {
 
     fn parse_for(path: &Path, place: &Path, text: impl Into<String>) -> Result<Self, SettingsError> {
         let base = place.parent().unwrap_or(Path::new("/"));
-        let (mut settings, includes) = config::read(&Source::new(path, text), |root| read(root, base))?;
+        let source = Source::new(path, text);
+        let mut digest = Digesting::default();
+        digest.add(source.text());
+        let (mut settings, includes) = config::read(&source, |root| read(root, base))?;
         if !includes.is_empty() {
             // `include` stands above all rules of its file, and so do they.
-            let mut map = rules_of(&includes, &settings)?;
+            let mut map = rules_of(&includes, &settings, &mut digest)?;
             map.append(&mut settings.map);
             settings.map = map;
         }
+        settings.digest = digest.end();
         Ok(settings)
     }
 }
@@ -358,6 +366,7 @@ fn read(mut root: Section<'_>, base: &Path) -> Option<(Settings, Vec<Include>)> 
         policy,
         map,
         assertions,
+        digest: Digesting::default().end(),
         schedulers,
         log,
         approvals: approvals?,

@@ -47,7 +47,16 @@ fn test(config: &Path) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return complain(&error.render(), ExitCode::from(2)),
     };
-    let (text, good) = judged(&settings);
+    let (mut text, good) = judged(&settings);
+    if good {
+        match settings.remember_tested(config) {
+            Ok(None) => {}
+            Ok(Some(record)) => {
+                let _ = writeln!(text, "recorded in {}", record.display()); // into a string: cannot fail
+            }
+            Err(error) => return complain(&format!("{text}this cannot be recorded: {error}"), ExitCode::from(2)),
+        }
+    }
     answer(&text, if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -2,6 +2,7 @@ mod approved;
 mod facts;
 mod giving;
 mod hook;
+mod kept;
 mod sources;
 
 use nix::unistd::{Gid, Uid};

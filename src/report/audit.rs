@@ -206,6 +206,7 @@ mod tests {
                 job: None,
                 session: None,
                 facts: None,
+                untested: false,
             };
             let _open = AuditLog::to(file.into_iter().chain([socket]).collect(), OnFailure::Warn, context);
             tracing::info!(event = "accepted");

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::judge::{judge_gitlab, judge_terms, judge_token_terms, no_rule_needs_approvals};
+use super::tested::Digesting;
 use super::{MAX_BYTES, Settings, SettingsError, text};
 use crate::config::{self, Section, Source};
 use crate::policy::pattern::Pattern;
@@ -64,7 +65,11 @@ impl Include {
 }
 
 /// The rules of all of them, in order.
-pub(super) fn rules_of(includes: &[Include], settings: &Settings) -> Result<Vec<MapRule>, SettingsError> {
+pub(super) fn rules_of(
+    includes: &[Include],
+    settings: &Settings,
+    digest: &mut Digesting,
+) -> Result<Vec<MapRule>, SettingsError> {
     let mut rules = Vec::new();
     let (mut files, mut room) = (0, MAX_BYTES);
     for path in includes.iter().map(Include::files).collect::<Result<Vec<_>, _>>()?.concat() {
@@ -75,6 +80,7 @@ pub(super) fn rules_of(includes: &[Include], settings: &Settings) -> Result<Vec<
         let bytes = read_deciding(&path, room)?;
         room -= bytes.len();
         let source = Source::new(&path, text(&path, &bytes)?);
+        digest.add(source.text());
         rules.extend(config::read(&source, |root| read_file(root, settings))?);
     }
     Ok(rules)

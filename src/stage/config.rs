@@ -61,6 +61,10 @@ pub fn main(arguments: &Arguments) -> Result<(), Failure> {
 fn decide(arguments: &Arguments) -> Result<Session, Failure> {
     let settings = arguments.settings()?;
     let mode = mode(&settings)?;
+    // What is played is another text.
+    if arguments.origin == Origin::GitLab && !settings.is_tested(arguments.named()) {
+        recorded::of_untested();
+    }
     let payload = arguments.payload()?;
     lines::refuse_arguments("config", &arguments.rest)?;
     lines::refuse_second_config(arguments, &settings, payload.job_id)?;

@@ -94,6 +94,7 @@ impl Arguments {
             job: None,
             session: None,
             facts: None,
+            untested: false,
         };
         let _ = self.log.set(AuditLog::open(&settings.log, context));
         caller::is_the_runner(&settings)?;

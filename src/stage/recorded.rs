@@ -49,6 +49,11 @@ pub(super) fn of_session(session: &Session) {
     });
 }
 
+/// Nobody has found the rules to do what is said of them.
+pub(super) fn of_untested() {
+    audit::amend(|context| context.untested = true);
+}
+
 fn about(job: JobContext) {
     audit::amend(|context| context.job = Some(job));
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::world::check::check;
-use crate::world::{World, cases, chmod};
+use crate::world::{Single, World, cases, chmod};
 
 fn motmot(world: &World, words: &[&str]) -> (String, Option<i32>) {
     let mut command = world.as_driver(&world.bins.join("motmot"));
@@ -49,7 +49,7 @@ cases!(
         let mut world = World::one_user().rules([]).raw(RULES).raw(GOOD).build();
         let (said, code) = motmot(&world, &["policy", "test"]);
         assert_eq!(code, Some(0), "{said}");
-        assert!(said.ends_with("2 tests, 1 never, 0 failed\n"), "{said}");
+        assert!(said.contains("2 tests, 1 never, 0 failed\n"), "{said}");
         check(&world).says(&["ok       tests: 2 tests, 1 never: all hold"]);
         world.change(|config| config.raw("[[test]]\nname = \"Zaphod\"\nuser = \"zaphod\"\nexpect = \"refused\"\n[[test]]\nuser = \"x\"\nexpect = \"y\"\n"));
         let (said, code) = motmot(&world, &["policy", "test"]);
@@ -157,6 +157,33 @@ cases!(
         assert!(said.contains("run_as = \"table:") && !said.contains("is not known"), "{said}");
         let (_, code) = motmot(&world, &["explain", "--user", "ford", "--user-id", "0"]);
         assert_eq!(code, Some(2));
+    },
+    fn the_audit_log_says_of_decisions_by_a_configuration_that_nobody_has_tested_that_nobody_has(root: Root) {
+        let mut world = World::root(root).raw("[[never]]\naccount = \"svc\"\nunless = { user = \"svc\" }\n").build();
+        let untested = |world: &World, job: u64| {
+            Single::new(world, job).clean_up();
+            let decided = world.audit().into_iter().find(|line| line["event"] == "accepted" && line["job_id"] == job);
+            decided.expect("a decision").get("untested").cloned()
+        };
+        assert_eq!(untested(&world, 1), Some(true.into()));
+        let (said, code) = motmot(&world, &["policy", "test"]);
+        assert!(code == Some(0) && said.contains("recorded in "), "{said}");
+        assert_eq!(untested(&world, 2), Some(true.into()), "the harness has written another address of GitLab into it");
+        let single = Single::new(&world, 3);
+        motmot(&world, &["policy", "test"]);
+        single.clean_up();
+        let config = world.stage("config").output().expect("config");
+        assert!(config.status.success(), "{}", String::from_utf8_lossy(&config.stderr));
+        let last = world.audit().into_iter().rev().find(|line| line["event"] == "accepted").expect("a decision");
+        assert!(last["job_id"] == 3 && last.get("untested").is_none(), "{last}");
+        // Somebody else's word is none.
+        let record = Path::new(&world.config_file()).with_file_name("config.toml.tested");
+        chmod(&record, 0o666);
+        let session = world.stage("config").output().expect("config");
+        assert!(session.status.success());
+        let last = world.audit().into_iter().rev().find(|line| line["event"] == "accepted").expect("a decision");
+        assert_eq!(last["untested"], true, "{last}");
+        world.change(|config| config);
     },
     fn what_needs_an_approval_is_tested_explained_and_listed_with_one_and_without() {
         let world = World::one_user()

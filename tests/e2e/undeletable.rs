@@ -14,9 +14,12 @@ use crate::world::{Poison, Single, World, cases, until};
 const NAMESPACE: &str = r#"
 unshare --user sleep 1000 & holder=$!
 until [ "$(cat /proc/$holder/comm)" = sleep ]; do sleep 0.02; done
-range() { awk -F: -v name="$(id -un)" '$1 == name { print $2, $3; exit }' "$1"; }
-newuidmap $holder 0 $(id -u) 1 1 $(range /etc/subuid)
-newgidmap $holder 0 $(id -g) 1 1 $(range /etc/subgid)
+# Without its own number, which a test account may happen to have in its range: the kernel maps nothing twice.
+range() { awk -F: -v name="$(id -un)" -v own="$2" '$1 == name { first = $2; end = $2 + $3
+    if (own >= first && own < end) { if (own - first > end - own) { end = own } else { first = own + 1 } }
+    print first, end - first; exit }' "$1"; }
+newuidmap $holder 0 $(id -u) 1 1 $(range /etc/subuid $(id -u))
+newgidmap $holder 0 $(id -g) 1 1 $(range /etc/subgid $(id -g))
 inside() { nsenter --user --target $holder --setuid 0 --setgid 0 -- "$@"; }
 "#;
 
@@ -88,8 +91,13 @@ fn jobs(world: &World) -> Vec<PathBuf> {
 fn daemon_of(world: &World) -> Option<String> {
     let ranges = fs::read_to_string("/etc/subuid").expect("subuid");
     let line = ranges.lines().find_map(|line| line.strip_prefix(&format!("{}:", world.user.name))).expect("a range");
-    let first: u32 = line.split(':').next().expect("a number").parse().expect("a number");
-    let uid = (first + 999).to_string();
-    let output = Command::new("pgrep").args(["-U", &uid, "-f", "^/usr/bin/sleep 1009"]).output().expect("pgrep");
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|pid| !pid.is_empty())
+    let mut numbers = line.split(':').map(|number| number.parse::<u32>().expect("a number"));
+    let (first, count) = (numbers.next().expect("the first"), numbers.next().expect("how many"));
+    let output = Command::new("pgrep").args(["-f", "^/usr/bin/sleep 1009"]).output().expect("pgrep");
+    let pids = String::from_utf8_lossy(&output.stdout).into_owned();
+    let is_lent = |pid: &&str| {
+        fs::metadata(format!("/proc/{pid}"))
+            .is_ok_and(|process| (first..first + count).contains(&process.uid()) && process.uid() != world.user.uid)
+    };
+    pids.lines().find(is_lent).map(str::to_owned)
 }

@@ -42,7 +42,12 @@ pub fn main(args: &ApplyArgs, config: &Path) -> ExitCode {
     let done = if args.dry_run {
         Ok(format!("{new} would be installed as {}", config.display()))
     } else {
-        install(config, &text)
+        install(config, &text).and_then(|done| {
+            let recorded = settings.remember_tested(config);
+            recorded
+                .map(|_| done)
+                .map_err(|error| format!("{} is installed, but not that it was tested: {error}", config.display()))
+        })
     };
     match done {
         Ok(done) => answer(&format!("{words}{done}\n"), ExitCode::SUCCESS),

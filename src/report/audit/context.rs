@@ -74,6 +74,8 @@ pub struct Context {
     pub job: Option<JobContext>,
     /// Name of the session, once there is one.
     pub session: Option<String>,
+    /// That nobody has found the configuration to do what it says of its own rules.
+    pub untested: bool,
     /// What is decided by, from when on something is: other rules can be asked about the same job then.
     pub facts: Option<Value>,
 }
@@ -103,9 +105,9 @@ impl Context {
         record.add("request", self.request.as_str());
         record.add("stage", self.stage);
         record.add("simulated", self.simulated.then_some(true));
-        if let Some(facts) =
-            self.facts.clone().filter(|_| DECISIONS.contains(&record.text("event").unwrap_or_default()))
-        {
+        let decides = DECISIONS.contains(&record.text("event").unwrap_or_default());
+        record.add("untested", (decides && self.untested).then_some(true));
+        if let Some(facts) = self.facts.clone().filter(|_| decides) {
             record.add("facts", within_bounds(facts));
         }
     }

@@ -95,6 +95,7 @@ fn context() -> Context {
         job: None,
         session: None,
         facts: None,
+        untested: false,
     }
 }
 

@@ -161,6 +161,7 @@ fn a_file_of_keys_that_is_not_believed_is_told_with_what_is_wrong_before_it_is_r
         job: None,
         session: None,
         facts: None,
+        untested: false,
     };
     let _open = AuditLog::in_file(&log, context);
     let told = || {
