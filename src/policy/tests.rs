@@ -3,6 +3,7 @@ mod facts;
 mod giving;
 mod hook;
 mod kept;
+mod names;
 mod sources;
 
 use nix::unistd::{Gid, Uid};
