@@ -101,6 +101,11 @@ cases!(
         let (said, code) = explain(&world, &["--project", "g/p"]);
         assert_eq!(code, Some(2), "{said}");
     },
+    fn who_asks_about_nobody_is_told_what_can_be_asked() {
+        let world = World::one_user().build();
+        let (said, code) = explain(&world, &[]);
+        assert!(code == Some(2) && said.contains("--user-id N") && said.contains("--job NUMBER"), "{said}");
+    },
     fn what_is_not_said_is_unknown_and_a_merge_request_is_a_strangers() {
         let world = World::one_user().raw("[[map]]\nwhen = { user_id = 1 }\nrun_as = \"a\"\n[[map]]\nwhen = { ref_protected = false }\nrun_as = \"a\"\n[[map]]\nwhen = { project_id = 7 }\nrun_as = \"a\"\n").rules([]).build();
         let (said, code) =

@@ -17,7 +17,7 @@ use crate::evidence::supposed::Supposed;
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Login of the user who starts the job; with --payload that of its variables
-    #[arg(long, value_name = "LOGIN", required_unless_present_any = ["payload", "user_id", "job"])]
+    #[arg(long, value_name = "LOGIN")]
     user: Option<String>,
     /// Number of that user
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -149,7 +149,13 @@ impl ExplainArgs {
         job.user = self.user.clone().or(job.user).filter(|user| !user.is_empty());
         job.user_id = self.user_id.unwrap_or(job.user_id);
         if job.user.is_none() && job.user_id == 0 {
-            return Err("the payload does not say who started the job; name the user: --user LOGIN".to_owned());
+            let missing = match &self.payload {
+                Some(_) => "the payload does not say who started the job; name the user: --user LOGIN, or --user-id N",
+                None => {
+                    "say of which job: who starts it (--user LOGIN, --user-id N), its --payload FILE, or one of the audit log (--job NUMBER)"
+                }
+            };
+            return Err(missing.to_owned());
         }
         job.project_id = self.project_id.unwrap_or(job.project_id);
         job.scoped_user_id = self.scoped_user_id.or(job.scoped_user_id);
