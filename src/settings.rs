@@ -106,7 +106,7 @@ pub enum SettingsError {
     Invalid(#[from] ConfigError),
     /// There are several servers, and nobody has said which.
     #[error(
-        "{} has several [[gitlab]] ({known}): add --gitlab NAME to config_args, prepare_args and run_args of the runner, with the name of its own",
+        "{} has several [[gitlab]] ({known}): add --gitlab NAME; of a runner to its config_args, prepare_args and run_args, with the name of its own",
         path.display()
     )]
     WhichGitLab {
@@ -211,12 +211,22 @@ impl Settings {
     /// # Errors
     /// That a session has kept none, in words.
     pub fn under(mut self, terms: &Terms) -> Result<Self, String> {
-        if terms.executor == Some(RuleExecutor::Shell) {
-            self.jobs.executor = Executor::Shell;
+        match terms.executor {
+            None => {}
+            Some(RuleExecutor::Shell) => self.jobs.executor = Executor::Shell,
+            Some(RuleExecutor::Batch(kind)) if self.jobs.executor == Executor::Batch(kind) => {}
+            Some(RuleExecutor::Batch(kind)) => {
+                return Err(format!(
+                    "the rule of this job sends it to {}, and jobs.executor no longer does",
+                    kind.name()
+                ));
+            }
         }
         if let Some(token) = &mut self.token {
-            let life = terms.token_ttl.and_then(|life| Ttl::try_from(SignedDuration::try_from(life).ok()?).ok());
-            token.ttl = life.map_or(token.ttl, |life| life.min(token.ttl));
+            if let Some(life) = terms.token_ttl {
+                let life = SignedDuration::try_from(life).map_err(|error| error.to_string())?;
+                token.ttl = Ttl::try_from(life).map_err(|error| error.to_string())?.min(token.ttl);
+            }
             token.audience = terms.token_audience.clone().unwrap_or_else(|| token.audience.clone());
         }
         let words = [self.jobs.message.take(), terms.message.clone()].into_iter().flatten();

@@ -26,7 +26,8 @@ pub fn main(args: &ExplainArgs, config: &Path) -> ExitCode {
 
 fn explained(args: &ExplainArgs, config: &Path) -> Result<(String, ExitCode), String> {
     let settings = Settings::load(config).map_err(|error| error.render())?;
-    let decided = args.decided(config)?;
+    let named = settings.gitlab_of(args.gitlab()).filter(|_| args.gitlab().is_some());
+    let decided = args.decided(config, named.map(|gitlab| gitlab.url.as_str()))?;
     // Where it comes from the log, that says of which GitLab it was.
     let of_log = decided.as_ref().and_then(|decided| {
         let of = settings.gitlabs.iter().find(|gitlab| gitlab.url.as_str() == decided.gitlab);

@@ -203,8 +203,23 @@ impl JobFacts {
 
     /// The git ref, if it certainly is one of the project itself: `main` of a fork is another branch.
     pub fn own_ref(&self) -> Option<&str> {
+        self.own_code()?.git_ref
+    }
+
+    /// Whether that one is a branch or a tag. Where GitLab has signed it for the branch that is to be merged, that counts.
+    pub fn own_ref_type(&self) -> Option<RefType> {
+        self.own_code()?.ref_type
+    }
+
+    /// Whether GitLab protects that one, likewise.
+    pub fn own_ref_protected(&self) -> Option<bool> {
+        self.own_code()?.ref_protected
+    }
+
+    /// What of the project runs, if it certainly is its own and of a known ref.
+    fn own_code(&self) -> Option<CodeOf<'_>> {
         match self.code() {
-            Code::Of(code) if self.is_own_code() => code.git_ref,
+            Code::Of(code) if self.is_own_code() && code.git_ref.is_some() => Some(code),
             Code::Of(_) | Code::Unknown(_) => None,
         }
     }

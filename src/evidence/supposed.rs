@@ -83,8 +83,9 @@ impl Supposed {
             project: facts.project_path.clone(),
             project_id: facts.project_id,
             git_ref: facts.git_ref.clone(),
-            ref_type: facts.ref_type,
-            ref_protected: facts.ref_protected,
+            // Of the branch that is to be merged what GitLab has signed counts.
+            ref_type: source_says(facts, |signed| signed.ref_type).or(facts.ref_type),
+            ref_protected: source_says(facts, |signed| signed.ref_protected).or(facts.ref_protected),
             pipeline_source: facts.pipeline_source.clone(),
             source_project_id: facts.source_project().map(SourceProject::id),
             source_ref: signed.and_then(|signed| signed.git_ref.clone()),
@@ -149,4 +150,9 @@ impl Supposed {
             ),
         }
     }
+}
+
+/// What is signed of the code's own project.
+fn source_says<T>(facts: &JobFacts, what: impl FnOnce(&SignedFacts) -> Option<T>) -> Option<T> {
+    facts.signed().filter(|signed| signed.source().is_some()).and_then(what)
 }

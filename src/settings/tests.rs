@@ -405,6 +405,15 @@ fn what_a_rule_grants_is_never_more_than_the_site_has_by_then() {
     // Where nobody says how many nodes, the smaller bound does.
     let granted = batch.resources(None, &[("SCHEDULER_PARAMETERS".to_owned(), "--ntasks=4".to_owned())]);
     assert!(granted.expect("granted").options.iter().any(|option| option == "--nodes=1"));
+    // What cannot be kept is no permission for more.
+    let kind = kinds().next().expect("a scheduler");
+    let elsewhere = Terms { executor: Some(RuleExecutor::Batch(kind)), ..Terms::default() };
+    let here = read("[gitlab]\nurl = \"https://a.example\"\n[[map]]\nrun_as = \"arthur\"\n");
+    assert!(here.under(&elsewhere).expect_err("no scheduler any more").contains("no longer does"));
+    let lives_for_ever = Terms { token_ttl: Some(Duration::from_hours(100)), ..Terms::default() };
+    assert!(settings.clone().under(&lives_for_ever).is_err());
+    let unread = serde_json::from_str::<Terms>("{\"limits\":{\"slurm\":\"\"}}").expect("terms");
+    assert!(settings.clone().under(&unread).is_err());
     let in_a_shell = Terms { executor: Some(RuleExecutor::Shell), ..Terms::default() };
     assert!(settings.under(&in_a_shell).expect("terms").batch().is_none());
 }

@@ -109,6 +109,9 @@ cases!(
         assert!(said.contains("\"new\": when = "), "{said}");
         let (said, _) = motmot(&["--config", &new, "explain", "--job", "4711", "--ref", "other"]);
         assert!(said.contains("passed") && said.contains("does not hold: the job has \"other\""), "{said}");
+        // Somebody else has neither his number nor his name.
+        let (said, code) = motmot(&["--config", &new, "explain", "--job", "4711", "--user", "x", "--user-id", "43"]);
+        assert!(code == Some(1) && said.contains("user_id = 42 does not hold: the job has 43"), "{said}");
         let (said, code) = motmot(&["--config", &old, "explain", "--job", "4712"]);
         assert!(code == Some(2) && said.contains("no decision about a job 4712"), "{said}");
     }

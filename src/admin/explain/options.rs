@@ -9,6 +9,7 @@ use crate::evidence::RefType;
 use crate::evidence::memberships::Memberships;
 use crate::evidence::payload::Payload;
 use crate::evidence::supposed::Supposed;
+use crate::evidence::variables;
 
 /// Say as whom a job would run, by which rule, and why by no other
 ///
@@ -74,7 +75,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
     /// Take the job of this number from the audit log, as it was decided about the last time; other options change it
-    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["payload", "gitlab"])]
+    #[arg(long, value_name = "NUMBER", conflicts_with = "payload")]
     job: Option<u64>,
     /// Read this file, not the log of the configuration
     #[arg(long = "log", value_name = "FILE", requires = "job")]
@@ -86,6 +87,9 @@ pub struct ExplainArgs {
     #[arg(long)]
     pub(super) json: bool,
 }
+
+/// Decisions about one job: tries, and jobs of several GitLabs with one number.
+const MOST_DECISIONS: usize = 1000;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
@@ -129,13 +133,22 @@ impl ExplainArgs {
         self.run_as.as_deref()
     }
 
-    /// The one of the log that is meant, if one is.
-    pub(super) fn decided(&self, config: &Path) -> Result<Option<Decided>, String> {
+    /// The one of the log that is meant, if one is: of this GitLab, if one is named. Each numbers its own.
+    pub(super) fn decided(&self, config: &Path, url: Option<&str>) -> Result<Option<Decided>, String> {
         let Some(number) = self.job else { return Ok(None) };
-        let last = decisions(&self.logs, config, 1, Some(number)).map_err(|error| format!("{error:#}"))?.pop();
-        last.map(Some).ok_or_else(|| {
-            format!("the log has no decision about a job {number}, or one of a version that did not keep what it was decided by")
-        })
+        let mut all =
+            decisions(&self.logs, config, MOST_DECISIONS, Some(number)).map_err(|error| format!("{error:#}"))?;
+        all.retain(|decided| url.is_none_or(|url| decided.gitlab == url));
+        let last = all.pop().ok_or_else(|| {
+            format!("the log has no decision about a job {number}, or none of which it has kept what it was decided by")
+        })?;
+        match all.iter().find(|other| other.gitlab != last.gitlab) {
+            None => Ok(Some(last)),
+            Some(other) => Err(format!(
+                "there is a job {number} of {} and one of {}: say which GitLab is meant (--gitlab NAME)",
+                other.gitlab, last.gitlab
+            )),
+        }
     }
 
     /// The job that is asked about.
@@ -146,6 +159,17 @@ impl ExplainArgs {
             // Its number is no fact that decides, and no job is without one.
             (None, None) => Supposed { job_id: 1, ..Supposed::default() },
         };
+        if decided.is_some() && (self.user.is_some() || self.user_id.is_some()) {
+            // Somebody else: what was known of the one of before is not known of him.
+            job = Supposed {
+                user: None,
+                user_id: 0,
+                scoped_user_id: None,
+                groups: Memberships::default(),
+                groups_direct: None,
+                ..job
+            };
+        }
         job.user = self.user.clone().or(job.user).filter(|user| !user.is_empty());
         job.user_id = self.user_id.unwrap_or(job.user_id);
         if job.user.is_none() && job.user_id == 0 {
@@ -157,28 +181,33 @@ impl ExplainArgs {
             };
             return Err(missing.to_owned());
         }
-        job.project_id = self.project_id.unwrap_or(job.project_id);
+        if let Some(id) = self.project_id.filter(|id| *id != job.project_id) {
+            // Whose code it was in that one says nothing of this one.
+            job = Supposed { project_id: id, source_project_id: None, source_ref: None, ..job };
+        }
         job.scoped_user_id = self.scoped_user_id.or(job.scoped_user_id);
         let text =
             |given: &Option<String>, before: Option<String>| given.clone().or(before).filter(|text| !text.is_empty());
         job.project = text(&self.project, job.project);
         job.git_ref = text(&self.git_ref, job.git_ref);
         job.ci_stage = text(&self.ci_stage, job.ci_stage);
-        job.pipeline_source = text(&self.pipeline_source, job.pipeline_source).or(Some("push".to_owned()));
+        let usual = decided.is_none().then(|| "push".to_owned());
+        job.pipeline_source = text(&self.pipeline_source, job.pipeline_source).or(usual);
         job.ref_type = match self.ref_type {
             None => job.ref_type,
             Some(Kind::Branch) => Some(RefType::Branch),
             Some(Kind::Tag) => Some(RefType::Tag),
         };
         job.ref_protected = self.protected.map_or(job.ref_protected, Whether::known);
-        job.runner_id = self.runner_id;
+        job.runner_id = self.runner_id.or(job.runner_id);
         if !self.gitlab_group.is_empty() {
             job.groups = Memberships::supposed(self.gitlab_group.iter().cloned().collect());
         }
         job.environment = text(&self.environment, job.environment);
-        job.environment_protected = self.environment_protected.and_then(Whether::known);
+        job.environment_protected = self.environment_protected.map_or(job.environment_protected, Whether::known);
         Ok(match self.from_fork {
-            None | Some(Whether::Unknown) => job,
+            None => job,
+            Some(Whether::Unknown) => Supposed { source_project_id: None, source_ref: None, ..job },
             Some(Whether::False) => job.with_code(false),
             Some(Whether::True) => job.with_code(true),
         })
@@ -187,15 +216,10 @@ impl ExplainArgs {
 
 /// The job of a payload, read as the stages read it. Who started it, and what the pipeline, GitLab's API says and no payload: so
 /// these are taken from the variables, where whoever wrote the pipeline may have set them. Nobody becomes anybody by it.
-fn recorded(file: &PathBuf) -> Result<Supposed, String> {
+fn recorded(file: &Path) -> Result<Supposed, String> {
     let payload = Payload::read(file).map_err(|error| crate::report::with_causes(&error))?;
-    let text = std::fs::read(file).map_err(|error| error.to_string())?;
-    let all: serde_json::Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    let variable = |name: &str| {
-        let mut variables = all["variables"].as_array().into_iter().flatten();
-        let found = variables.find(|variable| variable["key"] == name)?;
-        found["value"].as_str().map(str::to_owned)
-    };
+    // Of several of one name the last is what a job sees.
+    let variable = |name: &str| variables::values_of(file, name).ok()?.pop().map(|value| value.to_string());
     Ok(Supposed {
         user: variable("GITLAB_USER_LOGIN"),
         user_id: payload.user_id.unwrap_or_default(),

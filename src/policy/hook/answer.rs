@@ -81,7 +81,7 @@ pub(super) fn understood(form: Form, run: Run) -> Result<Answer, String> {
         (Form::Json, Run::Exited { status: 0, out, .. }) => json(&out),
         (Form::Json, run @ Run::Exited { .. }) => Err(failed(&run)),
         (Form::Arguments, Run::Exited { status: 0, out, .. }) => run_as(&out),
-        // Its errors are for the admin, since the incumbent shows them to nobody else.
+        // Its errors are for the admin, since Jacamar CI shows them to nobody else.
         (Form::Arguments, run @ Run::Exited { .. }) => {
             let words = failed(&run);
             let Run::Exited { out, .. } = run else { return Err(words) };
@@ -122,9 +122,11 @@ fn run_as(out: &str) -> Result<Answer, String> {
         return Err("its answer has data_dir, which jobs.data_dir of the configuration decides".to_owned());
     }
     let (message, reason) = (cleaned(user_message), cleaned(error_message));
-    let verdict = match username.filter(|name| !name.is_empty()) {
+    let verdict = match username {
         // What speaks of an error is no permission, whatever the status.
         _ if reason.is_some() => Verdict::Refuse,
+        // What a script prints whose look-up has found nobody.
+        Some(name) if name.is_empty() => return Err("the username in its answer is empty".to_owned()),
         None => Verdict::Accept,
         Some(name) => named(name)?,
     };
@@ -219,7 +221,6 @@ mod tests {
         let argv = |status, out: &str| understood(Form::Arguments, exited(status, out));
         assert_eq!(argv(0, ""), Ok(plain(Verdict::Accept)));
         assert_eq!(argv(0, "\n"), Ok(plain(Verdict::Accept)));
-        assert_eq!(argv(0, r#"{"username": ""}"#), Ok(plain(Verdict::Accept)));
         assert_eq!(argv(0, r#"{"username": "svc", "data_dir": ""}"#), Ok(plain(Verdict::Account("svc".into()))));
         let refused = argv(1, "").expect("refused");
         assert_eq!((refused.verdict, refused.message), (Verdict::Refuse, None));
@@ -229,7 +230,16 @@ mod tests {
             let (message, reason) = (Some("ask your PI".into()), Some("not a member".into()));
             assert_eq!(argv(status, words), Ok(Answer { verdict: Verdict::Refuse, message, reason }), "{status}");
         }
-        for bad in ["svc", "[]", r#"{"username": 7}"#, r#"{"user": "svc"}"#, r#"{"data_dir": "/scratch"}"#, "{"] {
+        // An empty name is what a script prints whose look-up has found nobody.
+        for bad in [
+            "svc",
+            "[]",
+            r#"{"username": 7}"#,
+            r#"{"username": ""}"#,
+            r#"{"user": "svc"}"#,
+            r#"{"data_dir": "/scratch"}"#,
+            "{",
+        ] {
             assert!(argv(0, bad).is_err(), "{bad}");
             assert_eq!(argv(1, bad).expect("refused").verdict, Verdict::Refuse, "{bad}");
         }

@@ -80,7 +80,12 @@ fn condition(config: &Value, key: &str, values: &[&Value], facts: &Value) -> Opt
         "project" => facts["project_path"].clone(),
         "namespace" => Value::from(facts["project_path"].as_str()?.rsplit_once('/')?.0),
         "ref" => Value::from(own_ref(facts)?),
-        "ref_type" | "ref_protected" => own_ref(facts).and(Some(facts[key].clone()))?,
+        "ref_type" | "ref_protected" => {
+            own_ref(facts)?;
+            let signed = &facts["signed"];
+            let known = !signed["source"].is_null() && !signed[key].is_null();
+            if known { signed[key].clone() } else { facts[key].clone() }
+        }
         "from_fork" => Value::from(from_fork(facts)?),
         "bot" => Value::from(bot(facts["user_login"].as_str()?)),
         "acting_for" => Value::from(acting),

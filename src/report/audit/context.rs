@@ -9,7 +9,7 @@ use crate::report::printable;
 /// Events that a job is decided by.
 const DECISIONS: [&str; 2] = ["accepted", "refused"];
 /// Longest of the facts that it is decided by: together they fit into a datagram.
-const MOST_TEXT: usize = 2048;
+const MOST_FACT: usize = 2048;
 
 /// How many hexadecimal digits a request has.
 const DIGITS: usize = 12;
@@ -108,28 +108,37 @@ impl Context {
         let decides = DECISIONS.contains(&record.text("event").unwrap_or_default());
         record.add("untested", (decides && self.untested).then_some(true));
         if let Some(facts) = self.facts.clone().filter(|_| decides) {
-            record.add("facts", within_bounds(facts));
+            record.add("facts", whole(facts));
         }
     }
 }
 
-/// The same with texts that have an end. One that was cut would be another one, and so is unknown.
-fn within_bounds(mut facts: Value) -> Value {
-    if let Some(fields) = facts.as_object_mut() {
-        for value in fields.values_mut() {
-            if let Value::String(text) = value {
-                *text = printable(text.as_str());
-            }
-        }
-        fields.retain(|_, value| value.as_str().is_none_or(|text| text.len() <= MOST_TEXT));
-        fields.retain(|_, value| value.as_str().is_some() || value.to_string().len() <= MOST_TEXT);
-    }
-    facts
+/// The same, if it is all that was decided by. Without a text that is too long, or with one that is shown otherwise, it would be another
+/// job's.
+fn whole(facts: Value) -> Value {
+    let good = facts.as_object().is_some_and(|fields| {
+        fields.values().all(|value| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            text.len() <= MOST_FACT && printable(&text) == text
+        })
+    });
+    if good { facts } else { Value::Null }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn facts_that_are_not_kept_whole_are_not_kept_at_all() {
+        let facts = serde_json::json!({"user": "adent", "user_id": 42, "request": "svc"});
+        assert_eq!(whole(facts.clone()), facts);
+        for odd in ["x".repeat(MOST_FACT + 1), "svc\u{202e}".to_owned()] {
+            let mut other = facts.clone();
+            other["request"] = odd.into();
+            assert_eq!(whole(other), Value::Null);
+        }
+    }
 
     #[test]
     fn the_request_of_a_session_is_the_end_of_its_name() {

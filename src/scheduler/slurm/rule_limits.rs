@@ -4,7 +4,7 @@
 //! site that has become stricter meanwhile.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,8 @@ use crate::report::time_in_words;
 /// As the session keeps them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
-    file: PathBuf,
+    /// For messages; a name that is no text is told as well as it can be.
+    file: String,
     line: usize,
     partitions: Option<Vec<String>>,
     accounts: Option<Vec<String>>,
@@ -42,7 +43,7 @@ pub(super) fn read(section: Section<'_>) -> Option<String> {
     let place = section.place();
     let limits = read_limits(section);
     let written = Written {
-        file: place.path().to_owned(),
+        file: place.path().to_string_lossy().into_owned(),
         line: place.line(),
         partitions: limits.partitions.map(Placed::into_value),
         accounts: limits.accounts.map(Placed::into_value),
@@ -54,7 +55,8 @@ pub(super) fn read(section: Section<'_>) -> Option<String> {
         mem: limits.mem.map(Placed::into_value),
         gres: limits.gres.map(Placed::into_value),
     };
-    serde_json::to_string(&written).ok()
+    // Nothing of it can fail. If it did, what is kept would be no limits, and no job would run by them.
+    Some(serde_json::to_string(&written).unwrap_or_default())
 }
 
 fn at<T>(place: &Place, value: Option<T>) -> Option<Placed<T>> {
@@ -64,7 +66,7 @@ fn at<T>(place: &Place, value: Option<T>) -> Option<Placed<T>> {
 /// Reads what a session has kept. All of it is said to stand where the rule has it.
 pub(super) fn parse(text: &str) -> Result<Limits, String> {
     let written: Written = serde_json::from_str(text).map_err(|error| format!("no limits of a rule: {error}"))?;
-    let place = Place::of_line(&written.file, written.line);
+    let place = Place::of_line(Path::new(&written.file), written.line);
     Ok(Limits {
         partitions: at(&place, written.partitions),
         accounts: at(&place, written.accounts),
