@@ -151,7 +151,8 @@ cases!(
     fn output_that_does_not_come_in_time_is_counted(slurm: Slurm) {
         // A record that counts more than there is: as when the output is seen later than the record. The job's account can
         // write one, too, and ends its own job with that.
-        const FORGED: &str = "cd \"$(echo \"$TMPDIR\"/../batch/*/run-*)\"; printf 'end-of-script=5\\nbytes=%s\\nterminated=no\\nrestarts=0\\nnode=n1\\nend\\n' $(($(stat -c %s output) + 4321)) > forged; mv forged record; sleep 45";
+        // It is counted from what is there, so that has to be all that was printed.
+        const FORGED: &str = "cd \"$(echo \"$TMPDIR\"/../batch/*/run-*)\"; until grep -q all-there output; do sleep 0.02; done; printf 'end-of-script=5\\nbytes=%s\\nterminated=no\\nrestarts=0\\nnode=n1\\nend\\n' $(($(stat -c %s output) + 4321)) > forged; mv forged record; sleep 45";
         let world = world(slurm);
         let end = world.simulate().script(format!("echo all-$(echo there); {FORGED}")).run();
         end.assert_failed("script_failure").assert_log("all-there");
